@@ -1,0 +1,1 @@
+"""What every daemon shares: settings, run loop, health and metrics, identity, gRPC."""

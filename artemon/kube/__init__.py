@@ -1,0 +1,1 @@
+"""A thin client for APIs in Kubernetes conventions."""

@@ -1,0 +1,1 @@
+"""Values of the mesh, without I/O."""

@@ -1,0 +1,68 @@
+"""Gateway: the fields of Istio's v1 schema."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from artemon.model.message import Message, Seq, Uint32
+
+
+class Port(Message):
+    """`Port` of Istio's Gateway."""
+
+    number: Uint32 = 0
+    protocol: str = ""
+    name: str = ""
+    target_port: Uint32 = 0
+
+
+class ServerTLSSettingsTLSCertificate(Message):
+    """`ServerTLSSettings.TLSCertificate` of Istio's Gateway."""
+
+    server_certificate: str = ""
+    private_key: str = ""
+    ca_certificates: str = ""
+
+
+class ServerTLSSettings(Message):
+    """`ServerTLSSettings` of Istio's Gateway."""
+
+    https_redirect: bool = False
+    mode: Literal[
+        "PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"
+    ] = "PASSTHROUGH"
+    server_certificate: str = ""
+    private_key: str = ""
+    ca_certificates: str = ""
+    ca_crl: str = ""
+    credential_name: str = ""
+    credential_names: Seq[str] = ()
+    ca_cert_credential_name: str = ""
+    tls_certificates: Seq[ServerTLSSettingsTLSCertificate] = ()
+    subject_alt_names: Seq[str] = ()
+    verify_certificate_spki: Seq[str] = ()
+    verify_certificate_hash: Seq[str] = ()
+    min_protocol_version: Literal["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] = "TLS_AUTO"
+    max_protocol_version: Literal["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] = "TLS_AUTO"
+    cipher_suites: Seq[str] = ()
+    insecure_skip_verify: bool | None = None
+
+
+class Server(Message):
+    """`Server` of Istio's Gateway."""
+
+    port: Port | None = None
+    bind: str = ""
+    hosts: Seq[str] = ()
+    tls: ServerTLSSettings | None = None
+    default_endpoint: str = ""
+    name: str = ""
+
+
+class Gateway(Message):
+    """The spec of a Gateway."""
+
+    servers: Seq[Server] = ()
+    selector: dict[str, str] = Field(default_factory=dict)

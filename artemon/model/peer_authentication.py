@@ -1,0 +1,24 @@
+"""PeerAuthentication: the fields of Istio's v1 schema."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from artemon.model.message import Message
+from artemon.model.selector import MatchLabelsSelector
+
+
+class PeerAuthenticationMutualTLS(Message):
+    """`PeerAuthentication.MutualTLS` of Istio's PeerAuthentication."""
+
+    mode: Literal["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] = "UNSET"
+
+
+class PeerAuthentication(Message):
+    """The spec of a PeerAuthentication."""
+
+    selector: MatchLabelsSelector | None = None
+    mtls: PeerAuthenticationMutualTLS | None = None
+    port_level_mtls: dict[str, PeerAuthenticationMutualTLS] = Field(default_factory=dict)

@@ -1,0 +1,63 @@
+"""One proxy as the control plane sees it: who it is and what it asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from artemon.model.service import Protocol
+
+
+class ProxyType(StrEnum):
+    """The first part of a node id (Istio): sidecars serve one workload, routers are gateways."""
+
+    SIDECAR = "sidecar"
+    ROUTER = "router"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPort:
+    """A port that the workload behind a proxy serves.
+
+    number: the service's port. listen_port: where the proxy listens on the instance's address (the target
+    port of the service). app_port: where the application listens. Without interception they differ.
+    """
+
+    number: int
+    name: str
+    protocol: Protocol
+    listen_port: int
+    app_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A connected proxy (Istio node id and metadata, `istio-semantics` 2.18).
+
+    id: `<type>~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`. service: the service that it registered
+    (empty: none). intercepts: whether traffic reaches it by interception (INTERCEPTION_MODE is not NONE);
+    without it, listeners bind to the instance's own address. http_proxy_port: 0 means none asked for here.
+    """
+
+    id: str
+    type: ProxyType
+    name: str
+    namespace: str
+    service_account: str = "default"
+    ip_addresses: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    service: str = ""
+    ports: tuple[WorkloadPort, ...] = ()
+    app_address: str = "127.0.0.1"
+    intercepts: bool = True
+    http_proxy_port: int = 0
+    locality: str = ""
+    network: str = ""
+
+    @property
+    def dns_domain(self) -> str:
+        """`<namespace>.svc.<domain>`, which short host names are relative to."""
+        return self.id.rsplit("~", 1)[-1]

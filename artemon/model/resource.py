@@ -1,0 +1,59 @@
+"""The envelope around every user-written object, and the table of kinds' shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from artemon.model.message import Message
+
+S = TypeVar("S", bound=Message, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object. versions: accepted, the preferred (stored) one first. plural: its name in URLs
+    and registry keys, unique across groups."""
+
+    name: str
+    group: str
+    versions: tuple[str, ...]
+    plural: str
+    singular: str
+    short_names: tuple[str, ...]
+    spec: type[Message]
+
+    @property
+    def api_version(self) -> str:
+        """`<group>/<preferred version>`."""
+        return f"{self.group}/{self.versions[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Object metadata in Kubernetes' terms. created: RFC 3339 UTC; generation grows with spec only."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    uid: str = ""
+    created: str = ""
+    generation: int = 0
+    resource_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[S]):
+    """One object: what kind, which one, and its decoded spec."""
+
+    kind: Kind
+    meta: Meta
+    spec: S
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """`Kind/namespace/name`, for people."""
+        return f"{self.kind.name}/{self.meta.namespace}/{self.meta.name}"

@@ -1,0 +1,1 @@
+"""SPIFFE identities, keys, certificate requests and certificates, without I/O."""

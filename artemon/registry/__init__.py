@@ -1,0 +1,1 @@
+"""Service discovery: from registry content to services and endpoints."""

@@ -1,0 +1,1 @@
+"""ProxyView to Envoy v3 messages."""

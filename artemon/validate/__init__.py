@@ -1,0 +1,1 @@
+"""One resource alone: every problem with its path and reason."""

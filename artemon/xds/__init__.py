@@ -1,0 +1,1 @@
+"""The xDS conversation without I/O: subscriptions, versions, nonces, what is owed."""

@@ -1,0 +1,1 @@
+"""The certificate authority: attest, sign, renew, publish trust."""

@@ -1,0 +1,1 @@
+"""Service discovery and traffic management: registry content to Envoy configuration over xDS."""

@@ -1,0 +1,56 @@
+"""The plain HTTP endpoint of every daemon: /healthz, /readyz, /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from artemon.daemon.health import Health
+from artemon.errors import ArtemonError
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as a pair. Raises ArtemonError with the text when it is neither."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ArtemonError(f'"{text}" is not an address such as 127.0.0.1:15020')
+    return host.strip("[]"), int(port)
+
+
+def health_routes(health: Health, metrics: CollectorRegistry) -> list[web.RouteDef]:
+    """The three endpoints, for an application of one's own."""
+
+    async def alive(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.json_response(health.report(), status=200 if health.ready else 503)
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [web.get("/healthz", alive), web.get("/readyz", ready), web.get("/metrics", scrape)]
+
+
+@asynccontextmanager
+async def serve_http(address: str, routes: Sequence[web.AbstractRouteDef]) -> AsyncIterator[str]:
+    """Serves `routes` while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use."""
+    host, port = split_address(address)
+    app = web.Application(client_max_size=64 * 1024)
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, shutdown_timeout=2)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ArtemonError(f"cannot listen on {address}: {error.strerror}") from error
+        bound = runner.addresses[0]
+        yield f"{bound[0]}:{bound[1]}"
+    finally:
+        await runner.cleanup()

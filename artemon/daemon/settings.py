@@ -46,7 +46,7 @@ def load(
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise Refused([_problem(item) for item in error.errors()], subject=file or name) from error
+        raise Refused([_problem(item) for item in error.errors()], subject=file or "") from error
 
 
 def _from_file(file: str) -> dict[str, Any]:

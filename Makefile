@@ -1,0 +1,67 @@
+# The two that matter: `make up` brings a whole mesh up on this machine, `make test` runs every test.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DIR    ?= .artemon
+
+.PHONY: help up down status install check test unit conformance e2e golden bench proto clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+up: $(VENV)/.runtime  ## bring the mesh and its sample up, and check it
+	@$(BIN)/meshctl up --demo --dir $(DIR)
+
+down:  ## stop exactly what `make up` started
+	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down --dir $(DIR); else echo "nothing runs: not installed"; fi
+
+status: $(VENV)/.runtime  ## repeat the checks
+	@$(BIN)/meshctl status --dir $(DIR)
+
+install: $(VENV)/.dev  ## environment, package, development tools
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "artemon needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) --version 2>&1); set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "cannot make $(VENV): on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
+	@echo "installing artemon into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo "installing artemon and its development tools into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+check: $(VENV)/.dev  ## formatting, lint, types, floors, unit tests (under a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2 tests/unit
+
+test: check conformance e2e  ## everything
+
+unit: $(VENV)/.dev  ## unit tests alone
+	$(BIN)/pytest -q -n 2 tests/unit
+
+conformance: $(VENV)/.dev  ## the registry's contract on every backend
+	$(BIN)/pytest -q tests/conformance
+
+e2e: $(VENV)/.dev  ## whole meshes of real processes
+	$(BIN)/pytest -q tests/e2e
+
+golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
+	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden
+
+bench: $(VENV)/.dev  ## figures of the control plane, as ratios
+	$(BIN)/python -m bench
+
+proto: $(VENV)/.dev  ## generate artemon/api/v1 from proto/
+	PATH="$(CURDIR)/$(BIN):$$PATH" proto/generate.sh
+
+clean:  ## remove what was built (not a running mesh: `make down` first)
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

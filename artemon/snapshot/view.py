@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from artemon.model.destination_rule import DestinationRule, Subset, TrafficPolicy
 from artemon.model.gateway import Gateway
@@ -14,20 +15,26 @@ from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
 from artemon.model.virtual_service import VirtualService
 
+Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
+
+PORT_BLOCKS = ("load_balancer", "connection_pool", "outlier_detection", "tls")
+"""The parts of a policy that a port level replaces; what it leaves out goes back to the default."""
+OTHER_BLOCKS = ("tunnel", "proxy_protocol", "retry_budget")
+
 
 @dataclass(frozen=True, slots=True)
 class MtlsMode:
-    """The effective server modes of a workload (PeerAuthentication): STRICT, PERMISSIVE or DISABLE.
+    """The effective server modes of a workload (PeerAuthentication).
 
-    ports: workload (target) port -> mode, where it differs from `default`.
+    ports: workload (target) port -> mode, where a port has one of its own.
     """
 
-    default: str = "PERMISSIVE"
-    ports: Mapping[int, str] = ()  # type: ignore[assignment]
+    default: Mode = "PERMISSIVE"
+    ports: Mapping[int, Mode] = field(default_factory=dict)
 
-    def of(self, port: int) -> str:
+    def of(self, port: int) -> Mode:
         """The mode of one workload port."""
-        return dict(self.ports).get(port, self.default)
+        return self.ports.get(port, self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,28 @@ class Destination:
     subsets: tuple[Subset, ...]
     rules: tuple[Resource[DestinationRule], ...]
 
+    def subset(self, name: str) -> Subset | None:
+        """The subset called `name`."""
+        return next((subset for subset in self.subsets if subset.name == name), None)
+
     def policy_for(self, port: int, subset: str = "") -> TrafficPolicy:
-        """The policy in force for a port and subset: subset over rule per block, port level replaces."""
-        raise NotImplementedError
+        """The policy in force for a service port and subset: a block of the subset's stands over the rule's,
+        a port level replaces all blocks that it could name. An unknown subset adds nothing."""
+        chosen = self.subset(subset) if subset else None
+        return overlay(overlay(TrafficPolicy(), self.policy, port), chosen and chosen.traffic_policy, port)
+
+
+def overlay(base: TrafficPolicy, over: TrafficPolicy | None, port: int) -> TrafficPolicy:
+    """`base` with the blocks that `over` writes, and with those of its level for `port`, if it has one."""
+    if over is None:
+        return base
+    written = {name: getattr(over, name) for name in PORT_BLOCKS + OTHER_BLOCKS}
+    blocks = {name: value for name, value in written.items() if value is not None}
+    for level in over.port_level_settings:
+        if level.port is not None and level.port.number == port:
+            blocks |= {name: getattr(level, name) for name in PORT_BLOCKS}
+            break
+    return base.model_copy(update=blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +75,11 @@ class ProxyView:
     """The mesh as one proxy may see it. Complete: nothing is filled in later, empty means none.
 
     services: visible ones, by host name, in host order (scope of the Sidecar in force, exportTo).
-    endpoints: instances by host, in a stable order. virtual_services: visible, oldest first, delegates inlined.
-    gateways: those whose selector matches this proxy (routers only). own: the services that this proxy's
-    workload serves, with its ports. sidecar: the Sidecar resource in force, if any.
+    endpoints: instances by host, in a stable order. virtual_services: visible, oldest first, delegates inlined,
+    hosts and destinations as full names, gateways as `<namespace>/<name>` or `mesh`.
+    gateways: those whose selector matches this proxy (routers only), oldest first. destinations: by host, only
+    hosts that a rule applies to. own: the services that this proxy's workload serves, with its ports.
+    sidecar: the Sidecar resource in force, if any.
     inbound_mtls: this workload's mode. Server modes of others are already in `Endpoint.mtls`.
     """
 

@@ -38,7 +38,13 @@ def health_routes(health: Health, metrics: CollectorRegistry) -> list[web.RouteD
 
 @asynccontextmanager
 async def serve_http(address: str, routes: Sequence[web.AbstractRouteDef]) -> AsyncIterator[str]:
-    """Serves `routes` while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use."""
+    """Serves `routes` while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use.
+
+    An empty address serves nothing and yields "".
+    """
+    if not address:
+        yield ""
+        return
     host, port = split_address(address)
     app = web.Application(client_max_size=64 * 1024)
     app.add_routes(routes)

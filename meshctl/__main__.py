@@ -1,0 +1,107 @@
+"""The command line of the mesh. Each command lives in meshctl/commands/ and is imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from click.shell_completion import get_completion_class
+
+from artemon import __version__
+from artemon.errors import ArtemonError, Unavailable, Unknown
+
+COMMANDS: Mapping[str, str] = {
+    "up": "meshctl.commands.up",
+    "down": "meshctl.commands.down",
+    "status": "meshctl.commands.status",
+    "validate": "meshctl.commands.validate",
+    "translate": "meshctl.commands.translate",
+    "apply": "meshctl.commands.apply",
+    "get": "meshctl.commands.get",
+    "describe": "meshctl.commands.describe",
+    "edit": "meshctl.commands.edit",
+    "delete": "meshctl.commands.delete",
+    "proxy-status": "meshctl.commands.proxy_status",
+    "proxy-config": "meshctl.commands.proxy_config",
+    "join-token": "meshctl.commands.join_token",
+}
+"""Command -> module; the module's click command is its name with `_`."""
+
+REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table: the way a newcomer meets them."""
+        return [*COMMANDS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        command.name = cmd_name
+        return command
+
+
+@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--verbose", is_flag=True, help="On an error, show what led to it.")
+@click.pass_context
+def meshctl(ctx: click.Context, verbose: bool) -> None:
+    """Steer an Artemon service mesh.
+
+    Example: meshctl up --demo, then meshctl get virtualservices -A.
+    """
+    ctx.obj = {"verbose": verbose}
+
+
+@meshctl.command()
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+def version(output: str) -> None:
+    """Print the version. Example: meshctl version -o json"""
+    click.echo(f'{{"version": "{__version__}"}}' if output == "json" else f"meshctl {__version__}")
+
+
+@meshctl.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL. Example: source <(meshctl completion bash)"""
+    made = get_completion_class(shell)
+    if made is not None:
+        click.echo(made(meshctl, {}, "meshctl", "_MESHCTL_COMPLETE").source())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run and exit: 0 done, 1 refused, 2 wrong usage, 3 not reached or outcome unknown. Never a traceback."""
+    verbose = "--verbose" in (arguments or sys.argv)
+    try:
+        result: Any = meshctl.main(arguments, prog_name="meshctl", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE if isinstance(error, click.UsageError) else REFUSED)
+    except ArtemonError as error:
+        _say(error, verbose=verbose)
+        sys.exit(UNREACHABLE if isinstance(error, Unavailable | Unknown) else REFUSED)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _say(error: BaseException, *, verbose: bool) -> None:
+    click.echo(f"meshctl: {error}", err=True)
+    cause = error.__cause__
+    while verbose and cause is not None:
+        click.echo(f"  because: {type(cause).__name__}: {cause}", err=True)
+        cause = cause.__cause__
+
+
+if __name__ == "__main__":
+    main()

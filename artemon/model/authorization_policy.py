@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,13 +11,15 @@ from artemon.model.selector import MatchLabelsSelector, PolicyTargetReference
 
 
 class AuthorizationPolicyExtensionProvider(Message):
-    """`AuthorizationPolicy.ExtensionProvider` of Istio's AuthorizationPolicy."""
+    """Which external authorizer of `MeshConfig.extensionProviders` decides (action CUSTOM)."""
 
     name: str = ""
 
 
 class Condition(Message):
-    """`Condition` of Istio's AuthorizationPolicy."""
+    """One more thing a request must show: `key` is an attribute such as `request.headers[x-user]`."""
+
+    required: ClassVar[tuple[str, ...]] = ("key",)
 
     key: str = ""
     values: Seq[str] = ()
@@ -25,7 +27,7 @@ class Condition(Message):
 
 
 class Source(Message):
-    """`Source` of Istio's AuthorizationPolicy."""
+    """Who calls. All lists that are written must match; within a list any entry does."""
 
     principals: Seq[str] = ()
     not_principals: Seq[str] = ()
@@ -44,13 +46,13 @@ class Source(Message):
 
 
 class RuleFrom(Message):
-    """`Rule.From` of Istio's AuthorizationPolicy."""
+    """One alternative for who calls."""
 
     source: Source | None = None
 
 
 class Operation(Message):
-    """`Operation` of Istio's AuthorizationPolicy."""
+    """What is asked for. All lists that are written must match; within a list any entry does."""
 
     hosts: Seq[str] = ()
     not_hosts: Seq[str] = ()
@@ -63,13 +65,13 @@ class Operation(Message):
 
 
 class RuleTo(Message):
-    """`Rule.To` of Istio's AuthorizationPolicy."""
+    """One alternative for what is asked for."""
 
     operation: Operation | None = None
 
 
 class Rule(Message):
-    """`Rule` of Istio's AuthorizationPolicy."""
+    """Matches when one `from`, one `to` and every `when` do; an empty rule matches every request."""
 
     from_: Seq[RuleFrom] = Field(default=(), alias="from")
     to: Seq[RuleTo] = ()
@@ -77,7 +79,7 @@ class Rule(Message):
 
 
 class AuthorizationPolicy(Message):
-    """The spec of a AuthorizationPolicy."""
+    """Who may ask what of a workload. No rules with ALLOW means nobody may; `rules: [{}]` everybody."""
 
     selector: MatchLabelsSelector | None = None
     target_ref: PolicyTargetReference | None = None

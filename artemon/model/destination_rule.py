@@ -9,10 +9,11 @@ from pydantic import Field
 from artemon.model.duration import Duration
 from artemon.model.message import Int32, Message, Seq, Uint32, Uint64
 from artemon.model.selector import MatchLabelsSelector
+from artemon.model.virtual_service import PortSelector
 
 
 class ClientTLSSettings(Message):
-    """`ClientTLSSettings` of Istio's DestinationRule."""
+    """TLS towards the instances. ISTIO_MUTUAL takes the workload's own certificate."""
 
     mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
     client_certificate: str = ""
@@ -26,14 +27,14 @@ class ClientTLSSettings(Message):
 
 
 class ConnectionPoolSettingsHTTPSettingsConnectionKeepalive(Message):
-    """`ConnectionPoolSettings.HTTPSettings.ConnectionKeepalive` of Istio's DestinationRule."""
+    """HTTP/2 PING: how often, and how long to wait for the answer."""
 
     interval: Duration | None = None
     timeout: Duration | None = None
 
 
 class ConnectionPoolSettingsHTTPSettings(Message):
-    """`ConnectionPoolSettings.HTTPSettings` of Istio's DestinationRule."""
+    """Limits on requests to one service. 0 means Envoy's default, which is practically none."""
 
     http1_max_pending_requests: Int32 = 0
     http2_max_requests: Int32 = 0
@@ -47,7 +48,7 @@ class ConnectionPoolSettingsHTTPSettings(Message):
 
 
 class ConnectionPoolSettingsTCPSettingsTcpKeepalive(Message):
-    """`ConnectionPoolSettings.TCPSettings.TcpKeepalive` of Istio's DestinationRule."""
+    """SO_KEEPALIVE of upstream connections; 0 or unset means the system's value."""
 
     probes: Uint32 = 0
     time: Duration | None = None
@@ -55,7 +56,7 @@ class ConnectionPoolSettingsTCPSettingsTcpKeepalive(Message):
 
 
 class ConnectionPoolSettingsTCPSettings(Message):
-    """`ConnectionPoolSettings.TCPSettings` of Istio's DestinationRule."""
+    """Limits on connections to one service. connectTimeout: 10 s unless MeshConfig says otherwise."""
 
     max_connections: Int32 = 0
     connect_timeout: Duration | None = None
@@ -65,21 +66,25 @@ class ConnectionPoolSettingsTCPSettings(Message):
 
 
 class ConnectionPoolSettings(Message):
-    """`ConnectionPoolSettings` of Istio's DestinationRule."""
+    """How much may be open or waiting towards one service (circuit breakers)."""
 
     tcp: ConnectionPoolSettingsTCPSettings | None = None
     http: ConnectionPoolSettingsHTTPSettings | None = None
 
 
 class LoadBalancerSettingsConsistentHashLBHTTPCookieAttribute(Message):
-    """`LoadBalancerSettings.ConsistentHashLB.HTTPCookie.Attribute` of Istio's DestinationRule."""
+    """One attribute of a generated cookie, such as SameSite."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     value: str = ""
 
 
 class LoadBalancerSettingsConsistentHashLBHTTPCookie(Message):
-    """`LoadBalancerSettings.ConsistentHashLB.HTTPCookie` of Istio's DestinationRule."""
+    """A cookie to hash on; with a `ttl` it is made when the client has none."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     path: str = ""
@@ -88,19 +93,19 @@ class LoadBalancerSettingsConsistentHashLBHTTPCookie(Message):
 
 
 class LoadBalancerSettingsConsistentHashLBMagLev(Message):
-    """`LoadBalancerSettings.ConsistentHashLB.MagLev` of Istio's DestinationRule."""
+    """The Maglev algorithm. tableSize: a prime, at most 5000011 (Envoy)."""
 
     table_size: Uint64 = 0
 
 
 class LoadBalancerSettingsConsistentHashLBRingHash(Message):
-    """`LoadBalancerSettings.ConsistentHashLB.RingHash` of Istio's DestinationRule."""
+    """The ketama ring. minimumRingSize: 1024 unless written."""
 
     minimum_ring_size: Uint64 = 0
 
 
 class LoadBalancerSettingsConsistentHashLB(Message):
-    """`LoadBalancerSettings.ConsistentHashLB` of Istio's DestinationRule."""
+    """The same client goes to the same instance: what to hash and by which algorithm."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {
         "hash_key": ("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"),
@@ -117,21 +122,21 @@ class LoadBalancerSettingsConsistentHashLB(Message):
 
 
 class LocalityLoadBalancerSettingDistribute(Message):
-    """`LocalityLoadBalancerSetting.Distribute` of Istio's DestinationRule."""
+    """From one locality, which share (percent, total 100) goes to which localities."""
 
     from_: str = Field(default="", alias="from")
     to: dict[str, Uint32] = Field(default_factory=dict)
 
 
 class LocalityLoadBalancerSettingFailover(Message):
-    """`LocalityLoadBalancerSetting.Failover` of Istio's DestinationRule."""
+    """Where a region's traffic goes when it has no healthy instance left."""
 
     from_: str = Field(default="", alias="from")
     to: str = ""
 
 
 class LocalityLoadBalancerSetting(Message):
-    """`LocalityLoadBalancerSetting` of Istio's DestinationRule."""
+    """Prefer near instances. Failing over needs outlier detection."""
 
     distribute: Seq[LocalityLoadBalancerSettingDistribute] = ()
     failover: Seq[LocalityLoadBalancerSettingFailover] = ()
@@ -140,7 +145,9 @@ class LocalityLoadBalancerSetting(Message):
 
 
 class WarmupConfiguration(Message):
-    """`WarmupConfiguration` of Istio's DestinationRule."""
+    """A new instance gets its full share only after `duration` (Envoy slow start)."""
+
+    required: ClassVar[tuple[str, ...]] = ("duration",)
 
     duration: Duration | None = None
     minimum_percent: float | None = None
@@ -148,14 +155,14 @@ class WarmupConfiguration(Message):
 
 
 class ZoneAwareLoadBalancerSettingFailover(Message):
-    """`ZoneAwareLoadBalancerSetting.Failover` of Istio's DestinationRule."""
+    """Where a region's traffic goes when it has no healthy instance left."""
 
     from_: str = Field(default="", alias="from")
     to: str = ""
 
 
 class ZoneAwareLoadBalancerSetting(Message):
-    """`ZoneAwareLoadBalancerSetting` of Istio's DestinationRule."""
+    """Envoy's own zone-aware routing."""
 
     enabled: bool | None = None
     failover: Seq[ZoneAwareLoadBalancerSettingFailover] = ()
@@ -164,7 +171,7 @@ class ZoneAwareLoadBalancerSetting(Message):
 
 
 class LoadBalancerSettings(Message):
-    """`LoadBalancerSettings` of Istio's DestinationRule."""
+    """How an instance is chosen. LEAST_CONN is the older name of LEAST_REQUEST, the default."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"lb_policy": ("simple", "consistentHash")}
 
@@ -179,7 +186,7 @@ class LoadBalancerSettings(Message):
 
 
 class OutlierDetection(Message):
-    """`OutlierDetection` of Istio's DestinationRule."""
+    """When a failing instance is left alone, and for how long."""
 
     consecutive_errors: Int32 = 0
     split_external_local_origin_errors: bool = False
@@ -194,7 +201,7 @@ class OutlierDetection(Message):
 
 
 class TrafficPolicyPortTrafficPolicy(Message):
-    """`TrafficPolicy.PortTrafficPolicy` of Istio's DestinationRule."""
+    """The policy of one port; it replaces what the rule says for all ports."""
 
     port: PortSelector | None = None
     load_balancer: LoadBalancerSettings | None = None
@@ -204,13 +211,13 @@ class TrafficPolicyPortTrafficPolicy(Message):
 
 
 class TrafficPolicyProxyProtocol(Message):
-    """`TrafficPolicy.ProxyProtocol` of Istio's DestinationRule."""
+    """Send a PROXY protocol header upstream."""
 
     version: Literal["V1", "V2"] = "V1"
 
 
 class TrafficPolicyRetryBudget(Message):
-    """`TrafficPolicy.RetryBudget` of Istio's DestinationRule."""
+    """How many retries may be open, relative to the open requests (percent, 20 unless written)."""
 
     percent: float | None = None
     min_retry_concurrency: Uint32 = 0
@@ -218,7 +225,9 @@ class TrafficPolicyRetryBudget(Message):
 
 
 class TrafficPolicyTunnelSettings(Message):
-    """`TrafficPolicy.TunnelSettings` of Istio's DestinationRule."""
+    """Tunnel TCP through an HTTP proxy by CONNECT or POST."""
+
+    required: ClassVar[tuple[str, ...]] = ("targetHost", "targetPort")
 
     protocol: str = ""
     target_host: str = ""
@@ -226,7 +235,7 @@ class TrafficPolicyTunnelSettings(Message):
 
 
 class TrafficPolicy(Message):
-    """`TrafficPolicy` of Istio's DestinationRule."""
+    """What holds after routing: balancing, pools, ejection, TLS."""
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
@@ -239,7 +248,9 @@ class TrafficPolicy(Message):
 
 
 class Subset(Message):
-    """`Subset` of Istio's DestinationRule."""
+    """A named part of a service's instances, chosen by labels."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
@@ -247,7 +258,9 @@ class Subset(Message):
 
 
 class DestinationRule(Message):
-    """The spec of a DestinationRule."""
+    """What holds for traffic to a host, after routing, and the subsets a route may name."""
+
+    required: ClassVar[tuple[str, ...]] = ("host",)
 
     host: str = ""
     traffic_policy: TrafficPolicy | None = None

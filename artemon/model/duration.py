@@ -1,4 +1,4 @@
-"""Durations as Istio's YAML writes them ("1h30m", "250ms"): Go's time.ParseDuration, which protojson extends."""
+"""Durations as Istio's YAML writes them ("1h30m", "250ms"): the grammar of Go's time.ParseDuration."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ UNITS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 _LIMIT = 315_576_000_000 * 1_000_000_000  # seconds of google.protobuf.Duration
 
 
 class Nanoseconds(int):
-    """A span of time in nanoseconds."""
+    """A span of time in nanoseconds. written: the text it was read from, so that it can be given back."""
+
+    written: str = ""
 
     @property
     def seconds(self) -> float:
@@ -38,7 +40,7 @@ def parse_duration(text: str) -> Nanoseconds:
     """`text` in nanoseconds. Raises ValueError when it is not a duration or out of range (10,000 years)."""
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
-        return Nanoseconds(0)
+        return _written(0, text)
     total, position = Decimal(0), 0
     for part in _PART.finditer(rest):
         if part.start() != position:
@@ -52,7 +54,13 @@ def parse_duration(text: str) -> Nanoseconds:
         raise ValueError(f'"{text}" is not a duration such as "1h", "5s" or "250ms"')
     if total > _LIMIT:
         raise ValueError(f'"{text}" is longer than 10,000 years')
-    return Nanoseconds(sign * int(total))
+    return _written(sign * int(total), text)
+
+
+def _written(value: int, text: str) -> Nanoseconds:
+    span = Nanoseconds(value)
+    span.written = text
+    return span
 
 
 def _decode(value: Any) -> Nanoseconds:
@@ -66,6 +74,6 @@ def _decode(value: Any) -> Nanoseconds:
 Duration = Annotated[
     Nanoseconds,
     PlainValidator(_decode),
-    PlainSerializer(str, return_type=str),
+    PlainSerializer(lambda span: span.written or str(span), return_type=str),
     WithJsonSchema({"type": "string", "format": "duration"}),
 ]

@@ -11,7 +11,7 @@ from artemon.model.selector import LabelsSelector, PolicyTargetReference
 
 
 class EnvoyFilterClusterMatch(Message):
-    """`EnvoyFilter.ClusterMatch` of Istio's EnvoyFilter."""
+    """Which clusters; every field that is written must match."""
 
     port_number: Uint32 = 0
     service: str = ""
@@ -20,20 +20,20 @@ class EnvoyFilterClusterMatch(Message):
 
 
 class EnvoyFilterListenerMatchSubFilterMatch(Message):
-    """`EnvoyFilter.ListenerMatch.SubFilterMatch` of Istio's EnvoyFilter."""
+    """Which HTTP filter within the connection manager."""
 
     name: str = ""
 
 
 class EnvoyFilterListenerMatchFilterMatch(Message):
-    """`EnvoyFilter.ListenerMatch.FilterMatch` of Istio's EnvoyFilter."""
+    """Which network filter."""
 
     name: str = ""
     sub_filter: EnvoyFilterListenerMatchSubFilterMatch | None = None
 
 
 class EnvoyFilterListenerMatchFilterChainMatch(Message):
-    """`EnvoyFilter.ListenerMatch.FilterChainMatch` of Istio's EnvoyFilter."""
+    """Which filter chain of the listener."""
 
     name: str = ""
     sni: str = ""
@@ -44,7 +44,7 @@ class EnvoyFilterListenerMatchFilterChainMatch(Message):
 
 
 class EnvoyFilterListenerMatch(Message):
-    """`EnvoyFilter.ListenerMatch` of Istio's EnvoyFilter."""
+    """Which listeners; every field that is written must match."""
 
     port_number: Uint32 = 0
     port_name: str = ""
@@ -54,21 +54,21 @@ class EnvoyFilterListenerMatch(Message):
 
 
 class EnvoyFilterProxyMatch(Message):
-    """`EnvoyFilter.ProxyMatch` of Istio's EnvoyFilter."""
+    """Which proxies, by version (a regular expression) and node metadata."""
 
     proxy_version: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class EnvoyFilterRouteConfigurationMatchRouteMatch(Message):
-    """`EnvoyFilter.RouteConfigurationMatch.RouteMatch` of Istio's EnvoyFilter."""
+    """Which route of the virtual host."""
 
     name: str = ""
     action: Literal["ANY", "ROUTE", "REDIRECT", "DIRECT_RESPONSE"] = "ANY"
 
 
 class EnvoyFilterRouteConfigurationMatchVirtualHostMatch(Message):
-    """`EnvoyFilter.RouteConfigurationMatch.VirtualHostMatch` of Istio's EnvoyFilter."""
+    """Which virtual host of the route configuration."""
 
     name: str = ""
     domain_name: str = ""
@@ -76,7 +76,7 @@ class EnvoyFilterRouteConfigurationMatchVirtualHostMatch(Message):
 
 
 class EnvoyFilterRouteConfigurationMatch(Message):
-    """`EnvoyFilter.RouteConfigurationMatch` of Istio's EnvoyFilter."""
+    """Which route configurations; every field that is written must match."""
 
     port_number: Uint32 = 0
     port_name: str = ""
@@ -86,26 +86,26 @@ class EnvoyFilterRouteConfigurationMatch(Message):
 
 
 class EnvoyFilterWaypointMatchFilterMatchSubFilterMatch(Message):
-    """`EnvoyFilter.WaypointMatch.FilterMatch.SubFilterMatch` of Istio's EnvoyFilter."""
+    """Which HTTP filter of the waypoint's connection manager."""
 
     name: str = ""
 
 
 class EnvoyFilterWaypointMatchFilterMatch(Message):
-    """`EnvoyFilter.WaypointMatch.FilterMatch` of Istio's EnvoyFilter."""
+    """Which network filter of the waypoint."""
 
     name: str = ""
     sub_filter: EnvoyFilterWaypointMatchFilterMatchSubFilterMatch | None = None
 
 
 class EnvoyFilterWaypointMatchRouteMatch(Message):
-    """`EnvoyFilter.WaypointMatch.RouteMatch` of Istio's EnvoyFilter."""
+    """Which route of the waypoint."""
 
     name: str = ""
 
 
 class EnvoyFilterWaypointMatch(Message):
-    """`EnvoyFilter.WaypointMatch` of Istio's EnvoyFilter."""
+    """Which part of a waypoint's configuration."""
 
     port_number: Uint32 = 0
     route: EnvoyFilterWaypointMatchRouteMatch | None = None
@@ -113,7 +113,7 @@ class EnvoyFilterWaypointMatch(Message):
 
 
 class EnvoyFilterEnvoyConfigObjectMatch(Message):
-    """`EnvoyFilter.EnvoyConfigObjectMatch` of Istio's EnvoyFilter."""
+    """Where a patch applies: traffic direction, proxies, and one kind of object."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {
         "object_types": ("listener", "routeConfiguration", "cluster", "waypoint")
@@ -128,7 +128,7 @@ class EnvoyFilterEnvoyConfigObjectMatch(Message):
 
 
 class EnvoyFilterPatch(Message):
-    """`EnvoyFilter.Patch` of Istio's EnvoyFilter."""
+    """What is done and with which piece of Envoy configuration (proto3 JSON)."""
 
     operation: Literal[
         "INVALID",
@@ -146,7 +146,7 @@ class EnvoyFilterPatch(Message):
 
 
 class EnvoyFilterEnvoyConfigObjectPatch(Message):
-    """`EnvoyFilter.EnvoyConfigObjectPatch` of Istio's EnvoyFilter."""
+    """One change to the generated configuration."""
 
     apply_to: Literal[
         "INVALID",
@@ -167,7 +167,7 @@ class EnvoyFilterEnvoyConfigObjectPatch(Message):
 
 
 class EnvoyFilter(Message):
-    """The spec of a EnvoyFilter."""
+    """Changes to the configuration that the other kinds generate."""
 
     workload_selector: LabelsSelector | None = None
     target_refs: Seq[PolicyTargetReference] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,9 @@ from artemon.model.message import Message, Seq, Uint32
 
 
 class Port(Message):
-    """`Port` of Istio's Gateway."""
+    """Where the gateway listens and what it expects there."""
+
+    required: ClassVar[tuple[str, ...]] = ("number", "protocol", "name")
 
     number: Uint32 = 0
     protocol: str = ""
@@ -19,7 +21,7 @@ class Port(Message):
 
 
 class ServerTLSSettingsTLSCertificate(Message):
-    """`ServerTLSSettings.TLSCertificate` of Istio's Gateway."""
+    """One certificate and key, as files on the gateway."""
 
     server_certificate: str = ""
     private_key: str = ""
@@ -27,7 +29,7 @@ class ServerTLSSettingsTLSCertificate(Message):
 
 
 class ServerTLSSettings(Message):
-    """`ServerTLSSettings` of Istio's Gateway."""
+    """How the server terminates TLS, or passes it through."""
 
     https_redirect: bool = False
     mode: Literal[
@@ -51,7 +53,9 @@ class ServerTLSSettings(Message):
 
 
 class Server(Message):
-    """`Server` of Istio's Gateway."""
+    """One port of the gateway and the hosts it serves; a host may be `namespace/host`."""
+
+    required: ClassVar[tuple[str, ...]] = ("port", "hosts")
 
     port: Port | None = None
     bind: str = ""
@@ -62,7 +66,7 @@ class Server(Message):
 
 
 class Gateway(Message):
-    """The spec of a Gateway."""
+    """Ports opened at the edge, on the proxies whose labels match `selector`."""
 
     servers: Seq[Server] = ()
     selector: dict[str, str] = Field(default_factory=dict)

@@ -11,13 +11,13 @@ from artemon.model.selector import MatchLabelsSelector
 
 
 class PeerAuthenticationMutualTLS(Message):
-    """`PeerAuthentication.MutualTLS` of Istio's PeerAuthentication."""
+    """What the server side accepts; UNSET inherits, and without any parent means PERMISSIVE."""
 
     mode: Literal["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] = "UNSET"
 
 
 class PeerAuthentication(Message):
-    """The spec of a PeerAuthentication."""
+    """Whether workloads take plaintext, mutual TLS or both. Port keys are the workload's own ports."""
 
     selector: MatchLabelsSelector | None = None
     mtls: PeerAuthenticationMutualTLS | None = None

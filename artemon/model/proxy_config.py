@@ -9,13 +9,13 @@ from artemon.model.selector import MatchLabelsSelector
 
 
 class ProxyImage(Message):
-    """`ProxyImage` of Istio's ProxyConfig."""
+    """Which build of the proxy image."""
 
     image_type: str = ""
 
 
 class ProxyConfig(Message):
-    """The spec of a ProxyConfig."""
+    """Settings of proxies that take effect when the proxy starts."""
 
     selector: MatchLabelsSelector | None = None
     concurrency: Int32 | None = None

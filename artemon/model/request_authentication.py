@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from artemon.model.duration import Duration
 from artemon.model.message import Message, Seq
 from artemon.model.selector import MatchLabelsSelector, PolicyTargetReference
 
 
 class ClaimToHeader(Message):
-    """`ClaimToHeader` of Istio's RequestAuthentication."""
+    """Copy a claim of a valid token into a request header."""
+
+    required: ClassVar[tuple[str, ...]] = ("header", "claim")
 
     header: str = ""
     claim: str = ""
 
 
 class JWTHeader(Message):
-    """`JWTHeader` of Istio's RequestAuthentication."""
+    """A header that may carry the token, after `prefix`."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     prefix: str = ""
 
 
 class JWTRule(Message):
-    """`JWTRule` of Istio's RequestAuthentication."""
+    """Tokens of one issuer: where they are and which keys sign them."""
 
     issuer: str = ""
     audiences: Seq[str] = ()
@@ -36,10 +42,11 @@ class JWTRule(Message):
     output_claim_to_headers: Seq[ClaimToHeader] = ()
     timeout: Duration | None = None
     space_delimited_claims: Seq[str] = ()
+    presence: Literal["UNSPECIFIED", "OPTIONAL", "REQUIRED"] = "UNSPECIFIED"
 
 
 class RequestAuthentication(Message):
-    """The spec of a RequestAuthentication."""
+    """Which tokens are valid. A request without one passes; AuthorizationPolicy can demand it."""
 
     selector: MatchLabelsSelector | None = None
     target_ref: PolicyTargetReference | None = None

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from artemon.model.message import Message
 
-S = TypeVar("S", bound=Message, covariant=True)
+S_co = TypeVar("S_co", bound=Message, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,10 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Object metadata in Kubernetes' terms. created: RFC 3339 UTC; generation grows with spec only."""
+    """Object metadata in Kubernetes' terms. created: RFC 3339 UTC; generation grows with spec only.
+
+    other: the rest as written (finalizers, managedFields, ...), which only the API cares about.
+    """
 
     name: str
     namespace: str
@@ -42,15 +45,16 @@ class Meta:
     created: str = ""
     generation: int = 0
     resource_version: str = ""
+    other: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Resource(Generic[S]):
+class Resource(Generic[S_co]):
     """One object: what kind, which one, and its decoded spec."""
 
     kind: Kind
     meta: Meta
-    spec: S
+    spec: S_co
     status: Mapping[str, Any] = field(default_factory=dict)
 
     @property

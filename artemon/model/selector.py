@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -28,6 +29,8 @@ class MatchLabelsSelector(Message):
 
 class PolicyTargetReference(Message):
     """The object a policy is attached to (`targetRef`, `targetRefs`)."""
+
+    required: ClassVar[tuple[str, ...]] = ("kind", "name")
 
     group: str = ""
     kind: str = ""

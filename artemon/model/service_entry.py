@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from artemon.model.message import Message, Seq, Uint32
 from artemon.model.selector import LabelsSelector
@@ -10,7 +10,9 @@ from artemon.model.workload_entry import WorkloadEntry
 
 
 class ServicePort(Message):
-    """`ServicePort` of Istio's ServiceEntry."""
+    """A port of the service. targetPort: where instances listen, `number` unless written."""
+
+    required: ClassVar[tuple[str, ...]] = ("number", "name")
 
     number: Uint32 = 0
     protocol: str = ""
@@ -19,7 +21,9 @@ class ServicePort(Message):
 
 
 class ServiceEntry(Message):
-    """The spec of a ServiceEntry."""
+    """Hosts that the mesh should know as a service, inside or outside of it."""
+
+    required: ClassVar[tuple[str, ...]] = ("hosts",)
 
     hosts: Seq[str] = ()
     addresses: Seq[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from artemon.model.destination_rule import ConnectionPoolSettings
 from artemon.model.gateway import ServerTLSSettings
@@ -12,7 +12,7 @@ from artemon.model.virtual_service import Destination
 
 
 class SidecarPort(Message):
-    """`SidecarPort` of Istio's Sidecar."""
+    """A port of a listener; number 0 only with a Unix socket."""
 
     number: Uint32 = 0
     protocol: str = ""
@@ -21,7 +21,9 @@ class SidecarPort(Message):
 
 
 class IstioEgressListener(Message):
-    """`IstioEgressListener` of Istio's Sidecar."""
+    """Which hosts a workload may reach, by this port or by all others."""
+
+    required: ClassVar[tuple[str, ...]] = ("hosts",)
 
     port: SidecarPort | None = None
     bind: str = ""
@@ -30,7 +32,9 @@ class IstioEgressListener(Message):
 
 
 class IstioIngressListener(Message):
-    """`IstioIngressListener` of Istio's Sidecar."""
+    """A port on which the workload takes requests, and where its application listens."""
+
+    required: ClassVar[tuple[str, ...]] = ("port",)
 
     port: SidecarPort | None = None
     bind: str = ""
@@ -41,14 +45,14 @@ class IstioIngressListener(Message):
 
 
 class OutboundTrafficPolicy(Message):
-    """`OutboundTrafficPolicy` of Istio's Sidecar."""
+    """What happens to calls of unknown hosts."""
 
     mode: Literal["REGISTRY_ONLY", "ALLOW_ANY"] = "REGISTRY_ONLY"
     egress_proxy: Destination | None = None
 
 
 class Sidecar(Message):
-    """The spec of a Sidecar."""
+    """What the proxies of a workload, a namespace or the mesh get to know."""
 
     workload_selector: LabelsSelector | None = None
     ingress: Seq[IstioIngressListener] = ()

@@ -12,25 +12,27 @@ from artemon.model.selector import MatchLabelsSelector, PolicyTargetReference
 
 
 class AccessLoggingFilter(Message):
-    """`AccessLogging.Filter` of Istio's Telemetry."""
+    """Log only what a CEL expression says."""
 
     expression: str = ""
 
 
 class AccessLoggingLogSelector(Message):
-    """`AccessLogging.LogSelector` of Istio's Telemetry."""
+    """Which direction of traffic is logged."""
 
     mode: Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"] = "CLIENT_AND_SERVER"
 
 
 class ProviderRef(Message):
-    """`ProviderRef` of Istio's Telemetry."""
+    """One of `MeshConfig.extensionProviders`, by name."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
 
 
 class AccessLogging(Message):
-    """`AccessLogging` of Istio's Telemetry."""
+    """Access logs: to whom, and when."""
 
     match: AccessLoggingLogSelector | None = None
     providers: Seq[ProviderRef] = ()
@@ -39,7 +41,7 @@ class AccessLogging(Message):
 
 
 class MetricSelector(Message):
-    """`MetricSelector` of Istio's Telemetry."""
+    """Which metric, in which direction."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"metric_match": ("metric", "customMetric")}
 
@@ -64,14 +66,14 @@ class MetricSelector(Message):
 
 
 class MetricsOverridesTagOverride(Message):
-    """`MetricsOverrides.TagOverride` of Istio's Telemetry."""
+    """Set a label to a CEL expression, or take it away."""
 
     operation: Literal["UPSERT", "REMOVE"] = "UPSERT"
     value: str = ""
 
 
 class MetricsOverrides(Message):
-    """`MetricsOverrides` of Istio's Telemetry."""
+    """Changes to metrics that match."""
 
     match: MetricSelector | None = None
     disabled: bool | None = None
@@ -79,7 +81,7 @@ class MetricsOverrides(Message):
 
 
 class Metrics(Message):
-    """`Metrics` of Istio's Telemetry."""
+    """Metrics: to whom, with which changes."""
 
     providers: Seq[ProviderRef] = ()
     overrides: Seq[MetricsOverrides] = ()
@@ -87,33 +89,39 @@ class Metrics(Message):
 
 
 class TracingEnvironment(Message):
-    """`Tracing.Environment` of Istio's Telemetry."""
+    """A tag from an environment variable of the proxy."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     default_value: str = ""
 
 
 class TracingFormatter(Message):
-    """`Tracing.Formatter` of Istio's Telemetry."""
+    """A tag from an Envoy format string."""
 
     value: str = ""
 
 
 class TracingLiteral(Message):
-    """`Tracing.Literal` of Istio's Telemetry."""
+    """A tag with a fixed value."""
+
+    required: ClassVar[tuple[str, ...]] = ("value",)
 
     value: str = ""
 
 
 class TracingRequestHeader(Message):
-    """`Tracing.RequestHeader` of Istio's Telemetry."""
+    """A tag from a request header."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     default_value: str = ""
 
 
 class TracingCustomTag(Message):
-    """`Tracing.CustomTag` of Istio's Telemetry."""
+    """Where the value of a span's tag comes from."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"type": ("literal", "environment", "header", "formatter")}
 
@@ -124,13 +132,13 @@ class TracingCustomTag(Message):
 
 
 class TracingTracingSelector(Message):
-    """`Tracing.TracingSelector` of Istio's Telemetry."""
+    """Which direction of traffic is traced."""
 
     mode: Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"] = "CLIENT_AND_SERVER"
 
 
 class Tracing(Message):
-    """`Tracing` of Istio's Telemetry."""
+    """Spans: to whom, how many (percent), with which tags."""
 
     match: TracingTracingSelector | None = None
     providers: Seq[ProviderRef] = ()
@@ -143,7 +151,7 @@ class Tracing(Message):
 
 
 class Telemetry(Message):
-    """The spec of a Telemetry."""
+    """What proxies report: metrics, access logs, traces. Mesh, namespace and workload are merged."""
 
     selector: MatchLabelsSelector | None = None
     target_ref: PolicyTargetReference | None = None

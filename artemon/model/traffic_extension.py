@@ -6,23 +6,28 @@ from typing import Any, ClassVar, Literal
 
 from artemon.model.message import Int32, Message, Seq
 from artemon.model.selector import MatchLabelsSelector, PolicyTargetReference
+from artemon.model.wasm_plugin import PortSelector, VmConfig
 
 
 class LuaConfig(Message):
-    """`LuaConfig` of Istio's TrafficExtension."""
+    """A Lua script, at most 64 KiB."""
+
+    required: ClassVar[tuple[str, ...]] = ("inlineCode",)
 
     inline_code: str = ""
 
 
 class TrafficSelector(Message):
-    """`TrafficSelector` of Istio's TrafficExtension."""
+    """Which traffic an extension sees: direction and workload ports."""
 
     mode: Literal["UNDEFINED", "CLIENT", "SERVER", "CLIENT_AND_SERVER"] = "UNDEFINED"
     ports: Seq[PortSelector] = ()
 
 
 class WasmConfig(Message):
-    """`WasmConfig` of Istio's TrafficExtension."""
+    """A WebAssembly module and how it is run."""
+
+    required: ClassVar[tuple[str, ...]] = ("url",)
 
     url: str = ""
     sha256: str = ""
@@ -37,7 +42,7 @@ class WasmConfig(Message):
 
 
 class TrafficExtension(Message):
-    """The spec of a TrafficExtension."""
+    """An extension of the proxy: one of Wasm or Lua."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"filter_config": ("wasm", "lua")}
 

@@ -11,7 +11,7 @@ from artemon.model.message import Int32, Message, Seq, Uint32
 
 
 class StringMatch(Message):
-    """`StringMatch` of Istio's VirtualService."""
+    """Text that is equal, begins so, or matches a regular expression (RE2) as a whole."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"match_type": ("exact", "prefix", "regex")}
 
@@ -21,7 +21,7 @@ class StringMatch(Message):
 
 
 class CorsPolicy(Message):
-    """`CorsPolicy` of Istio's VirtualService."""
+    """Cross-origin requests (Fetch standard): who may call what from a browser."""
 
     allow_origin: Seq[str] = ()
     allow_origins: Seq[StringMatch] = ()
@@ -34,20 +34,22 @@ class CorsPolicy(Message):
 
 
 class Delegate(Message):
-    """`Delegate` of Istio's VirtualService."""
+    """Another VirtualService, without hosts, that holds the routes."""
 
     name: str = ""
     namespace: str = ""
 
 
 class PortSelector(Message):
-    """`PortSelector` of Istio's VirtualService."""
+    """A port by number."""
 
     number: Uint32 = 0
 
 
 class Destination(Message):
-    """`Destination` of Istio's VirtualService."""
+    """Where requests go: a host, one of its subsets, one of its ports."""
+
+    required: ClassVar[tuple[str, ...]] = ("host",)
 
     host: str = ""
     subset: str = ""
@@ -55,7 +57,7 @@ class Destination(Message):
 
 
 class HTTPBody(Message):
-    """`HTTPBody` of Istio's VirtualService."""
+    """A fixed body: text, or bytes in base64."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"specifier": ("string", "bytes")}
 
@@ -64,20 +66,22 @@ class HTTPBody(Message):
 
 
 class HTTPDirectResponse(Message):
-    """`HTTPDirectResponse` of Istio's VirtualService."""
+    """A fixed answer that no instance is asked for."""
+
+    required: ClassVar[tuple[str, ...]] = ("status",)
 
     status: Uint32 = 0
     body: HTTPBody | None = None
 
 
 class Percent(Message):
-    """`Percent` of Istio's VirtualService."""
+    """A share of 0 to 100; steps of 0.0001 count."""
 
     value: float = 0.0
 
 
 class HTTPFaultInjectionAbort(Message):
-    """`HTTPFaultInjection.Abort` of Istio's VirtualService."""
+    """Answer with an error instead of forwarding; without a percentage: never."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"error_type": ("httpStatus", "grpcStatus", "http2Error")}
 
@@ -88,7 +92,7 @@ class HTTPFaultInjectionAbort(Message):
 
 
 class HTTPFaultInjectionDelay(Message):
-    """`HTTPFaultInjection.Delay` of Istio's VirtualService."""
+    """Wait before forwarding; without a percentage: never."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"http_delay_type": ("fixedDelay", "exponentialDelay")}
 
@@ -99,14 +103,14 @@ class HTTPFaultInjectionDelay(Message):
 
 
 class HTTPFaultInjection(Message):
-    """`HTTPFaultInjection` of Istio's VirtualService."""
+    """Faults made on purpose, to see what callers do."""
 
     delay: HTTPFaultInjectionDelay | None = None
     abort: HTTPFaultInjectionAbort | None = None
 
 
 class HTTPMatchRequest(Message):
-    """`HTTPMatchRequest` of Istio's VirtualService."""
+    """Conditions that must all hold. Header and query values of `{}` ask for presence only."""
 
     name: str = ""
     uri: StringMatch | None = None
@@ -125,14 +129,16 @@ class HTTPMatchRequest(Message):
 
 
 class HTTPMirrorPolicy(Message):
-    """`HTTPMirrorPolicy` of Istio's VirtualService."""
+    """Where a copy of a share of the requests goes; its answers are dropped."""
+
+    required: ClassVar[tuple[str, ...]] = ("destination",)
 
     destination: Destination | None = None
     percentage: Percent | None = None
 
 
 class HTTPRedirect(Message):
-    """`HTTPRedirect` of Istio's VirtualService."""
+    """Answer with a redirection (301 unless written)."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {"redirect_port": ("port", "derivePort")}
 
@@ -146,7 +152,7 @@ class HTTPRedirect(Message):
 
 
 class HTTPRetry(Message):
-    """`HTTPRetry` of Istio's VirtualService."""
+    """How often and when to try again; `attempts: 0` means never."""
 
     attempts: Int32 = 0
     per_try_timeout: Duration | None = None
@@ -157,14 +163,14 @@ class HTTPRetry(Message):
 
 
 class RegexRewrite(Message):
-    """`RegexRewrite` of Istio's VirtualService."""
+    """Rewrite the path by a regular expression (RE2) with `\\1` for its groups."""
 
     match: str = ""
     rewrite: str = ""
 
 
 class HTTPRewrite(Message):
-    """`HTTPRewrite` of Istio's VirtualService."""
+    """Change path or authority before forwarding."""
 
     uri: str = ""
     authority: str = ""
@@ -172,7 +178,7 @@ class HTTPRewrite(Message):
 
 
 class HeadersHeaderOperations(Message):
-    """`Headers.HeaderOperations` of Istio's VirtualService."""
+    """Changes to headers: set replaces, add appends, remove takes away."""
 
     set_: dict[str, str] = Field(default_factory=dict, alias="set")
     add: dict[str, str] = Field(default_factory=dict)
@@ -180,14 +186,16 @@ class HeadersHeaderOperations(Message):
 
 
 class Headers(Message):
-    """`Headers` of Istio's VirtualService."""
+    """Changes to the headers of requests and responses."""
 
     request: HeadersHeaderOperations | None = None
     response: HeadersHeaderOperations | None = None
 
 
 class HTTPRouteDestination(Message):
-    """`HTTPRouteDestination` of Istio's VirtualService."""
+    """One destination and its share of the requests, relative to the others'."""
+
+    required: ClassVar[tuple[str, ...]] = ("destination",)
 
     destination: Destination | None = None
     weight: Int32 = 0
@@ -195,7 +203,7 @@ class HTTPRouteDestination(Message):
 
 
 class HTTPRoute(Message):
-    """`HTTPRoute` of Istio's VirtualService."""
+    """Requests that match (any of `match`, or all without it) and what happens to them."""
 
     name: str = ""
     match: Seq[HTTPMatchRequest] = ()
@@ -216,7 +224,7 @@ class HTTPRoute(Message):
 
 
 class L4MatchAttributes(Message):
-    """`L4MatchAttributes` of Istio's VirtualService."""
+    """Conditions on a connection that must all hold."""
 
     destination_subnets: Seq[str] = ()
     port: Uint32 = 0
@@ -227,21 +235,25 @@ class L4MatchAttributes(Message):
 
 
 class RouteDestination(Message):
-    """`RouteDestination` of Istio's VirtualService."""
+    """One destination and its share of the connections, relative to the others'."""
+
+    required: ClassVar[tuple[str, ...]] = ("destination",)
 
     destination: Destination | None = None
     weight: Int32 = 0
 
 
 class TCPRoute(Message):
-    """`TCPRoute` of Istio's VirtualService."""
+    """Connections that match and where they go."""
 
     match: Seq[L4MatchAttributes] = ()
     route: Seq[RouteDestination] = ()
 
 
 class TLSMatchAttributes(Message):
-    """`TLSMatchAttributes` of Istio's VirtualService."""
+    """Conditions on a TLS connection (by its SNI) that must all hold."""
+
+    required: ClassVar[tuple[str, ...]] = ("sniHosts",)
 
     sni_hosts: Seq[str] = ()
     destination_subnets: Seq[str] = ()
@@ -252,14 +264,16 @@ class TLSMatchAttributes(Message):
 
 
 class TLSRoute(Message):
-    """`TLSRoute` of Istio's VirtualService."""
+    """TLS connections that match, forwarded as they are, and where they go."""
+
+    required: ClassVar[tuple[str, ...]] = ("match",)
 
     match: Seq[TLSMatchAttributes] = ()
     route: Seq[RouteDestination] = ()
 
 
 class VirtualService(Message):
-    """The spec of a VirtualService."""
+    """Where requests to hosts go. The first route that matches wins."""
 
     hosts: Seq[str] = ()
     gateways: Seq[str] = ()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from artemon.model.message import Int32, Message, Seq, Uint32
 from artemon.model.selector import MatchLabelsSelector, PolicyTargetReference
 
 
 class EnvVar(Message):
-    """`EnvVar` of Istio's WasmPlugin."""
+    """An environment variable of the Wasm VM."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = ""
     value_from: Literal["INLINE", "HOST"] = "INLINE"
@@ -17,26 +19,30 @@ class EnvVar(Message):
 
 
 class VmConfig(Message):
-    """`VmConfig` of Istio's WasmPlugin."""
+    """Settings of the Wasm VM."""
 
     env: Seq[EnvVar] = ()
 
 
 class PortSelector(Message):
-    """`PortSelector` of Istio's WasmPlugin."""
+    """A port by number."""
+
+    required: ClassVar[tuple[str, ...]] = ("number",)
 
     number: Uint32 = 0
 
 
 class WasmPluginTrafficSelector(Message):
-    """`WasmPlugin.TrafficSelector` of Istio's WasmPlugin."""
+    """Which traffic a plug-in sees: direction and workload ports."""
 
     mode: Literal["UNDEFINED", "CLIENT", "SERVER", "CLIENT_AND_SERVER"] = "UNDEFINED"
     ports: Seq[PortSelector] = ()
 
 
 class WasmPlugin(Message):
-    """The spec of a WasmPlugin."""
+    """A WebAssembly module in the proxy's filter chain."""
+
+    required: ClassVar[tuple[str, ...]] = ("url",)
 
     selector: MatchLabelsSelector | None = None
     target_ref: PolicyTargetReference | None = None

@@ -8,7 +8,7 @@ from artemon.model.message import Message, Uint32
 
 
 class WorkloadEntry(Message):
-    """The spec of a WorkloadEntry."""
+    """One instance that no platform knows of, such as a VM. locality: `region[/zone[/subzone]]`."""
 
     address: str = ""
     ports: dict[str, Uint32] = Field(default_factory=dict)

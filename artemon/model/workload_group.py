@@ -11,27 +11,31 @@ from artemon.model.workload_entry import WorkloadEntry
 
 
 class ExecHealthCheckConfig(Message):
-    """`ExecHealthCheckConfig` of Istio's WorkloadGroup."""
+    """Healthy when a command ends with 0."""
+
+    required: ClassVar[tuple[str, ...]] = ("command",)
 
     command: Seq[str] = ()
 
 
 class GrpcHealthCheckConfig(Message):
-    """`GrpcHealthCheckConfig` of Istio's WorkloadGroup."""
+    """Healthy when the gRPC health service says SERVING."""
 
     port: Uint32 = 0
     service: str = ""
 
 
 class HTTPHeader(Message):
-    """`HTTPHeader` of Istio's WorkloadGroup."""
+    """A header of the probe."""
 
     name: str = ""
     value: str = ""
 
 
 class HTTPHealthCheckConfig(Message):
-    """`HTTPHealthCheckConfig` of Istio's WorkloadGroup."""
+    """Healthy when the answer's status is 200 to 399."""
+
+    required: ClassVar[tuple[str, ...]] = ("port",)
 
     path: str = ""
     port: Uint32 = 0
@@ -41,14 +45,16 @@ class HTTPHealthCheckConfig(Message):
 
 
 class TCPHealthCheckConfig(Message):
-    """`TCPHealthCheckConfig` of Istio's WorkloadGroup."""
+    """Healthy when a connection opens."""
+
+    required: ClassVar[tuple[str, ...]] = ("port",)
 
     host: str = ""
     port: Uint32 = 0
 
 
 class ReadinessProbe(Message):
-    """`ReadinessProbe` of Istio's WorkloadGroup."""
+    """How the agent finds out whether its workload is healthy; 0 means the default."""
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {
         "health_check_method": ("httpGet", "tcpSocket", "exec", "grpc")
@@ -66,14 +72,16 @@ class ReadinessProbe(Message):
 
 
 class WorkloadGroupObjectMeta(Message):
-    """`WorkloadGroup.ObjectMeta` of Istio's WorkloadGroup."""
+    """Labels and annotations of the WorkloadEntries made from the group."""
 
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
 class WorkloadGroup(Message):
-    """The spec of a WorkloadGroup."""
+    """What the WorkloadEntries of joining machines have in common."""
+
+    required: ClassVar[tuple[str, ...]] = ("template",)
 
     metadata: WorkloadGroupObjectMeta | None = None
     template: WorkloadEntry | None = None

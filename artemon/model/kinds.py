@@ -1,0 +1,170 @@
+"""The table of kinds: every object that users write, with the names it goes by."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from artemon.model.authorization_policy import AuthorizationPolicy
+from artemon.model.destination_rule import DestinationRule
+from artemon.model.envoy_filter import EnvoyFilter
+from artemon.model.gateway import Gateway
+from artemon.model.peer_authentication import PeerAuthentication
+from artemon.model.proxy_config import ProxyConfig
+from artemon.model.request_authentication import RequestAuthentication
+from artemon.model.resource import Kind
+from artemon.model.service_entry import ServiceEntry
+from artemon.model.sidecar import Sidecar
+from artemon.model.telemetry import Telemetry
+from artemon.model.traffic_extension import TrafficExtension
+from artemon.model.virtual_service import VirtualService
+from artemon.model.wasm_plugin import WasmPlugin
+from artemon.model.workload_entry import WorkloadEntry
+from artemon.model.workload_group import WorkloadGroup
+
+NETWORKING = "networking.istio.io"
+SECURITY = "security.istio.io"
+TELEMETRY = "telemetry.istio.io"
+EXTENSIONS = "extensions.istio.io"
+
+_networking = partial(Kind, group=NETWORKING, versions=("v1", "v1beta1", "v1alpha3"))
+_security = partial(Kind, group=SECURITY, versions=("v1", "v1beta1"))
+_extensions = partial(Kind, group=EXTENSIONS, versions=("v1alpha1",))
+
+VIRTUAL_SERVICE = _networking(
+    "VirtualService",
+    plural="virtualservices",
+    singular="virtualservice",
+    short_names=("vs",),
+    spec=VirtualService,
+)
+DESTINATION_RULE = _networking(
+    "DestinationRule",
+    plural="destinationrules",
+    singular="destinationrule",
+    short_names=("dr",),
+    spec=DestinationRule,
+)
+GATEWAY = _networking("Gateway", plural="gateways", singular="gateway", short_names=("gw",), spec=Gateway)
+SERVICE_ENTRY = _networking(
+    "ServiceEntry", plural="serviceentries", singular="serviceentry", short_names=("se",), spec=ServiceEntry
+)
+WORKLOAD_ENTRY = _networking(
+    "WorkloadEntry",
+    plural="workloadentries",
+    singular="workloadentry",
+    short_names=("we",),
+    spec=WorkloadEntry,
+)
+WORKLOAD_GROUP = _networking(
+    "WorkloadGroup",
+    plural="workloadgroups",
+    singular="workloadgroup",
+    short_names=("wg",),
+    spec=WorkloadGroup,
+)
+SIDECAR = _networking("Sidecar", plural="sidecars", singular="sidecar", short_names=(), spec=Sidecar)
+ENVOY_FILTER = _networking(
+    "EnvoyFilter",
+    versions=("v1alpha3",),
+    plural="envoyfilters",
+    singular="envoyfilter",
+    short_names=(),
+    spec=EnvoyFilter,
+)
+PROXY_CONFIG = _networking(
+    "ProxyConfig",
+    versions=("v1beta1",),
+    plural="proxyconfigs",
+    singular="proxyconfig",
+    short_names=(),
+    spec=ProxyConfig,
+)
+AUTHORIZATION_POLICY = _security(
+    "AuthorizationPolicy",
+    plural="authorizationpolicies",
+    singular="authorizationpolicy",
+    short_names=("ap",),
+    spec=AuthorizationPolicy,
+)
+REQUEST_AUTHENTICATION = _security(
+    "RequestAuthentication",
+    plural="requestauthentications",
+    singular="requestauthentication",
+    short_names=("ra",),
+    spec=RequestAuthentication,
+)
+PEER_AUTHENTICATION = _security(
+    "PeerAuthentication",
+    plural="peerauthentications",
+    singular="peerauthentication",
+    short_names=("pa",),
+    spec=PeerAuthentication,
+)
+TELEMETRY_KIND = Kind(
+    "Telemetry",
+    group=TELEMETRY,
+    versions=("v1", "v1alpha1"),
+    plural="telemetries",
+    singular="telemetry",
+    short_names=("telemetry",),
+    spec=Telemetry,
+)
+WASM_PLUGIN = _extensions(
+    "WasmPlugin", plural="wasmplugins", singular="wasmplugin", short_names=("wasm",), spec=WasmPlugin
+)
+TRAFFIC_EXTENSION = _extensions(
+    "TrafficExtension",
+    plural="trafficextensions",
+    singular="trafficextension",
+    short_names=("te",),
+    spec=TrafficExtension,
+)
+
+KINDS: tuple[Kind, ...] = (
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+    GATEWAY,
+    SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
+    WORKLOAD_GROUP,
+    SIDECAR,
+    ENVOY_FILTER,
+    PROXY_CONFIG,
+    AUTHORIZATION_POLICY,
+    REQUEST_AUTHENTICATION,
+    PEER_AUTHENTICATION,
+    TELEMETRY_KIND,
+    WASM_PLUGIN,
+    TRAFFIC_EXTENSION,
+)
+"""All kinds, in the order in which the reference tells of them."""
+
+_BY_PLURAL = {kind.plural: kind for kind in KINDS}
+_BY_NAME = {(kind.name, kind.group): kind for kind in KINDS}
+_BY_WORD = {
+    word.lower(): kind
+    for kind in KINDS
+    for word in (
+        kind.plural,
+        kind.singular,
+        *kind.short_names,
+        kind.name,
+        f"{kind.plural}.{kind.group}",
+        *(f"{kind.plural}.{version}.{kind.group}" for version in kind.versions),
+    )
+}
+
+
+def by_plural(plural: str) -> Kind | None:
+    """The kind with this name in URLs and registry keys."""
+    return _BY_PLURAL.get(plural)
+
+
+def by_name(name: str, group: str) -> Kind | None:
+    """The kind called `name` (as in `kind:`) in an API group."""
+    return _BY_NAME.get((name, group))
+
+
+def find(word: str) -> Kind | None:
+    """The kind a person means by `word`: plural, singular, short name or Kind, in any case."""
+    return _BY_WORD.get(word.lower())

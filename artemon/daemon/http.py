@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -55,7 +56,7 @@ async def serve_http(address: str, routes: Sequence[web.AbstractRouteDef]) -> As
         try:
             await site.start()
         except OSError as error:
-            raise ArtemonError(f"cannot listen on {address}: {error.strerror}") from error
+            raise ArtemonError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
         bound = runner.addresses[0]
         yield f"{bound[0]}:{bound[1]}"
     finally:

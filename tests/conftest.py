@@ -1,0 +1,30 @@
+"""Lanes: what a machine lacks is skipped and said; ARTEMON_MANDATORY names lanes whose skip is a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+_SKIPPED = pytest.StashKey[list[str]]()
+
+
+def mandatory() -> set[str]:
+    """Markers that may not be skipped in this run, from ARTEMON_MANDATORY (comma-separated)."""
+    return {lane for lane in os.environ.get("ARTEMON_MANDATORY", "").split(",") if lane}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SKIPPED] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        lanes = mandatory() & {mark.name for mark in item.iter_markers()}
+        if lanes:
+            report.outcome = "failed"
+            report.longrepr = f"the lane {', '.join(sorted(lanes))} is mandatory here, but: {report.longrepr}"
+    return report

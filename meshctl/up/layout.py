@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 CONTROL_PLANE = ("citadeld", "galleyd", "pilotd")
+HEALTH_PORTS = {"citadeld": 15113, "galleyd": 15114, "pilotd": 15112}
 SOCKET_PATH_LIMIT = 80
 """Longest run directory that leaves room for socket names below the 108 bytes of sun_path (unix(7))."""
 
@@ -67,7 +68,7 @@ class Layout:
         return self.folder / "log" / f"{name}.log"
 
     def run(self, name: str) -> Path:
-        """Sockets and pid files of `name`; in the temporary directory where `folder` is too deep for sockets."""
+        """Sockets and pid files of `name`; below the temporary directory where `folder` is too deep."""
         local = self.folder / "run"
         if len(os.fsencode(local)) > SOCKET_PATH_LIMIT:
             mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]

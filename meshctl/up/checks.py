@@ -175,10 +175,8 @@ def _hops(answer: Mapping[str, Any], client: str) -> Iterator[_Hop]:
     me = f"{service} {answer['version']}" if "version" in answer else service
     saw = answer.get("caller")
     detail = f"saw {saw}" if saw else answer.get("error", "saw no identity")
-    expected = (
-        f"/sa/{GATEWAY.service_account}" if client == GATEWAY.name else f"/sa/bookinfo-{client.split(maxsplit=1)[0]}"
-    )
-    yield _Hop(bool(saw) and str(saw).endswith(expected), f"{client} → {me}: {detail}")
+    account = GATEWAY.service_account if client == GATEWAY.name else f"bookinfo-{client.partition(' ')[0]}"
+    yield _Hop(bool(saw) and str(saw).endswith(f"/sa/{account}"), f"{client} → {me}: {detail}")
     for below in answer.get("upstream", ()):
         yield from _hops(below, me)
 

@@ -13,7 +13,7 @@ def service_host(service: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> 
 
 
 def owner_namespace(host: str, domain: str = DEFAULT_DOMAIN) -> str:
-    """The namespace that owns `host` by its name (`<service>.<namespace>.svc.<domain>`), "" when none does."""
+    """The namespace that owns `host` by its name (`<service>.<namespace>.svc.<domain>`), else ""."""
     suffix = f".svc.{domain}"
     if not host.endswith(suffix):
         return ""
@@ -46,7 +46,7 @@ def covers(pattern: str, host: str) -> bool:
 
     `*` covers all; `*.foo.com` covers `a.foo.com`, `a.b.foo.com` and `*.b.foo.com`, but not `foo.com`.
     """
-    if pattern == host or pattern == "*":
+    if pattern in (host, "*"):
         return True
     return pattern.startswith("*") and len(host) > len(pattern) - 1 and host.endswith(pattern[1:])
 

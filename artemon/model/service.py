@@ -107,9 +107,10 @@ class Endpoint:
     """One instance of a service.
 
     address: IP, host name (resolution DNS) or `unix:///path`. ports: service port name -> number where it
-    listens; a name that is absent falls back to the port's target port. weight: 1 or more (Envoy
-    `load_balancing_weight`). locality: `region[/zone[/subzone]]`.
+    listens, 0 where it does not; a name that is absent falls back to the port's target port. weight: 1 or
+    more (Envoy `load_balancing_weight`). locality: `region[/zone[/subzone]]`.
     mtls: whether a sidecar terminates mutual TLS there (Istio label `security.istio.io/tlsMode: istio`).
+    mtls_exceptions: port numbers for which the opposite of `mtls` holds (PeerAuthentication port levels).
     service_account and namespace: its SPIFFE identity, with the mesh's trust domain.
     """
 
@@ -125,3 +126,8 @@ class Endpoint:
     mtls: bool = False
     node: str = ""
     """The id of the proxy in front of it, when it joined."""
+    mtls_exceptions: tuple[int, ...] = ()
+
+    def mtls_on(self, port: int) -> bool:
+        """Whether mutual TLS is terminated where it listens on `port`."""
+        return self.mtls != (port in self.mtls_exceptions)

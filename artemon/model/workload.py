@@ -1,4 +1,4 @@
-"""The record of a joined workload, as pilotd writes it under `workloads/` while it holds the proxy's stream."""
+"""The record of a joined workload, as pilotd writes it while it holds the proxy's stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Workload:
     service: str
     address: str
     ports: tuple[WorkloadPort, ...] = ()
-    labels: Mapping[str, str] = field(default=EMPTY)
+    labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     service_account: str = "default"
     locality: str = ""
     network: str = ""

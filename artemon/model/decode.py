@@ -13,6 +13,7 @@ from artemon.errors import Problem, Refused
 from artemon.model import kinds, yaml_text
 from artemon.model.envelope import meta_problems, read_meta, write_meta
 from artemon.model.limits import too_deep, too_large
+from artemon.model.mesh_config import MeshConfig
 from artemon.model.message import WIRE, Message
 from artemon.model.resource import Kind, Resource
 from artemon.model.words import kind_of, path_of
@@ -195,3 +196,26 @@ def decode_message(
         return None, [
             Problem(path_of(item["loc"], root), item["msg"]) for item in error.errors(include_url=False)
         ]
+
+
+def decode_mesh_config(value: Any) -> MeshConfig:
+    """MeshConfig from what a user wrote; Istio's defaults stay where nothing is written.
+
+    Extension providers come on top of the default ones, by name (as Istio does). Raises Refused.
+    """
+    problems = list(too_deep(value)) if isinstance(value, dict) else []
+    config, wrong = (None, []) if problems else decode_message(MeshConfig, {} if value is None else value)
+    if config is None:
+        raise Refused(problems + wrong, "MeshConfig")
+    assert isinstance(config, MeshConfig)
+    named = {provider.name: provider for provider in MeshConfig().extension_providers}
+    named.update((provider.name, provider) for provider in config.extension_providers)
+    return config.model_copy(update={"extension_providers": tuple(named.values())})
+
+
+def load_mesh_config(text: str, source: str = "") -> MeshConfig:
+    """MeshConfig from one YAML document; an empty text means all defaults. Raises Refused."""
+    documents = load_yaml(text, source)
+    if len(documents) > 1:
+        raise Refused([Problem("", f"must hold one document, not {len(documents)}")], source)
+    return decode_mesh_config(documents[0] if documents else {})

@@ -167,7 +167,7 @@ def _static(name: str, address: str, port: int) -> Json:
 def _local_grpc(name: str) -> Json:
     """A cluster that is proxyd itself, over its Unix socket. Many streams: one per kind of secret."""
     limits = {"max_connections": 100_000, "max_pending_requests": 100_000, "max_requests": 100_000}
-    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+    http2: Json = {"explicit_http_config": {"http2_protocol_options": {}}}
     return _cluster(name, {"pipe": {"path": XDS_SOCKET}}) | {
         "circuit_breakers": {"thresholds": [{"priority": p, **limits} for p in ("DEFAULT", "HIGH")]},
         "typed_extension_protocol_options": {

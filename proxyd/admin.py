@@ -1,0 +1,49 @@
+"""Envoy's admin interface: the few questions that proxyd asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import aiohttp
+
+PATIENCE = aiohttp.ClientTimeout(total=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The admin of one Envoy. Every question is bounded; no answer is an answer (None or False)."""
+
+    http: aiohttp.ClientSession
+    url: str
+
+    async def state(self) -> str | None:
+        """LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING; None when it does not answer."""
+        try:
+            async with self.http.get(f"{self.url}/ready", timeout=PATIENCE) as answer:
+                return (await answer.text()).strip()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+
+    async def node(self) -> str | None:
+        """The id of the node that it serves; None when it does not answer."""
+        try:
+            async with self.http.get(f"{self.url}/server_info", timeout=PATIENCE) as answer:
+                return str((await answer.json(content_type=None))["node"]["id"])
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+            return None
+
+    async def statistics(self) -> bytes | None:
+        """Its metrics as Prometheus text; None when it does not answer."""
+        try:
+            async with self.http.get(f"{self.url}/stats/prometheus?usedonly", timeout=PATIENCE) as answer:
+                return await answer.read() if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+
+    async def tell(self, path: str) -> bool:
+        """Ask it to do something; whether it said that it did."""
+        try:
+            async with self.http.post(self.url + path, timeout=PATIENCE) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False

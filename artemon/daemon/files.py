@@ -1,0 +1,94 @@
+"""Files that hold secrets, and files that must never be seen half written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from artemon.errors import ArtemonError
+
+MAX_FILE = 1024 * 1024
+
+
+class InsecureFile(ArtemonError):
+    """A secret lies where others can read it, or is not a plain file of ours."""
+
+
+def make_private_dir(path: Path) -> None:
+    """Make `path` (0700) with its parents. Raises ArtemonError when it cannot be, InsecureFile when others
+    may write into it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise ArtemonError(f"cannot make the directory {path}: {error.strerror}") from error
+    if found.st_uid not in {os.geteuid(), 0} or found.st_mode & 0o022:
+        raise InsecureFile(f"{path}: others may write into this directory; chown it and chmod 0700")
+
+
+def read_secret(path: Path) -> bytes | None:
+    """The content of a file that only we can read; None when there is none.
+
+    Raises InsecureFile when group or others may touch it, or it is a link, a directory, or someone else's.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InsecureFile(f"{path}: cannot be read as a plain file: {error.strerror}") from error
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise InsecureFile(f"{path}: is not a plain file")
+        if found.st_uid not in {os.geteuid(), 0}:
+            raise InsecureFile(f"{path}: belongs to user {found.st_uid}, not to this process")
+        if found.st_mode & 0o077:
+            raise InsecureFile(f"{path}: group or others may read it; run: chmod 600 {path}")
+        return file.read(MAX_FILE)
+
+
+def read_public(path: Path) -> bytes | None:
+    """The content of a file; None when there is none. Raises ArtemonError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArtemonError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Replace `path` at once and durably by a file (0600) with `content`. Raises ArtemonError."""
+    _replace(path, content, 0o600)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Replace `path` at once and durably by a file (0644) with `content`. Raises ArtemonError."""
+    _replace(path, content, 0o644)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        made.unlink(missing_ok=True)
+        with os.fdopen(os.open(made, flags, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(path)
+        sync_dir(path.parent)
+    except OSError as error:
+        raise ArtemonError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def sync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

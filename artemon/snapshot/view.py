@@ -39,7 +39,7 @@ class MtlsMode:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The DestinationRules that apply to one host for one client, merged (subsets united, first policy wins)."""
+    """The DestinationRules of one host for one client, merged (subsets united, first policy wins)."""
 
     host: str
     policy: TrafficPolicy | None
@@ -53,8 +53,9 @@ class Destination:
     def policy_for(self, port: int, subset: str = "") -> TrafficPolicy:
         """The policy in force for a service port and subset: a block of the subset's stands over the rule's,
         a port level replaces all blocks that it could name. An unknown subset adds nothing."""
+        policy = overlay(TrafficPolicy(), self.policy, port)
         chosen = self.subset(subset) if subset else None
-        return overlay(overlay(TrafficPolicy(), self.policy, port), chosen and chosen.traffic_policy, port)
+        return policy if chosen is None else overlay(policy, chosen.traffic_policy, port)
 
 
 def overlay(base: TrafficPolicy, over: TrafficPolicy | None, port: int) -> TrafficPolicy:
@@ -75,10 +76,10 @@ class ProxyView:
     """The mesh as one proxy may see it. Complete: nothing is filled in later, empty means none.
 
     services: visible ones, by host name, in host order (scope of the Sidecar in force, exportTo).
-    endpoints: instances by host, in a stable order. virtual_services: visible, oldest first, delegates inlined,
-    hosts and destinations as full names, gateways as `<namespace>/<name>` or `mesh`.
-    gateways: those whose selector matches this proxy (routers only), oldest first. destinations: by host, only
-    hosts that a rule applies to. own: the services that this proxy's workload serves, with its ports.
+    endpoints: instances by host, in a stable order. virtual_services: visible, oldest first, delegates
+    inlined, hosts and destinations as full names, gateways as `<namespace>/<name>` or `mesh`.
+    gateways: those whose selector matches this proxy (routers only), oldest first. destinations: by host,
+    only hosts that a rule applies to. own: the services that this proxy's workload serves, with its ports.
     sidecar: the Sidecar resource in force, if any.
     inbound_mtls: this workload's mode. Server modes of others are already in `Endpoint.mtls`.
     """

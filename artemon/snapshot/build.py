@@ -1,0 +1,190 @@
+"""From the world to a snapshot: what changes touched is made anew, the rest is shared with the one before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from artemon.model.hosts import DEFAULT_DOMAIN
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.resource import Resource
+from artemon.model.service import Endpoint, Port, Resolution, Service
+from artemon.snapshot.changes import MESH, ChangeSet, ServiceKey
+from artemon.snapshot.destinations import rule_spaces
+from artemon.snapshot.memo import Memo
+from artemon.snapshot.mtls import Modes
+from artemon.snapshot.ownership import Owners, owners
+from artemon.snapshot.services import Source
+from artemon.snapshot.snapshot import Config, Instances, Snapshot
+from artemon.snapshot.virtual_services import full_names
+from artemon.snapshot.world import World
+
+
+def empty(*, domain: str = DEFAULT_DOMAIN) -> Snapshot:
+    """A mesh without anything in it."""
+    config = Config(
+        mesh=MeshConfig(),
+        domain=domain,
+        services={},
+        owners=Owners(),
+        virtual_services=(),
+        rules={},
+        gateways=(),
+        sidecars={},
+        modes=Modes(root=MeshConfig().root_namespace),
+    )
+    return Snapshot(config, {})
+
+
+def build(world: World, previous: Snapshot | None = None, changes: ChangeSet | None = None) -> Snapshot:
+    """The snapshot of `world`: equal to one built from nothing, whatever `previous` and `changes` are,
+    as long as `changes` holds all that happened since `previous`."""
+    if previous is None or changes is None:
+        previous, changes = empty(domain=world.domain), world.everything()
+    config = _config(world, previous.config, changes, previous.memo)
+    touched = changes.services
+    if config.modes is not previous.config.modes:
+        touched = touched | previous.instances.keys()
+    instances = _instances(world, previous.instances, touched, config.modes)
+    if config is not previous.config:
+        previous.memo.turn()
+    return Snapshot(config, instances, world.position, dict(world.problems), previous.memo)
+
+
+def _config(world: World, before: Config, changes: ChangeSet, memo: Memo) -> Config:
+    updates: dict[str, Any] = {
+        name: make(world, memo) for name, (kinds, make) in _INDEXES.items() if changes.kinds & kinds
+    }
+    if changes.services and not changes.endpoints_only:
+        updates |= _services(world, before, changes)
+    return replace(before, **updates, frames=Memo()) if updates else before
+
+
+def oldest_first(resources: Iterable[Resource[Any]]) -> list[Resource[Any]]:
+    """By age, then name and namespace."""
+    return sorted(resources, key=lambda one: (one.meta.created, one.meta.name, one.meta.namespace))
+
+
+def _by_namespace(resources: Iterable[Resource[Any]]) -> dict[str, tuple[Resource[Any], ...]]:
+    found: defaultdict[str, list[Resource[Any]]] = defaultdict(list)
+    for one in oldest_first(resources):
+        found[one.meta.namespace].append(one)
+    return {namespace: tuple(many) for namespace, many in sorted(found.items())}
+
+
+def _objects(world: World, kind: str) -> Iterable[Resource[Any]]:
+    return world.resources(kind).values()
+
+
+def _virtual_services(world: World, memo: Memo) -> tuple[Resource[Any], ...]:
+    every = oldest_first(_objects(world, "VirtualService"))
+    return tuple(memo.get(full_names, one, by=(world.domain,)) for one in every)
+
+
+def _modes(world: World, _: Memo) -> Modes:
+    return Modes(world.mesh.root_namespace, _by_namespace(_objects(world, "PeerAuthentication")))
+
+
+_INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
+    "mesh": (frozenset({MESH}), lambda world, _: world.mesh),
+    "virtual_services": (frozenset({"VirtualService"}), _virtual_services),
+    "rules": (
+        frozenset({"DestinationRule"}),
+        lambda world, _: rule_spaces(oldest_first(_objects(world, "DestinationRule")), world.domain),
+    ),
+    "gateways": (
+        frozenset({"Gateway"}),
+        lambda world, _: tuple(oldest_first(_objects(world, "Gateway"))),
+    ),
+    "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
+    "modes": (frozenset({"PeerAuthentication", MESH}), _modes),
+}
+"""Part of Config -> the kinds that it is made of, and how."""
+
+
+def _services(world: World, before: Config, changes: ChangeSet) -> dict[str, Any]:
+    """The indexes of services, those that are equal to the ones before being the same objects."""
+    services = dict(before.owners.services)
+    for key in changes.services:
+        found = _merged(world.sources(key), key.host)
+        if found is None:
+            services.pop(key, None)
+        elif services.get(key) != found:
+            services[key] = found
+    updates: dict[str, Any] = {
+        "owners": owners(services, sorted(world.membership.sources.values(), key=lambda one: one.id))
+    }
+    hosts = {key.host for key in changes.services if services.get(key) is not before.owners.services.get(key)}
+    if hosts:
+        updates["services"] = _by_host(services, before.services, hosts)
+    return updates
+
+
+def _by_host(
+    services: Mapping[ServiceKey, Service], before: Mapping[str, tuple[Service, ...]], hosts: set[str]
+) -> dict[str, tuple[Service, ...]]:
+    found: defaultdict[str, list[Service]] = defaultdict(list)
+    for service in services.values():
+        if service.host in hosts:
+            found[service.host].append(service)
+    index = {host: many for host, many in before.items() if host not in hosts}
+    for host, many in found.items():
+        index[host] = tuple(sorted(many, key=lambda one: (one.created, one.namespace)))
+    return dict(sorted(index.items()))
+
+
+def _contributing(sources: list[Source]) -> list[Source]:
+    """Of the sources of one service, the first and those that add to it: same rank and resolution."""
+    return [
+        one
+        for one in sources
+        if one.rank == sources[0].rank
+        and one.services[0].resolution == sources[0].services[0].resolution
+        and one.services[0].mesh_external == sources[0].services[0].mesh_external
+    ]
+
+
+def _merged(sources: list[Source], host: str) -> Service | None:
+    """The service that sources define together: the first one's, with the ports that others add."""
+    if not sources:
+        return None
+    services = [one.service(host) for one in _contributing(sources)]
+    ports: dict[int, Port] = {}
+    for service in services:
+        for port in service.ports:
+            taken = port.number in ports or any(port.name == other.name for other in ports.values())
+            if not taken:
+                ports[port.number] = port
+    return replace(services[0], ports=tuple(ports.values()))
+
+
+def _instances(
+    world: World, before: Instances, touched: Iterable[ServiceKey], modes: Modes
+) -> dict[ServiceKey, tuple[Endpoint, ...]]:
+    """Instances of every service; those that did not change are the same objects as before."""
+    instances = dict(before)
+    for key in touched:
+        sources = world.sources(key)
+        found = tuple(
+            modes.apply(one) for each in _contributing(sources) for one in _of(world, each, key.host)
+        )
+        if not sources:
+            instances.pop(key, None)
+        elif instances.get(key) != found:
+            instances[key] = found
+    return instances
+
+
+def _of(world: World, source: Source, host: str) -> tuple[Endpoint, ...]:
+    """The instances of one source; a DNS service without any is found by its own name."""
+    service = source.service(host)
+    found = world.membership.instances(source.id)
+    if found or source.selector is not None or service.resolution not in _BY_NAME or host.startswith("*"):
+        return found
+    ports = {port.name: port.target_port or port.number for port in service.ports}
+    return (Endpoint(address=host, namespace=source.namespace, ports=ports),)
+
+
+_BY_NAME = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})

@@ -1,0 +1,47 @@
+"""What a change can mean for a proxy: which xDS types, and whether anything at all."""
+
+from __future__ import annotations
+
+from artemon.snapshot.changes import MESH, WORKLOAD, ChangeSet
+from artemon.snapshot.view import ProxyView
+
+CDS, EDS, LDS, RDS, SDS = "CDS", "EDS", "LDS", "RDS", "SDS"
+
+_ALL = frozenset({CDS, EDS, LDS, RDS})
+_TYPES: dict[str, frozenset[str]] = {
+    MESH: _ALL,
+    WORKLOAD: _ALL,
+    "ServiceEntry": _ALL,
+    "WorkloadEntry": frozenset({CDS, EDS}),
+    "Sidecar": _ALL,
+    "DestinationRule": _ALL,
+    "VirtualService": _ALL,
+    "Gateway": frozenset({LDS, RDS}),
+    "PeerAuthentication": frozenset({CDS, EDS, LDS}),
+}
+"""Kind -> what is translated from it; kinds that are not here are not translated."""
+
+
+def types(changes: ChangeSet) -> frozenset[str]:
+    """The xDS types that can come out different."""
+    if changes.endpoints_only:
+        return frozenset({CDS, EDS}) if changes.services else frozenset()
+    return frozenset().union(*(_TYPES.get(kind, frozenset()) for kind in changes.kinds))
+
+
+def touches(changes: ChangeSet, view: ProxyView) -> bool:
+    """Whether the proxy of `view` (as it was before) may have to be told. False is certain."""
+    if changes.endpoints_only:
+        return any(key.host in view.services for key in changes.services)
+    return bool(types(changes))
+
+
+def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
+    """The xDS types that two views of one proxy can differ in; exact for snapshots built from one another,
+    whose equal parts are the same objects."""
+    shared = ("mesh", "services", "virtual_services", "destinations", "sidecar")
+    own = ("proxy", "gateways", "own", "inbound_mtls")
+    same = all(getattr(before, name) is getattr(after, name) for name in shared)
+    if not same or any(getattr(before, name) != getattr(after, name) for name in own):
+        return _ALL
+    return frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS})

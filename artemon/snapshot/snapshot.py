@@ -1,0 +1,164 @@
+"""The mesh at one instant, frozen, and views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from artemon.errors import Problem
+from artemon.model.gateway import Gateway
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.proxy import Proxy, ProxyType
+from artemon.model.resource import Resource
+from artemon.model.selector import matches
+from artemon.model.service import Endpoint, Service
+from artemon.model.sidecar import Sidecar
+from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
+from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
+from artemon.snapshot.memo import Memo
+from artemon.snapshot.mtls import Modes
+from artemon.snapshot.ownership import Owners
+from artemon.snapshot.scope import ByHost, sidecar_for, visible_routes, visible_services
+from artemon.snapshot.view import Destination, MtlsMode, ProxyView
+from artemon.snapshot.virtual_services import Routes
+
+Instances = Mapping[ServiceKey, tuple[Endpoint, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of the mesh but its instances. A part that a change did not touch keeps its identity.
+
+    Sequences are oldest first. services: by host, of one host the oldest first. modes: PeerAuthentications.
+    frames: views without instances, made once for each proxy.
+    """
+
+    mesh: MeshConfig
+    domain: str
+    services: ByHost
+    owners: Owners
+    virtual_services: tuple[Routes, ...]
+    rules: Mapping[str, RuleSpace]
+    gateways: tuple[Resource[Gateway], ...]
+    sidecars: Mapping[str, tuple[Resource[Sidecar], ...]]
+    modes: Modes
+    frames: Memo = field(default_factory=Memo, compare=False)
+
+
+class ScopedEndpoints(Mapping[str, tuple[Endpoint, ...]]):
+    """The instances of visible services by host, read from the instances of all."""
+
+    __slots__ = ("instances", "services")
+
+    def __init__(self, services: Mapping[str, Service], instances: Instances) -> None:
+        self.services = services
+        self.instances = instances
+
+    def __getitem__(self, host: str) -> tuple[Endpoint, ...]:
+        return self.instances.get(ServiceKey(host, self.services[host].namespace), ())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.services)
+
+    def __len__(self) -> int:
+        return len(self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What proxies with the same eyes see in common."""
+
+    services: Mapping[str, Service]
+    virtual_services: tuple[Routes, ...]
+    destinations: Mapping[str, Destination]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The mesh as of `position`. problems: what could not be read or used, by key of the registry.
+
+    memo: results that views of this snapshot and of its successors share, scoped: those that end with it;
+    they never change what views say.
+    """
+
+    config: Config
+    instances: Instances
+    position: Position = NOWHERE
+    problems: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    memo: Memo = field(default_factory=Memo, compare=False)
+    scoped: Memo = field(default_factory=Memo, compare=False)
+
+    def view(self, proxy: Proxy) -> ProxyView:
+        """What `proxy` sees. Equal parts of views are the same objects, also from snapshot to snapshot."""
+        frame = self.config.frames.get(_frame, self.config, proxy, self.memo)
+        return ProxyView(
+            proxy=proxy,
+            mesh=self.config.mesh,
+            services=frame.scope.services,
+            endpoints=self.scoped.get(ScopedEndpoints, frame.scope.services, self.instances),
+            virtual_services=frame.scope.virtual_services,
+            gateways=frame.gateways,
+            destinations=frame.scope.destinations,
+            own=frame.own,
+            sidecar=frame.sidecar,
+            inbound_mtls=frame.inbound_mtls,
+            trust_domain=self.config.mesh.trust_domain,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A view without instances."""
+
+    scope: Scope
+    gateways: tuple[Resource[Gateway], ...]
+    own: tuple[Service, ...]
+    sidecar: Resource[Sidecar] | None
+    inbound_mtls: MtlsMode
+
+
+def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
+    sidecar: Resource[Sidecar] | None = None
+    gateways: tuple[Resource[Gateway], ...] = ()
+    if proxy.type is ProxyType.SIDECAR:
+        sidecars, root = config.sidecars, config.mesh.root_namespace
+        sidecar = sidecar_for(proxy.labels, sidecars.get(proxy.namespace, ()), sidecars.get(root, ()))
+    else:
+        gateways = tuple(one for one in config.gateways if matches(one.spec.selector, proxy.labels))
+    selected = selected_rules(config.rules.get(proxy.namespace, EMPTY), proxy.labels)
+    return _Frame(
+        scope=scope(config, memo, sidecar, namespace=proxy.namespace, selected=selected),
+        gateways=gateways,
+        own=config.owners.of(proxy, config.domain),
+        sidecar=sidecar,
+        inbound_mtls=config.modes.of(proxy.namespace, proxy.labels),
+    )
+
+
+def scope(
+    config: Config,
+    memo: Memo,
+    sidecar: Resource[Sidecar] | None,
+    *,
+    namespace: str,
+    selected: frozenset[str] = frozenset(),
+) -> Scope:
+    """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are."""
+    export = config.mesh.default_virtual_service_export_to
+    routes = memo.get(visible_routes, config.virtual_services, sidecar, by=(namespace, export))
+    services = memo.get(visible_services, config.services, routes, sidecar, by=(namespace,))
+    client = (namespace, config.mesh.root_namespace, selected, config.mesh.default_destination_rule_export_to)
+    rules = memo.get(_destinations, config.rules, services, memo, by=(client,))
+    return memo.get(Scope, services, routes, rules)
+
+
+Client = tuple[str, str, frozenset[str], tuple[str, ...]]
+"""What of a client decides its DestinationRules: the last four fields of RuleBook."""
+
+
+def _destinations(
+    spaces: Mapping[str, RuleSpace], services: Mapping[str, Service], memo: Memo, client: Client
+) -> dict[str, Destination]:
+    book = RuleBook(spaces, *client)
+    found = ((host, book.rules(host, service.namespace)) for host, service in services.items())
+    return {host: destination(memo, host, rules) for host, rules in found if rules}

@@ -1,0 +1,240 @@
+"""The current state of the mesh by key of the registry, and what each change to it touches."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from artemon.errors import Problem, Refused
+from artemon.model.hosts import DEFAULT_DOMAIN
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.proxy import WorkloadPort
+from artemon.model.resource import Resource
+from artemon.model.service_entry import ServiceEntry
+from artemon.model.workload import Workload
+from artemon.model.workload_entry import WorkloadEntry
+from artemon.snapshot.changes import (
+    MESH,
+    NOWHERE,
+    WORKLOAD,
+    Bad,
+    Change,
+    ChangeSet,
+    Object,
+    Position,
+    ServiceKey,
+    Upsert,
+)
+from artemon.snapshot.membership import Membership, member_of
+from artemon.snapshot.services import Source, from_joined, from_service_entry
+
+
+class World:
+    """Everything that pilotd knows, one change at a time; snapshots are built from it.
+
+    One bad object hurts only itself: the last good one under its key stays in force and `problems` has the
+    reasons by key. `domain` is the mesh's DNS domain.
+    """
+
+    def __init__(self, *, domain: str = DEFAULT_DOMAIN) -> None:
+        self.domain = domain
+        self.mesh = MeshConfig()
+        self.position: Position = NOWHERE
+        self.problems: dict[str, tuple[Problem, ...]] = {}
+        self.membership = Membership()
+        self._objects: dict[str, Object] = {}
+        self._by_kind: defaultdict[str, dict[str, Resource[Any]]] = defaultdict(dict)
+        self._sources: defaultdict[ServiceKey, set[str]] = defaultdict(set)
+        self._declared: defaultdict[tuple[str, str], Counter[WorkloadPort]] = defaultdict(Counter)
+        self._joined: Counter[tuple[str, str]] = Counter()
+
+    def resources(self, kind: str) -> Mapping[str, Resource[Any]]:
+        """The objects in force of one kind, by key."""
+        return self._by_kind.get(kind, {})
+
+    def sources(self, key: ServiceKey) -> list[Source]:
+        """What defines a service, the one that decides first."""
+        found = (self.membership.sources[identity] for identity in self._sources.get(key, ()))
+        return sorted(found, key=lambda one: (one.rank, one.services[0].created, one.id))
+
+    def apply(self, changes: Iterable[Change], position: Position | None = None) -> ChangeSet:
+        """Take changes in and say what they touched; `position` is where the registry stands after them."""
+        touched = _Touched()
+        for change in changes:
+            self._take(change, touched)
+        self.position = position or self.position
+        return touched.frozen(self.position)
+
+    def everything(self) -> ChangeSet:
+        """The change set of a world that appears from nothing."""
+        kinds = {MESH, WORKLOAD, *self._by_kind}
+        namespaces = {one.meta.namespace for objects in self._by_kind.values() for one in objects.values()}
+        namespaces |= {key.namespace for key in self._sources}
+        return ChangeSet(
+            position=self.position,
+            kinds=frozenset(kinds),
+            namespaces=frozenset(namespaces),
+            services=frozenset(self._sources),
+            endpoints_only=False,
+        )
+
+    def _take(self, change: Change, touched: _Touched) -> None:
+        if isinstance(change, Bad):
+            self.problems[change.key] = change.problems
+            return
+        self.problems.pop(change.key, None)
+        old = self._objects.get(change.key)
+        new = change.object if isinstance(change, Upsert) else None
+        if old is new or (old is not None and new is not None and _same(old, new)):
+            return
+        try:
+            self._replace(change.key, old, new, touched)
+        except Refused as refusal:
+            self.problems[change.key] = refusal.problems
+            return
+        if new is None:
+            self._objects.pop(change.key, None)
+        else:
+            self._objects[change.key] = new
+
+    def _replace(self, key: str, old: Object | None, new: Object | None, touched: _Touched) -> None:
+        one = old if new is None else new
+        if isinstance(one, MeshConfig):
+            self._set_mesh(MeshConfig() if new is None else one, touched)
+        elif isinstance(one, Workload):
+            self._set_workload(key, cast("Workload | None", old), cast("Workload | None", new), touched)
+        elif one is not None:
+            self._set_resource(key, one, gone=new is None, touched=touched)
+
+    def _set_resource(self, key: str, one: Resource[Any], *, gone: bool, touched: _Touched) -> None:
+        kind = one.kind.name
+        if kind == "ServiceEntry":
+            self._set_service_entry(key, one, gone=gone, touched=touched)
+        elif kind == "WorkloadEntry":
+            self._set_member(key, None if gone else one, touched)
+            touched.add(kind, one.meta.namespace, endpoints_only=True)
+        else:
+            touched.add(kind, one.meta.namespace)
+        if gone:
+            self._by_kind[kind].pop(key, None)
+        else:
+            self._by_kind[kind][key] = one
+
+    def _set_service_entry(
+        self, key: str, entry: Resource[ServiceEntry], *, gone: bool, touched: _Touched
+    ) -> None:
+        source = None if gone else from_service_entry(entry, self.mesh, self.domain)
+        self._set_source(entry.ref, source, touched)
+        touched.add("ServiceEntry", entry.meta.namespace)
+        if source is not None and source.problems:
+            self.problems[key] = source.problems
+
+    def _set_source(self, identity: str, source: Source | None, touched: _Touched) -> None:
+        """Replace what a source defines; services of before and after are touched."""
+        before = self.membership.sources.get(identity)
+        for service in before.services if before else ():
+            self._forget(ServiceKey(service.host, service.namespace), identity, touched)
+        if source is None:
+            self.membership.drop_source(identity)
+            return
+        self.membership.put_source(source)
+        for service in source.services:
+            self._sources[ServiceKey(service.host, service.namespace)].add(identity)
+            touched.services.add(ServiceKey(service.host, service.namespace))
+
+    def _forget(self, key: ServiceKey, identity: str, touched: _Touched) -> None:
+        self._sources[key].discard(identity)
+        if not self._sources[key]:
+            del self._sources[key]
+        touched.services.add(key)
+
+    def _set_member(
+        self, key: str, origin: Workload | Resource[WorkloadEntry] | None, touched: _Touched
+    ) -> None:
+        membership = self.membership
+        found = (
+            membership.drop_member(key) if origin is None else membership.put_member(key, member_of(origin))
+        )
+        for identity in found:
+            for service in membership.sources[identity].services:
+                touched.services.add(ServiceKey(service.host, service.namespace))
+
+    def _set_workload(self, key: str, old: Workload | None, new: Workload | None, touched: _Touched) -> None:
+        groups = {(one.namespace, one.service) for one in (old, new) if one is not None and one.service}
+        before = {group: set(self._declared[group]) for group in groups}
+        for one, step in ((old, -1), (new, 1)):
+            if one is not None and one.service:
+                self._count(one, step)
+        self._set_member(key, new, touched)
+        for group in sorted(groups):
+            if set(self._declared[group]) != before[group] or self._joined[group] == 0:
+                self._set_joined(group, touched)
+                touched.endpoints_only = False
+        for one in (old, new):
+            if one is not None:
+                touched.add(WORKLOAD, one.namespace, endpoints_only=True)
+
+    def _count(self, workload: Workload, step: int) -> None:
+        group = (workload.namespace, workload.service)
+        self._joined[group] += step
+        self._declared[group].update(dict.fromkeys(set(workload.ports), step))
+        self._declared[group] = +self._declared[group]
+
+    def _set_joined(self, group: tuple[str, str], touched: _Touched) -> None:
+        namespace, service = group
+        source = None
+        if self._declared[group]:
+            source = from_joined(namespace, service, self._declared[group], self.mesh, self.domain)
+        if self._joined[group] == 0:
+            del self._joined[group], self._declared[group]
+        self._set_source(f"Workload/{namespace}/{service}", source, touched)
+
+    def _set_mesh(self, mesh: MeshConfig, touched: _Touched) -> None:
+        before, self.mesh = self.mesh, mesh
+        touched.add(MESH, mesh.root_namespace)
+        if before.default_service_export_to == mesh.default_service_export_to:
+            return
+        for key, entry in self.resources("ServiceEntry").items():
+            self._set_service_entry(key, entry, gone=False, touched=touched)
+        for group in list(self._joined):
+            self._set_joined(group, touched)
+
+
+class _Touched:
+    """A change set in the making."""
+
+    def __init__(self) -> None:
+        self.kinds: set[str] = set()
+        self.namespaces: set[str] = set()
+        self.services: set[ServiceKey] = set()
+        self.endpoints_only = True
+
+    def add(self, kind: str, namespace: str, *, endpoints_only: bool = False) -> None:
+        """An object of this kind changed."""
+        self.kinds.add(kind)
+        self.namespaces.add(namespace)
+        self.endpoints_only = self.endpoints_only and endpoints_only
+
+    def frozen(self, position: Position) -> ChangeSet:
+        """What was collected."""
+        return ChangeSet(
+            position=position,
+            kinds=frozenset(self.kinds),
+            namespaces=frozenset(self.namespaces),
+            services=frozenset(self.services),
+            endpoints_only=self.endpoints_only,
+        )
+
+
+def _same(old: Object, new: Object) -> bool:
+    """Whether nothing differs that configures a proxy (a new generation or status alone does not)."""
+    if not isinstance(old, Resource) or not isinstance(new, Resource):
+        return old == new
+    return (
+        old.spec == new.spec
+        and old.meta.labels == new.meta.labels
+        and old.meta.annotations == new.meta.annotations
+        and old.meta.created == new.meta.created
+        and (old.kind.name != "WorkloadEntry" or old.status == new.status)
+    )

@@ -52,3 +52,7 @@ class Unknown(StoreError):
 
 class TooLarge(StoreError):
     """A value or transaction is over the limits common to all backends."""
+
+
+class LeaseGone(StoreError):
+    """A write named a lease that has expired or was revoked; nothing was applied. Take a new lease."""

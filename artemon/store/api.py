@@ -143,14 +143,14 @@ class Election(Protocol):
     lost: asyncio.Event
 
     def check(self) -> Check:
-        """The fence: holds only as long as this candidate is the leader. Raises StoreError when not leading."""
+        """The fence: holds only as long as this candidate leads. Raises StoreError when it does not."""
 
     async def resign(self) -> None:
         """Give the role up (or stop the campaign)."""
 
 
 class Store(Protocol):
-    """The registry. Unavailable: surely not applied. Unknown: perhaps applied; read before you write again."""
+    """The registry. Unavailable: surely not applied. Unknown: perhaps applied; read before writing again."""
 
     async def get(self, key: str) -> Entry | None:
         """The entry, read linearizably."""

@@ -1,0 +1,62 @@
+"""What every backend does alike, over its own `txn`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+
+from artemon.store.api import Check, Delete, Entry, Lease, Op, Put, Snapshot, TxnResult, WatchItem
+from artemon.store.election import Campaign
+from artemon.store.limits import check_key, check_ttl
+from artemon.store.tasks import Background
+
+
+class BaseStore(ABC):
+    """A `Store`, but for what touches the server."""
+
+    def __init__(self) -> None:
+        self._work = Background()
+
+    @abstractmethod
+    async def get(self, key: str) -> Entry | None:
+        """See `Store.get`."""
+
+    @abstractmethod
+    async def list(self, prefix: str) -> Snapshot:
+        """See `Store.list`."""
+
+    @abstractmethod
+    async def txn(self, checks: Sequence[Check], ops: Sequence[Op]) -> TxnResult:
+        """See `Store.txn`."""
+
+    @abstractmethod
+    async def lease(self, ttl: float) -> Lease:
+        """See `Store.lease`."""
+
+    @abstractmethod
+    def watch(self, prefix: str) -> AsyncIterator[WatchItem]:
+        """See `Store.watch`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """See `Store.close`."""
+
+    async def put(
+        self, key: str, value: bytes, *, if_version: int | None = None, lease: str = ""
+    ) -> TxnResult:
+        """See `Store.put`."""
+        checks = () if if_version is None else (Check(key, if_version),)
+        return await self.txn(checks, (Put(key, value, lease),))
+
+    async def delete(self, key: str, *, if_version: int | None = None) -> TxnResult:
+        """See `Store.delete`."""
+        checks = () if if_version is None else (Check(key, if_version),)
+        return await self.txn(checks, (Delete(key),))
+
+    async def elect(self, role: str, identity: str, ttl: float = 10.0) -> Campaign:
+        """See `Store.elect`."""
+        check_key(role)
+        check_ttl(ttl)
+        campaign = Campaign(self, role, identity, ttl)
+        campaign.started(self._work.start(campaign.run(), name=f"election-{role}"))
+        return campaign

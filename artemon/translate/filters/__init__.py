@@ -1,0 +1,1 @@
+"""Filters of Envoy that listeners are made of."""

@@ -1,0 +1,87 @@
+"""The HTTP connection manager of a filter chain: how bytes become requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    Rds,
+)
+
+from artemon.model.mesh_config import MeshConfig
+from artemon.translate.filters.access_log import access_logs
+from artemon.translate.filters.http import http_filters
+from artemon.translate.wire import ZERO, ads, packed
+
+NAME = "envoy.filters.network.http_connection_manager"
+
+
+class Side(StrEnum):
+    """Whose requests a connection manager takes."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+    GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """One HTTP chain. route: a configuration that is fetched by name, or an inline one."""
+
+    side: Side
+    stat_prefix: str
+    route: str | RouteConfiguration
+    grpc_web: bool = False
+
+
+def http_filter(http: Http, mesh: MeshConfig) -> Filter:
+    """The network filter of an HTTP chain."""
+    return Filter(name=NAME, typed_config=packed(connection_manager(http, mesh)))
+
+
+def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
+    """Paths are normalized before anything matches on them; WebSockets pass; streams may idle."""
+    out = HttpConnectionManager(
+        stat_prefix=http.stat_prefix,
+        http_filters=http_filters(grpc_web=http.grpc_web),
+        access_log=access_logs(mesh),
+        stream_idle_timeout=ZERO,
+        server_header_transformation=HttpConnectionManager.PASS_THROUGH,
+        path_with_escaped_slashes_action=HttpConnectionManager.KEEP_UNCHANGED,
+    )
+    out.use_remote_address.value = http.side is Side.GATEWAY
+    out.upgrade_configs.add(upgrade_type="websocket")
+    _paths(out, mesh)
+    _caller(out, http.side)
+    if isinstance(http.route, RouteConfiguration):
+        out.route_config.CopyFrom(http.route)
+    else:
+        out.rds.CopyFrom(Rds(route_config_name=http.route, config_source=ads()))
+    return out
+
+
+def _paths(out: HttpConnectionManager, mesh: MeshConfig) -> None:
+    wanted = mesh.path_normalization.normalization if mesh.path_normalization else "DEFAULT"
+    out.normalize_path.value = wanted != "NONE"
+    out.merge_slashes = wanted in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+    if wanted == "DECODE_AND_MERGE_SLASHES":
+        out.path_with_escaped_slashes_action = HttpConnectionManager.UNESCAPE_AND_FORWARD
+
+
+def _caller(out: HttpConnectionManager, side: Side) -> None:
+    """Who called, in x-forwarded-client-cert: a sidecar appends, a gateway believes no one before it."""
+    if side is Side.OUTBOUND:
+        return
+    details = out.set_current_client_cert_details
+    details.subject.value = True
+    details.dns = True
+    details.uri = True
+    if side is Side.GATEWAY:
+        out.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
+        details.cert = True
+    else:
+        out.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD

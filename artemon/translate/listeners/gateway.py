@@ -1,0 +1,129 @@
+"""Listeners of routers: one for each address and port of their Gateways' servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener
+
+from artemon.model.service import Protocol
+from artemon.snapshot.view import ProxyView
+from artemon.translate import names
+from artemon.translate.filters.inspect import tls_inspector
+from artemon.translate.filters.manager import Http, Side, http_filter
+from artemon.translate.filters.tcp import shared_tcp_filter
+from artemon.translate.gateways import (
+    GatewayPort,
+    GatewayServer,
+    Opening,
+    common_hosts,
+    gateway_ports,
+    http_route_name,
+)
+from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.tls import gateway_socket, mesh_socket
+from artemon.translate.routes.gateway import takes_requests
+from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
+from artemon.translate.routes.rules import speaks_for
+from artemon.translate.routes.scope import Client, Targets, targets_of
+
+
+def gateway_listeners(view: ProxyView) -> Iterator[Listener]:
+    """Every listener of a router; ports that nothing can be routed from are left out."""
+    targets = targets_of(view)
+    for port in gateway_ports(view):
+        out = listener(port.address, port.port, TrafficDirection.OUTBOUND, view.mesh)
+        out.filter_chains.extend(_chains(view, port, targets))
+        if port.opening is Opening.TLS:
+            out.listener_filters.append(tls_inspector())
+        if out.filter_chains:
+            yield out
+
+
+def _chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
+    if port.opening is Opening.HTTP:
+        yield FilterChain(filters=[_http(view, port, port.servers[0])])
+    elif port.opening is Opening.TCP:
+        found = [c for server in port.servers for c in _connections(view, server, targets)]
+        for connections in found[:1]:
+            yield FilterChain(filters=[_tcp(view, connections)])
+    else:
+        yield from _tls_chains(view, port, targets)
+
+
+def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
+    """One chain for the server names of each server or rule; the oldest keeps a name that two ask for."""
+    taken: set[str] = set()
+    for server in port.servers:
+        for chain in _server_chains(view, port, server, targets=targets):
+            wanted = list(chain.filter_chain_match.server_names) or ["*"]
+            free = [name for name in wanted if name not in taken]
+            taken.update(free)
+            if free:
+                chain.filter_chain_match.server_names[:] = [name for name in free if name != "*"]
+                yield chain
+
+
+def _server_chains(
+    view: ProxyView, port: GatewayPort, server: GatewayServer, *, targets: Targets
+) -> Iterator[FilterChain]:
+    if takes_requests(server):
+        chain = FilterChain(filters=[_http(view, port, server)])
+        _secure(view, server, chain, server.hosts())
+        yield chain
+        return
+    for connections in _connections(view, server, targets):
+        chain = FilterChain(filters=[_tcp(view, connections)])
+        _secure(view, server, chain, list(connections.sni) or server.hosts())
+        yield chain
+
+
+def _secure(view: ProxyView, server: GatewayServer, chain: FilterChain, hosts: list[str]) -> None:
+    chain.filter_chain_match.server_names.extend(dict.fromkeys(hosts))
+    if not server.passes_through:
+        chain.transport_socket.CopyFrom(_socket(view, server))
+    else:
+        chain.filter_chain_match.transport_protocol = "tls"
+
+
+def _socket(view: ProxyView, server: GatewayServer) -> TransportSocket:
+    settings = server.server.tls
+    assert settings is not None
+    http = server.protocol is Protocol.HTTPS
+    if settings.mode == "ISTIO_MUTUAL":
+        return mesh_socket(view.mesh, view.trust_domain, http=http)
+    return gateway_socket(settings, http=http)
+
+
+def _connections(view: ProxyView, server: GatewayServer, targets: Targets) -> Iterator[Connections]:
+    """What rules bound to the server's Gateway say about bytes: by server name where TLS passes through."""
+    client = Client(
+        port=server.number, namespace=view.proxy.namespace, labels=view.proxy.labels, gateway=server.ref
+    )
+    for rule in view.virtual_services:
+        admitted = server.hosts(rule.meta.namespace)
+        if not speaks_for(rule, server.ref) or not common_hosts(rule.spec.hosts, admitted):
+            continue
+        if server.opening is Opening.TCP or not server.passes_through:
+            yield from tcp_connections(rule, client, targets)
+            continue
+        for connections in tls_connections(rule, client, targets):
+            sni = tuple(common_hosts(connections.sni, admitted))
+            if sni:
+                yield Connections(connections.shares, connections.subnets, sni)
+
+
+def _http(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Filter:
+    http = Http(
+        side=Side.GATEWAY,
+        stat_prefix=f"outbound_{names.listener(port.address, port.port)};",
+        route=http_route_name(port, server),
+        grpc_web=server.protocol is Protocol.GRPC_WEB,
+    )
+    return http_filter(http, view.mesh)
+
+
+def _tcp(view: ProxyView, connections: Connections) -> Filter:
+    return shared_tcp_filter(connections.shares, view.mesh, stat_prefix=connections.shares[0][0])

@@ -1,0 +1,205 @@
+"""Inbound listeners of sidecars: what peers connect to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import (
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from artemon.model.proxy import ProxyType
+from artemon.model.service import Protocol
+from artemon.snapshot.view import Mode, ProxyView
+from artemon.translate import names
+from artemon.translate.egress import instance_address
+from artemon.translate.filters.inspect import (
+    except_on,
+    http_inspector,
+    only_on,
+    original_destination,
+    tls_inspector,
+)
+from artemon.translate.filters.manager import Http, Side, http_filter
+from artemon.translate.filters.tcp import tcp_filter
+from artemon.translate.ingress import Served, served_ports
+from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.chains import (
+    SHAPES,
+    TLS,
+    Shape,
+    Traffic,
+    needs_http_inspector,
+    needs_tls_inspector,
+)
+from artemon.translate.listeners.tls import mesh_socket, sidecar_socket
+from artemon.translate.wire import ZERO
+
+ANY_PORT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A set of filter chains: one port, or all others (`port` 0).
+
+    cluster: where connections go. served: the declared port behind it, None when nothing declared it.
+    """
+
+    port: int
+    mode: Mode
+    traffic: Traffic
+    cluster: str
+    name: str
+    served: Served | None = None
+
+    @property
+    def inspects_tls(self) -> bool:
+        return needs_tls_inspector(self.mode)
+
+    @property
+    def inspects_http(self) -> bool:
+        return needs_http_inspector(self.mode, self.traffic)
+
+
+def inbound_listeners(view: ProxyView) -> Iterator[Listener]:
+    """`virtualInbound` where traffic is intercepted, else one for each port on the instance's address."""
+    if view.proxy.type is not ProxyType.SIDECAR:
+        return
+    address = instance_address(view)
+    doors = [_door(view, served, address) for served in served_ports(view)]
+    if view.proxy.intercepts:
+        yield _virtual_inbound(view, doors)
+        return
+    for door in doors:
+        bind = (door.served.bind if door.served else "") or address
+        out = listener(bind, door.port, TrafficDirection.INBOUND, view.mesh)
+        out.filter_chains.extend(_chains(view, door, match_port=False))
+        if door.inspects_tls:
+            out.listener_filters.append(tls_inspector())
+        if door.inspects_http:
+            out.listener_filters.append(http_inspector())
+        yield out
+
+
+def _door(view: ProxyView, served: Served, address: str) -> Door:
+    return Door(
+        port=served.port,
+        mode=view.inbound_mtls.of(served.port),
+        traffic=Traffic.of(served.protocol),
+        cluster=names.inbound_cluster(served.port),
+        name=names.listener(address, served.port),
+        served=served,
+    )
+
+
+def _virtual_inbound(view: ProxyView, doors: list[Door]) -> Listener:
+    port = view.mesh.proxy_inbound_listen_port
+    out = listener("0.0.0.0", port, TrafficDirection.INBOUND, view.mesh, name=names.VIRTUAL_INBOUND)
+    known = {door.port for door in doors}
+    others = [_undeclared(ANY_PORT, view.inbound_mtls.default)]
+    others += [
+        _undeclared(number, mode)
+        for number, mode in sorted(view.inbound_mtls.ports.items())
+        if number not in known
+    ]
+    out.filter_chains.append(_loop_guard(view, port))
+    for door in (*others, *doors):
+        out.filter_chains.extend(_chains(view, door, match_port=door.port != ANY_PORT))
+    out.listener_filters.append(original_destination())
+    out.listener_filters.extend(_inspectors([*others, *doors]))
+    return out
+
+
+def _undeclared(port: int, mode: Mode) -> Door:
+    return Door(port, mode, Traffic.AUTO, names.INBOUND_PASSTHROUGH, names.VIRTUAL_INBOUND)
+
+
+def _loop_guard(view: ProxyView, port: int) -> FilterChain:
+    """Connections to the listener's own port would come back for ever."""
+    out = FilterChain(name=names.VIRTUAL_INBOUND_BLACKHOLE)
+    out.filter_chain_match.destination_port.value = port
+    out.filters.append(tcp_filter(names.BLACK_HOLE, view.mesh))
+    return out
+
+
+def _inspectors(doors: Iterable[Door]) -> Iterator[ListenerFilter]:
+    """Each inspector only where it is needed: waiting for bytes breaks servers that speak first."""
+    everything = list(doors)
+    for wanted, make in (("inspects_tls", tls_inspector), ("inspects_http", http_inspector)):
+        on = {door.port for door in everything if getattr(door, wanted)}
+        off = {door.port for door in everything} - on
+        if ANY_PORT in on:
+            yield make(except_on(off) if off else None)
+        elif on:
+            yield make(only_on(on))
+
+
+def _chains(view: ProxyView, door: Door, *, match_port: bool) -> Iterator[FilterChain]:
+    for shape, tls in _shapes(view, door):
+        out = FilterChain(name=_chain_name(door, shape))
+        if match_port:
+            out.filter_chain_match.destination_port.value = door.port
+        out.filter_chain_match.transport_protocol = shape.transport
+        out.filter_chain_match.application_protocols.extend(shape.alpn)
+        if tls is not None:
+            out.transport_socket.CopyFrom(tls)
+        out.filters.append(_http(view, door) if shape.http else tcp_filter(door.cluster, view.mesh))
+        yield out
+
+
+def _shapes(view: ProxyView, door: Door) -> Iterator[tuple[Shape, TransportSocket | None]]:
+    """The chains of a door with what terminates their TLS. A Sidecar's own certificates count only where
+    mutual TLS of the mesh is off."""
+    ingress = door.served.ingress if door.served else None
+    if ingress is not None and door.mode == "DISABLE":
+        http = door.traffic is not Traffic.TCP
+        own = sidecar_socket(ingress.tls, http=http)
+        if own is not None:
+            yield Shape(TLS, terminates=True, http=http), own
+            return
+    for shape in SHAPES[door.mode, door.traffic]:
+        yield shape, mesh_socket(view.mesh, view.trust_domain, http=shape.http) if shape.terminates else None
+
+
+def _chain_name(door: Door, shape: Shape) -> str:
+    if door.name == names.VIRTUAL_INBOUND and shape.http:
+        return names.VIRTUAL_INBOUND_CATCHALL_HTTP
+    return door.name
+
+
+def _http(view: ProxyView, door: Door) -> Filter:
+    grpc = door.served is not None and door.served.protocol in (Protocol.GRPC, Protocol.GRPC_WEB)
+    http = Http(
+        side=Side.INBOUND,
+        stat_prefix=f"inbound_0.0.0.0_{door.port};" if door.port else "inbound_0.0.0.0_catchall;",
+        route=inbound_route(door, retries=not grpc),
+        grpc_web=door.served is not None and door.served.protocol is Protocol.GRPC_WEB,
+    )
+    return http_filter(http, view.mesh)
+
+
+def inbound_route(door: Door, *, retries: bool) -> RouteConfiguration:
+    """Everything to the application. A request that it surely did not see, because the connection was reset
+    before, is tried again; not so for gRPC, where clients decide."""
+    action = RouteAction(cluster=door.cluster, timeout=ZERO, max_grpc_timeout=ZERO)
+    if retries:
+        policy = RetryPolicy(retry_on="reset-before-request")
+        policy.num_retries.value = 2
+        action.retry_policy.CopyFrom(policy)
+    route = Route(name=names.DEFAULT_ROUTE, match=RouteMatch(prefix="/"), route=action)
+    served = door.served
+    host = served.host if served and served.host else "*"
+    route.decorator.operation = names.service_stat_name(host, served.service_port if served else door.port)
+    virtual_host = VirtualHost(name=names.inbound_virtual_host(door.port), domains=["*"], routes=[route])
+    out = RouteConfiguration(name=door.cluster, virtual_hosts=[virtual_host])
+    out.validate_clusters.value = False
+    return out

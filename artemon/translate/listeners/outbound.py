@@ -1,0 +1,152 @@
+"""Outbound listeners of sidecars: what the application connects to, knowingly or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener
+
+from artemon.model.service import Protocol
+from artemon.snapshot.view import ProxyView
+from artemon.translate import names
+from artemon.translate.egress import (
+    Egress,
+    Offer,
+    egress_cluster,
+    egress_of,
+    instance_address,
+    offers,
+    proxy_port,
+    virtual_addresses,
+)
+from artemon.translate.filters.inspect import http_inspector, tls_inspector
+from artemon.translate.filters.manager import Http, Side, http_filter
+from artemon.translate.filters.tcp import tcp_filter
+from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.draft import Draft
+from artemon.translate.listeners.tcp import service_chains
+from artemon.translate.routes.rules import Rules
+from artemon.translate.routes.scope import targets_of
+
+WILDCARD = "0.0.0.0"
+
+
+def outbound_listeners(view: ProxyView) -> Iterator[Listener]:
+    """The services' listeners by name, the application's HTTP proxy, and the catcher of everything else."""
+    rules, targets = Rules(view.virtual_services), targets_of(view)
+    drafts: dict[str, Draft] = {}
+    for egress in egress_of(view):
+        for offer in offers(egress):
+            for draft in _drafts(view, drafts, egress, offer=offer):
+                _add(view, draft, egress, offer=offer)
+                if not _protocol(egress, offer).is_http:
+                    draft.take(service_chains(view, offer, rules.for_host(offer[0].host), targets=targets,
+                                              shared=draft.address == WILDCARD))  # fmt: skip
+        if egress.port and egress.protocol.is_http:
+            _draft(drafts, _bound(view, egress), egress.port, egress).route = names.outbound_route(
+                egress.port
+            )
+    for name in sorted(drafts):
+        yield _listener(view, drafts[name])
+    if proxy_port(view):
+        yield _http_proxy(view)
+    if view.proxy.intercepts and egress_of(view):
+        yield _virtual_outbound(view)
+
+
+def _protocol(egress: Egress, offer: Offer) -> Protocol:
+    return egress.protocol if egress.port and egress.protocol else offer[1].protocol
+
+
+def _bound(view: ProxyView, egress: Egress) -> str:
+    return egress.bind or (WILDCARD if egress.captured else instance_address(view))
+
+
+def _drafts(view: ProxyView, drafts: dict[str, Draft], egress: Egress, *, offer: Offer) -> list[Draft]:
+    """The listeners that an offer belongs to: HTTP shares one for each port, addresses have their own."""
+    service, port = offer
+    protocol = _protocol(egress, offer)
+    if protocol is Protocol.UDP:
+        return []
+    addresses: tuple[str, ...] = (_bound(view, egress),)
+    if egress.captured and not protocol.is_http:
+        addresses = virtual_addresses(service) or addresses
+    return [_draft(drafts, address, port.number, egress) for address in addresses]
+
+
+def _draft(drafts: dict[str, Draft], address: str, port: int, egress: Egress) -> Draft:
+    name = names.listener(address, port)
+    if name not in drafts:
+        drafts[name] = Draft(address, port, captured=egress.captured)
+    return drafts[name]
+
+
+def _add(view: ProxyView, draft: Draft, egress: Egress, *, offer: Offer) -> None:
+    """The HTTP side of an offer: a table for all of the port, or one of its own where it has an address."""
+    service, port = offer
+    protocol = _protocol(egress, offer)
+    if not (protocol.is_http or protocol is Protocol.AUTO):
+        return
+    own_address = protocol is Protocol.AUTO and draft.address in virtual_addresses(service)
+    table = names.host_route(service.host, port.number) if own_address else names.outbound_route(port.number)
+    draft.route = draft.route or table
+    draft.grpc_web = draft.grpc_web or protocol is Protocol.GRPC_WEB
+
+
+def _listener(view: ProxyView, draft: Draft) -> Listener:
+    out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh)
+    if draft.captured:
+        out.bind_to_port.value = False
+    rest = draft.rest
+    if rest is None and draft.captured:
+        rest = FilterChain(
+            name=names.PASSTHROUGH_FILTER_CHAIN, filters=[tcp_filter(egress_cluster(view), view.mesh)]
+        )
+    if draft.route:
+        chain = FilterChain(filters=[http_filter(_http(draft.route, draft), view.mesh)])
+        if rest is not None or draft.chains:
+            chain.filter_chain_match.transport_protocol = "raw_buffer"
+            chain.filter_chain_match.application_protocols.extend(("http/1.1", "h2c"))
+        out.filter_chains.append(chain)
+    out.filter_chains.extend(draft.chains)
+    if rest is not None:
+        if out.filter_chains:
+            out.default_filter_chain.CopyFrom(rest)
+        else:
+            out.filter_chains.append(rest)
+    sniffs_http = bool(draft.route) and (rest is not None or bool(draft.chains))
+    if sniffs_http or any(chain.filter_chain_match.server_names for chain in draft.chains):
+        out.listener_filters.append(tls_inspector())
+    if sniffs_http:
+        out.listener_filters.append(http_inspector())
+    return out
+
+
+def _http(route: str, draft: Draft) -> Http:
+    prefix = f"outbound_{names.listener(draft.address, draft.port)};"
+    return Http(side=Side.OUTBOUND, stat_prefix=prefix, route=route, grpc_web=draft.grpc_web)
+
+
+def _http_proxy(view: ProxyView) -> Listener:
+    """For applications that are told of it (`http_proxy`): requests name the host and port that they mean."""
+    draft = Draft(instance_address(view), proxy_port(view), captured=False)
+    out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh)
+    out.filter_chains.append(FilterChain(filters=[http_filter(_http(names.HTTP_PROXY, draft), view.mesh)]))
+    return out
+
+
+def _virtual_outbound(view: ProxyView) -> Listener:
+    """Catches intercepted connections and hands them to the listener of the address they were made to."""
+    port = view.mesh.proxy_listen_port
+    out = listener(WILDCARD, port, TrafficDirection.OUTBOUND, view.mesh, name=names.VIRTUAL_OUTBOUND)
+    out.use_original_dst.value = True
+    loop = FilterChain(
+        name=names.VIRTUAL_OUTBOUND_BLACKHOLE, filters=[tcp_filter(names.BLACK_HOLE, view.mesh)]
+    )
+    loop.filter_chain_match.destination_port.value = port
+    rest = tcp_filter(egress_cluster(view), view.mesh)
+    out.filter_chains.append(loop)
+    out.filter_chains.append(FilterChain(name=names.VIRTUAL_OUTBOUND_CATCHALL, filters=[rest]))
+    return out

@@ -1,0 +1,75 @@
+"""Chains that pass bytes on to a service: by its rules for TCP and TLS, else straight to its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address, ip_network
+
+from envoy.config.core.v3.address_pb2 import CidrRange
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+
+from artemon.model.service import Protocol, Resolution, Service
+from artemon.snapshot.view import ProxyView
+from artemon.translate import names
+from artemon.translate.egress import Offer
+from artemon.translate.filters.tcp import shared_tcp_filter
+from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
+from artemon.translate.routes.rules import Rule
+from artemon.translate.routes.scope import Client, Targets
+
+_TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
+
+
+def service_chains(
+    view: ProxyView, offer: Offer, rules: Iterable[Rule], *, targets: Targets, shared: bool
+) -> Iterator[FilterChain]:
+    """The chains of one service port.
+
+    rules: those that speak for the service, best first. shared: whether services without an address of their
+    own meet on the listener, so that addresses and server names must tell them apart.
+    """
+    service, port = offer
+    client = Client(port=port.number, namespace=view.proxy.namespace, labels=view.proxy.labels)
+    subnets = _subnets(view, service) if shared else ()
+    tls = port.protocol in _TLS
+    read = tls_connections if tls else tcp_connections
+    found = next((c for rule in rules if (c := list(read(rule, client, targets)))), [])
+    if not found:
+        sni = (service.host,) if tls and shared else ()
+        cluster = names.outbound_cluster(service.host, port.number)
+        found = [Connections(((cluster, 1),), sni=sni)]
+    for connections in found:
+        yield _chain(view, connections, connections.subnets or subnets)
+
+
+def _chain(view: ProxyView, connections: Connections, subnets: Iterable[str]) -> FilterChain:
+    prefix = connections.shares[0][0]
+    out = FilterChain(filters=[shared_tcp_filter(connections.shares, view.mesh, stat_prefix=prefix)])
+    out.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in subnets)
+    out.filter_chain_match.server_names.extend(name for name in connections.sni if name != "*")
+    return out
+
+
+def _subnets(view: ProxyView, service: Service) -> tuple[str, ...]:
+    """The blocks of a service; of a service without addresses whose instances clients pick, the instances."""
+    blocks = tuple(address for address in service.addresses if "/" in address)
+    if blocks or service.addresses or service.resolution is not Resolution.NONE:
+        return blocks
+    instances = (endpoint.address for endpoint in view.endpoints.get(service.host, ()))
+    return tuple(dict.fromkeys(address for address in instances if _is_ip(address)))
+
+
+def cidr(text: str) -> CidrRange:
+    """An address or block as Envoy matches it."""
+    network = ip_network(text, strict=False)
+    out = CidrRange(address_prefix=str(network.network_address))
+    out.prefix_len.value = network.prefixlen
+    return out
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""What happens to a request that matched: forwarded, redirected, or answered at once."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from dataclasses import dataclass
+
+from envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
+from envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
+    RedirectAction,
+    RouteAction,
+    WeightedCluster,
+)
+from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+
+from artemon.model.virtual_service import Destination as RouteTarget
+from artemon.model.virtual_service import (
+    HTTPDirectResponse,
+    HTTPMirrorPolicy,
+    HTTPRedirect,
+    HTTPRetry,
+    HTTPRewrite,
+    HTTPRoute,
+    HTTPRouteDestination,
+    Percent,
+)
+from artemon.translate.routes.hashing import hash_policy
+from artemon.translate.routes.headers import authority, write_headers
+from artemon.translate.routes.retry import retry_policy
+from artemon.translate.routes.scope import Client, Targets
+from artemon.translate.wire import ZERO, duration, percent
+
+_REDIRECT_CODES = {
+    0: RedirectAction.MOVED_PERMANENTLY,
+    301: RedirectAction.MOVED_PERMANENTLY,
+    302: RedirectAction.FOUND,
+    303: RedirectAction.SEE_OTHER,
+    307: RedirectAction.TEMPORARY_REDIRECT,
+    308: RedirectAction.PERMANENT_REDIRECT,
+}
+_DEFAULT_PORTS = {("http", 80), ("https", 443)}
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Where requests go and how long they may take."""
+
+    destinations: tuple[HTTPRouteDestination, ...]
+    timeout: int | None = None
+    retries: HTTPRetry | None = None
+    rewrite: HTTPRewrite | None = None
+    mirrors: tuple[HTTPMirrorPolicy, ...] = ()
+    authority: str = ""
+
+
+def forward_of(route: HTTPRoute) -> Forward:
+    """The part of a VirtualService route that forwards."""
+    mirrors = route.mirrors
+    if route.mirror is not None:
+        mirrors = (HTTPMirrorPolicy(destination=route.mirror, percentage=_mirror_share(route)), *mirrors)
+    return Forward(
+        destinations=route.route,
+        timeout=route.timeout,
+        retries=route.retries,
+        rewrite=route.rewrite,
+        mirrors=mirrors,
+        authority=authority(route.headers),
+    )
+
+
+def _mirror_share(route: HTTPRoute) -> Percent | None:
+    if route.mirror_percentage is None and route.mirror_percent is not None:
+        return Percent(value=float(route.mirror_percent))
+    return route.mirror_percentage
+
+
+def forward_action(forward: Forward, client: Client, targets: Targets) -> RouteAction:
+    """Envoy's action; without a timeout requests may take for ever."""
+    chosen = [d for d in forward.destinations if d.weight > 0 or len(forward.destinations) == 1]
+    limit = ZERO if forward.timeout is None else duration(forward.timeout)
+    out = RouteAction(timeout=limit, max_grpc_timeout=limit)
+    if len(forward.destinations) == 1:
+        out.cluster = targets.cluster(_target(chosen[0]), client.port)
+    else:
+        out.weighted_clusters.CopyFrom(_weighted(chosen, client, targets))
+    hashes = [targets.hashing(_target(d), client.port) for d in chosen]
+    policies = [hash_policy(h) for h in hashes if h is not None]
+    out.hash_policy.extend(p for p in policies if p is not None)
+    retries = retry_policy(
+        targets.retries if forward.retries is None else forward.retries, sticky=bool(out.hash_policy)
+    )
+    if retries is not None:
+        out.retry_policy.CopyFrom(retries)
+    _rewrite(out, forward, chosen)
+    out.request_mirror_policies.extend(
+        policy for m in forward.mirrors if (policy := _mirror(m, client, targets)) is not None
+    )
+    return out
+
+
+def _target(destination: HTTPRouteDestination) -> RouteTarget:
+    return destination.destination or RouteTarget(host="")
+
+
+def _weighted(chosen: list[HTTPRouteDestination], client: Client, targets: Targets) -> WeightedCluster:
+    out = WeightedCluster()
+    for destination in chosen:
+        cluster = out.clusters.add(name=targets.cluster(_target(destination), client.port))
+        cluster.weight.value = destination.weight
+        write_headers(cluster, destination.headers)
+        host = authority(destination.headers)
+        if host:
+            cluster.host_rewrite_literal = host
+    return out
+
+
+def _rewrite(out: RouteAction, forward: Forward, chosen: list[HTTPRouteDestination]) -> None:
+    """Path and authority; the route's word on the authority stands over that of its only destination."""
+    rewrite = forward.rewrite or HTTPRewrite()
+    host = rewrite.authority or forward.authority
+    if not host and len(forward.destinations) == 1:
+        host = authority(chosen[0].headers)
+    if host:
+        out.host_rewrite_literal = host
+    if rewrite.uri:
+        out.prefix_rewrite = rewrite.uri
+    elif rewrite.uri_regex_rewrite is not None:
+        out.regex_rewrite.CopyFrom(
+            RegexMatchAndSubstitute(
+                pattern=RegexMatcher(regex=rewrite.uri_regex_rewrite.match),
+                substitution=rewrite.uri_regex_rewrite.rewrite,
+            )
+        )
+
+
+def _mirror(
+    mirror: HTTPMirrorPolicy, client: Client, targets: Targets
+) -> RouteAction.RequestMirrorPolicy | None:
+    """A copy of requests, all of them unless a share is written; a share of zero is no copy."""
+    if mirror.destination is None or (mirror.percentage is not None and mirror.percentage.value == 0):
+        return None
+    return RouteAction.RequestMirrorPolicy(
+        cluster=targets.cluster(mirror.destination, client.port),
+        runtime_fraction=RuntimeFractionalPercent(default_value=percent(mirror.percentage, default=100.0)),
+        disable_shadow_host_suffix_append=True,
+    )
+
+
+def redirect_action(redirect: HTTPRedirect, client: Client) -> RedirectAction | None:
+    """Sends the client elsewhere; None for a status that redirects nothing."""
+    code = _REDIRECT_CODES.get(redirect.redirect_code)
+    if code is None:
+        return None
+    out = RedirectAction(host_redirect=redirect.authority, response_code=code)
+    if redirect.prefix_rewrite:
+        out.prefix_rewrite = redirect.prefix_rewrite
+    elif redirect.uri:
+        out.path_redirect = redirect.uri
+    if redirect.scheme:
+        out.scheme_redirect = redirect.scheme
+    port = client.port if redirect.derive_port == "FROM_REQUEST_PORT" else redirect.port or 0
+    scheme = redirect.scheme or ("https" if client.tls else "http")
+    if port and (scheme, port) not in _DEFAULT_PORTS:
+        out.port_redirect = port
+    return out
+
+
+def direct_response(response: HTTPDirectResponse) -> DirectResponseAction:
+    """An answer that no service gives."""
+    out = DirectResponseAction(status=response.status)
+    body = response.body
+    if body is not None and body.string is not None:
+        out.body.inline_string = body.string
+    elif body is not None and body.bytes_ is not None:
+        out.body.inline_bytes = b64decode(body.bytes_)
+    return out

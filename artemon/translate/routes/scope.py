@@ -1,0 +1,78 @@
+"""For whom routes are made and what they may name: the arguments that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from artemon.model.destination_rule import LoadBalancerSettingsConsistentHashLB
+from artemon.model.service import Service
+from artemon.model.virtual_service import Destination as RouteTarget
+from artemon.model.virtual_service import HTTPRetry
+from artemon.snapshot.view import Destination, ProxyView
+from artemon.translate import names
+
+MESH = "mesh"
+"""The gateway name that stands for all sidecars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where requests come from: what `match` decides in the control plane.
+
+    gateway: `mesh` for sidecars, `<namespace>/<name>` of the Gateway otherwise.
+    port: the port that the client asked for. tls: whether the listener terminates TLS.
+    """
+
+    port: int
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    gateway: str = MESH
+    tls: bool = False
+
+    def meets(
+        self, *, port: int, gateways: Sequence[str], labels: Mapping[str, str], namespace: str = ""
+    ) -> bool:
+        """Whether a match with these conditions can ever be met here; empty conditions are met."""
+        if port and port != self.port:
+            return False
+        if gateways and self.gateway not in gateways:
+            return False
+        if gateways and self.gateway != MESH:
+            return True
+        if any(self.labels.get(key) != value for key, value in labels.items()):
+            return False
+        return namespace in ("", self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What may be routed to: services and the rules for them, by host; retries where a route says nothing."""
+
+    services: Mapping[str, Service]
+    destinations: Mapping[str, Destination]
+    retries: HTTPRetry | None = None
+
+    def cluster(self, target: RouteTarget, port: int) -> str:
+        """The cluster of a destination, asked for on `port`; it need not exist."""
+        return names.outbound_cluster(target.host, self.port(target, port), target.subset)
+
+    def port(self, target: RouteTarget, port: int) -> int:
+        """The port of a destination: the one it names, else the only one the service has, else `port`."""
+        if target.port is not None and target.port.number:
+            return target.port.number
+        service = self.services.get(target.host)
+        return service.ports[0].number if service is not None and len(service.ports) == 1 else port
+
+    def hashing(self, target: RouteTarget, port: int) -> LoadBalancerSettingsConsistentHashLB | None:
+        """How requests to a destination stick to an instance; None when they do not."""
+        rules = self.destinations.get(target.host)
+        if rules is None:
+            return None
+        balancer = rules.policy_for(self.port(target, port), target.subset).load_balancer
+        return balancer.consistent_hash if balancer is not None else None
+
+
+def targets_of(view: ProxyView) -> Targets:
+    """All that a proxy may route to."""
+    return Targets(view.services, view.destinations, view.mesh.default_http_retry_policy)

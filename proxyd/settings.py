@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from artemon.daemon.http import split_address
+from artemon.daemon.identity_options import IdentityOptions
 from artemon.daemon.settings import Settings
 from artemon.errors import ArtemonError
 from artemon.model.service import Protocol
+from artemon.pki.spiffe import SpiffeId
 
 Port = int
 LOOPBACK = "127.0.0.1"
@@ -59,6 +62,9 @@ class ProxydSettings(Settings):
 
     citadeld: tuple[str, ...] = Field((), description="Addresses (host:port) of citadeld.")
     pilotd: tuple[str, ...] = Field((), description="Addresses (host:port) of pilotd.")
+    citadeld_join: tuple[str, ...] = Field(
+        (), description="Addresses where citadeld takes join tokens; by default its port plus 3."
+    )
     join_token_file: str = Field("", description="File with the one-time join token.")
     ca_pin: str = Field(
         "", description="Whom to trust when joining: path of a root certificate (PEM), or its SHA-256."
@@ -107,11 +113,15 @@ class ProxydSettings(Settings):
                 ipaddress.ip_address(value)
             except ValueError as error:
                 raise ValueError(f'{name}: "{value}" is not an IP address') from error
-        for address in (*self.citadeld, *self.pilotd):
+        for address in (*self.citadeld, *self.citadeld_join, *self.pilotd):
             try:
                 split_address(address)
             except ArtemonError as error:
                 raise ValueError(str(error)) from error
+        try:
+            SpiffeId.parse(str(self.identity_options.spiffe_id))
+        except ArtemonError as error:
+            raise ValueError(str(error)) from error
         if len({port.number for port in self.ports}) != len(self.ports):
             raise ValueError("ports: each number may be given once")
         return self
@@ -127,6 +137,13 @@ class ProxydSettings(Settings):
         return self.bind_address or self.loopback
 
     @property
-    def spiffe_id(self) -> str:
-        """The identity that this workload asks for."""
-        return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
+    def identity_options(self) -> IdentityOptions:
+        """The identity that this workload asks for, and whom it asks."""
+        return IdentityOptions(
+            directory=Path(self.data_dir),
+            spiffe_id=SpiffeId(self.trust_domain, self.namespace, self.service_account),
+            citadeld=self.citadeld,
+            citadeld_join=self.citadeld_join,
+            join_token_file=self.join_token_file,
+            ca_pin=self.ca_pin,
+        )

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from artemon.backoff import Backoff
+from artemon.daemon.files import write_secret
 from artemon.daemon.health import Health
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.admin import Admin
 from proxyd.bootstrap import Json, node_id
-from proxyd.files import write_private
 from proxyd.metrics import Metrics
 from proxyd.process import Process, running_in
 from proxyd.settings import ProxydSettings
@@ -162,7 +162,7 @@ class Supervisor:
             old.unlink()
         try:
             self._check_ports()
-            write_private(self._directory / self._file, self._bootstrap.encode())
+            write_secret(self._directory / self._file, self._bootstrap.encode())
             process = Process.start(self.arguments(), directory=self._directory, output=self.log_file)
         except (ArtemonError, OSError) as error:
             self._log.error("envoy not started", reason=str(error))

@@ -6,11 +6,11 @@ is dropped, and the good one stays in force. A response of pilotd is answered wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from artemon.xds.client import Update
-from artemon.xds.resource import Resource
+from artemon.xds.resource import NOTHING, Resource, Resources, State
 from artemon.xds.subscription import EVERYTHING
 from artemon.xds.types import CLUSTER, PUSH_ORDER, WILDCARD
 
@@ -32,10 +32,28 @@ class _Type:
     good: dict[str, Resource] = field(default_factory=dict)
     trial: dict[str, Resource | None] = field(default_factory=dict)
     wanted: frozenset[str] = frozenset()
+    absent: set[str] = field(default_factory=set)
+    heard: bool = False
+    state: State = NOTHING
 
-    def version_on_trial(self, name: str) -> str:
-        entry = self.trial[name]
-        return entry.version if entry else ""
+    def tries(self, name: str, version: str) -> bool:
+        if name not in self.trial:
+            return False
+        item = self.trial[name]
+        return (item.version if item else "") == version
+
+    def keep(self, name: str) -> None:
+        item = self.trial.pop(name)
+        if item is None:
+            self.good.pop(name, None)
+        else:
+            self.good[name] = item
+
+    def refresh(self) -> State:
+        merged: dict[str, Resource | None] = {**self.good, **self.trial}
+        items = {name: item for name, item in merged.items() if item is not None}
+        self.state = self.state.successor(items)
+        return self.state
 
 
 @dataclass(slots=True)
@@ -44,28 +62,36 @@ class _Pending:
     errors: list[str] = field(default_factory=list)
 
     def says(self, name: str, version: str) -> bool:
-        entry = self.update.resources.get(name)
-        return entry.version == version if entry else (not version and name in self.update.removed)
+        item = self.update.resources.get(name)
+        return item.version == version if item else (not version and name in self.update.removed)
 
 
 class View:
-    """All types of one proxy. `never_empty`: types never wholly removed: that is a fault of the sender."""
+    """All types of one proxy. never_empty: types whose complete removal is a fault of the sender; refused."""
 
     def __init__(
         self, good: Mapping[str, Mapping[str, Resource]], *, never_empty: Iterable[str] = (CLUSTER,)
     ) -> None:
-        self._types = {url: _Type(good=dict(entries)) for url, entries in good.items()}
+        self._types = {url: _Type(good=dict(named)) for url, named in good.items()}
         for url in PUSH_ORDER:
             self._types.setdefault(url, _Type())
         for url, kind in self._types.items():
             kind.wanted = frozenset({EVERYTHING} if url in WILDCARD else kind.good)
+            kind.heard = bool(self._types[CLUSTER].good)
+            kind.refresh()
         self._never_empty = frozenset(never_empty)
         self._pending: list[_Pending] = []
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever what is good changes."""
+        return self._revision
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The type URLs known, in the order in which they were first heard of."""
-        return tuple(self._types)
+        """The type URLs known, the usual ones in push order first."""
+        return tuple(sorted(self._types, key=lambda url: (url not in PUSH_ORDER, _place(url), url)))
 
     def good(self) -> dict[str, dict[str, Resource]]:
         """What Envoy has accepted: what is worth keeping."""
@@ -73,85 +99,97 @@ class View:
 
     def held(self) -> dict[str, dict[str, str]]:
         """Names and versions for a new stream to pilotd: what is desired, so that it corrects all of it."""
-        return {url: {n: e.version for n, e in self.desired(url).items()} for url in self._types}
+        return {
+            url: {name: item.version for name, item in kind.state.items.items()}
+            for url, kind in self._types.items()
+        }
 
-    def desired(self, type_url: str) -> dict[str, Resource]:
+    def desired(self) -> Resources:
         """What Envoy should have: what is on trial where there is something, else what is good."""
+        return Resources({url: kind.state for url, kind in self._types.items()})
+
+    def heard(self, type_url: str) -> bool:
+        """Whether anybody has ever said what there is of this type; until then, nothing is not nothing."""
+        return type_url in self._types and self._types[type_url].heard
+
+    def known(self, type_url: str, names: Collection[str]) -> frozenset[str]:
+        """Those of `names` that are known: to be there, or not to be."""
         kind = self._types.get(type_url, _Type())
-        merged: dict[str, Resource | None] = {**kind.good, **kind.trial}
-        return {name: entry for name, entry in merged.items() if entry is not None}
+        return frozenset(n for n in names if n in kind.good or n in kind.trial or n in kind.absent)
 
     def wanted(self, type_url: str) -> frozenset[str]:
         """What to subscribe to at pilotd."""
         return self._types[type_url].wanted if type_url in self._types else frozenset()
 
-    def want(self, type_url: str, names: frozenset[str], *, exactly: bool) -> bool:
-        """Envoy wants these. exactly: it has shown that it wants no others. Whether this changed anything.
-
-        A new stream of Envoy's names its wishes little by little; until it has, the old ones stay.
-        """
+    def want(self, type_url: str, names: frozenset[str]) -> bool:
+        """Envoy wants exactly these, of a type that it asks for by name. Whether this changed anything."""
         kind = self._types.setdefault(type_url, _Type())
-        wanted = names if exactly else kind.wanted | names
-        if type_url in WILDCARD or wanted == kind.wanted:
+        if type_url in WILDCARD or names == kind.wanted:
             return False
-        for name in kind.wanted - wanted:
+        for name in kind.wanted - names:
             kind.good.pop(name, None)
             kind.trial.pop(name, None)
-        kind.wanted = wanted
+            kind.absent.discard(name)
+            self._revision += 1
+        kind.wanted = names
+        kind.refresh()
         return True
 
     def restart(self) -> None:
-        """The stream to pilotd is a new one: what the old one left unanswered stays on trial, unanswered."""
+        """The stream to pilotd is a new one: what the old one left unanswered stays on trial."""
         self._pending.clear()
 
-    def take(self, update: Update) -> None:
-        """What pilotd says goes on trial."""
+    def take(self, update: Update) -> str:
+        """What pilotd says goes on trial. Returns why it is refused at once; nothing when it is not."""
         kind = self._types.setdefault(update.type_url, _Type())
         pending = _Pending(update)
         self._pending.append(pending)
-        if update.type_url in self._never_empty and update.removed and not update.resources:
-            have = self.desired(update.type_url)
-            if have and not have.keys() - update.removed:
-                pending.errors.append(f"would remove all {len(have)} resources of the type; they are kept")
-                return
-        for name, entry in update.resources.items():
-            if kind.good.get(name) == entry:
+        if self._empties(update, kind):
+            reason = f"would remove all {len(kind.state.items)} resources of the type; they are kept"
+            pending.errors.append(reason)
+            return reason
+        kind.heard = True
+        kind.absent = (kind.absent - update.resources.keys()) | update.removed
+        for name, item in update.resources.items():
+            if kind.good.get(name) == item:
                 kind.trial.pop(name, None)
-            elif asked_for(update.type_url, kind.wanted, name):
-                kind.trial[name] = entry
+            elif kind.wanted & {name, EVERYTHING}:
+                kind.trial[name] = item
         for name in update.removed:
             if name in kind.good:
                 kind.trial[name] = None
             else:
                 kind.trial.pop(name, None)
+        kind.refresh()
+        return ""
 
     def accepted(self, type_url: str, sent: Sent) -> None:
         """Envoy has taken a response with these names and versions."""
-        kind = self._types[type_url]
+        kind = self._types.setdefault(type_url, _Type())
         for name, version in sent.items():
-            if name not in kind.trial or kind.version_on_trial(name) != version:
-                continue
-            entry = kind.trial.pop(name)
-            if entry is None:
-                kind.good.pop(name, None)
-            else:
-                kind.good[name] = entry
+            if kind.tries(name, version):
+                kind.keep(name)
+                self._revision += 1
 
-    def refused(self, type_url: str, sent: Sent, reason: str) -> tuple[str, ...]:
-        """Envoy has refused a response. What its reason names goes, or all when it names none.
-
-        Envoy takes clusters and listeners one by one, and names those that it refuses. Returns what goes.
-        """
+    def in_step(self, type_url: str, names: Collection[str] | None) -> None:
+        """Envoy has everything of `names` (None: of the type) that it should have."""
         kind = self._types[type_url]
-        culprits = tuple(name for name in sent if names(reason, name)) or tuple(sent)
-        for name in culprits:
-            if name in kind.trial and kind.version_on_trial(name) == sent[name]:
+        for name in list(kind.trial):
+            if names is None or name in names:
+                kind.keep(name)
+                self._revision += 1
+
+    def refused(self, type_url: str, culprits: Sent, reason: str) -> None:
+        """Envoy has refused these. The good ones, if any, are in force again."""
+        kind = self._types[type_url]
+        for name, version in culprits.items():
+            text = reason if name in reason else f"{name}: {reason}"
+            if kind.tries(name, version):
                 del kind.trial[name]
             for pending in self._pending:
-                if pending.update.type_url == type_url and pending.says(name, sent[name]):
-                    pending.errors.append(reason)
-        self.accepted(type_url, {name: sent[name] for name in sent if name not in culprits})
-        return culprits
+                if pending.update.type_url == type_url and pending.says(name, version):
+                    pending.errors.append(text)
+        kind.refresh()
 
     def answers(self) -> list[Answer]:
         """The responses of pilotd that can be answered now; each is returned once."""
@@ -162,27 +200,20 @@ class View:
             for pending in settled
         ]
 
+    def _empties(self, update: Update, kind: _Type) -> bool:
+        have = kind.state.items.keys()
+        return bool(
+            update.type_url in self._never_empty
+            and have
+            and not update.resources
+            and not have - update.removed
+        )
+
     def _settled(self, pending: _Pending) -> bool:
         update = pending.update
         trial = self._types[update.type_url].trial
         return bool(pending.errors) or not (trial.keys() & (update.resources.keys() | update.removed))
 
 
-def asked_for(type_url: str, wanted: frozenset[str], name: str) -> bool:
-    """Whether a resource of this name was asked for."""
-    return type_url in WILDCARD or name in wanted or EVERYTHING in wanted
-
-
-def names(reason: str, name: str) -> bool:
-    """Whether Envoy's reason names this resource, and not one whose name merely contains it."""
-    at = reason.find(name)
-    while at >= 0:
-        before, after = reason[at - 1 : at], reason[at + len(name) : at + len(name) + 1]
-        if not _part(before) and not _part(after):
-            return True
-        at = reason.find(name, at + 1)
-    return False
-
-
-def _part(character: str) -> bool:
-    return character.isalnum() or (bool(character) and character in "_-|.[]")
+def _place(type_url: str) -> int:
+    return PUSH_ORDER.index(type_url) if type_url in PUSH_ORDER else len(PUSH_ORDER)

@@ -1,0 +1,183 @@
+"""The composition of proxyd: identity, view, Envoy, and the streams between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+from envoy.config.core.v3 import base_pb2
+from google.protobuf import json_format
+
+from artemon.daemon.files import make_private_dir
+from artemon.daemon.http import serve_http
+from artemon.daemon.identity import IdentityKeeper
+from artemon.daemon.run import Context
+from artemon.errors import ArtemonError
+from artemon.xds.types import CLUSTER, LISTENER
+from proxyd import lastgood
+from proxyd.admin import Admin
+from proxyd.bells import Bells
+from proxyd.binary import find, version
+from proxyd.bootstrap import bootstrap, node, node_id
+from proxyd.envoylog import EnvoyLog
+from proxyd.lock import alone_in
+from proxyd.metrics import Metrics
+from proxyd.server import ADS, SDS, serve
+from proxyd.settings import ProxydSettings
+from proxyd.status import status_routes
+from proxyd.streams import ConfigurationStreams, SecretStreams
+from proxyd.supervisor import Supervisor
+from proxyd.upstream import Upstream, mesh_channel
+from proxyd.view import View
+
+SAVE_SECONDS = 0.5
+IDENTITY, CONFIGURATION = "identity", "configuration"
+
+
+async def app(settings: ProxydSettings, context: Context) -> None:
+    """The agent of one workload: joins, keeps its certificate, runs Envoy, relays its configuration."""
+    run_dir = Path(settings.run_dir)
+    for directory in (run_dir, Path(settings.data_dir)):
+        make_private_dir(directory)
+    binary = find(settings.envoy)
+    context.log.info("envoy found", binary=str(binary), version=await asyncio.to_thread(version, binary))
+    with alone_in(run_dir):
+        async with aiohttp.ClientSession() as http:
+            await Agent(settings, context, binary=binary, http=http).run()
+
+
+class Agent:
+    """One proxyd at work."""
+
+    def __init__(
+        self, settings: ProxydSettings, context: Context, *, binary: Path, http: aiohttp.ClientSession
+    ) -> None:
+        self._settings = settings
+        self._context = context
+        self._log = context.log
+        self._metrics = Metrics(context.metrics)
+        self._changed, self._moved = Bells(), Bells()
+        self._joined = asyncio.Event()
+        self._node_id = node_id(settings, context.node)
+        self._file = Path(settings.data_dir) / lastgood.FILE
+        good = lastgood.load(self._file, self._node_id, self._log)
+        never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
+        self._view = View(good, never_empty=never_empty)
+        self._identity = IdentityKeeper(settings.identity_options, self._log)
+        self._configuration = ConfigurationStreams(
+            self._view, changed=self._changed, moved=self._moved, log=self._log, metrics=self._metrics
+        )
+        self._secrets = SecretStreams(changed=Bells(), log=self._log, metrics=self._metrics)
+        self._upstream = Upstream(
+            settings.pilotd,
+            json_format.ParseDict(node(settings, context.node), base_pb2.Node()),
+            self._view,
+            changed=self._changed,
+            moved=self._moved,
+            log=self._log,
+            metrics=self._metrics,
+        )
+        self._admin = Admin(http, f"http://{_host(settings.loopback)}:{settings.admin_port}")
+        self._supervisor = Supervisor(
+            settings,
+            bootstrap(settings, context.node),
+            name=context.node,
+            binary=binary,
+            admin=self._admin,
+            health=context.health,
+            log=self._log,
+            metrics=self._metrics,
+        )
+        self._metrics.expiry.set_function(self._certificate_seconds)
+        self._metrics.age.set_function(self._view_seconds)
+
+    async def run(self) -> None:
+        """Until told to stop; then leave the mesh, drain and end Envoy. On failure Envoy goes on."""
+        context, settings = self._context, self._settings
+        context.health.expect(IDENTITY, "no certificate yet")
+        context.health.expect(CONFIGURATION, "no configuration yet, from pilotd or from disk")
+        streams, secrets = self._configuration, self._secrets
+        services = {
+            ADS: {"DeltaAggregatedResources": streams.delta},
+            SDS: {"DeltaSecrets": secrets.delta, "StreamSecrets": secrets.sotw},
+        }
+        routes = status_routes(context.health, context.metrics, self._admin)
+        async with AsyncExitStack() as stack:
+            status = f"{_host(settings.bind)}:{settings.status_port}"
+            await stack.enter_async_context(serve_http(status, routes))
+            await stack.enter_async_context(serve(Path(settings.run_dir), services))
+            envoy_log = EnvoyLog(self._supervisor.log_file, self._log.bind(source="envoy"))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            work = [
+                tasks.create_task(self._keep_identity()),
+                tasks.create_task(self._save()),
+                tasks.create_task(envoy_log.follow()),
+                tasks.create_task(self._supervisor.watch(self._on_state)),
+            ]
+            mesh = tasks.create_task(self._follow_pilotd())
+            envoy = tasks.create_task(self._supervisor.run())
+            await context.stop.wait()
+            mesh.cancel()
+            envoy.cancel()
+            await self._supervisor.stop()
+            for task in work:
+                task.cancel()
+
+    def _on_state(self, state: str | None) -> None:
+        if state == "LIVE" and (self._configuration.configured or not self._settings.pilotd):
+            self._context.health.meet(CONFIGURATION)
+
+    async def _keep_identity(self) -> None:
+        await self._identity.start()
+        self._context.health.meet(IDENTITY)
+        self._joined.set()
+        identity = self._identity.current()
+        self._secrets.publish(identity)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._identity.run())
+            while True:
+                identity = await self._identity.changed(identity)
+                self._secrets.publish(identity)
+
+    async def _follow_pilotd(self) -> None:
+        await self._joined.wait()
+        await self._upstream.run(
+            lambda address: mesh_channel(address, self._identity.current()), self._renewed
+        )
+
+    async def _renewed(self) -> None:
+        await self._identity.changed(self._identity.current())
+
+    async def _save(self) -> None:
+        saved = self._view.revision
+        with self._moved.listen() as wake:
+            while True:
+                await wake.wait()
+                wake.clear()
+                if self._view.revision == saved:
+                    continue
+                await asyncio.sleep(SAVE_SECONDS)
+                saved = self._view.revision
+                try:
+                    await asyncio.to_thread(lastgood.save, self._file, self._node_id, self._view.good())
+                    self._metrics.saved.set_to_current_time()
+                except ArtemonError as error:
+                    self._log.error("last-good configuration not saved", reason=str(error))
+
+    def _certificate_seconds(self) -> float:
+        try:
+            until = self._identity.current().not_after
+        except ArtemonError:
+            return 0.0
+        return (until - datetime.now(UTC)).total_seconds()
+
+    def _view_seconds(self) -> float:
+        return 0.0 if self._upstream.connected else time.monotonic() - self._upstream.silent_since
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

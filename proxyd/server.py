@@ -1,0 +1,53 @@
+"""What Envoy talks to: configuration (ADS) and secrets (SDS) on one Unix socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from artemon.errors import ArtemonError
+from proxyd.bootstrap import XDS_SOCKET
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Handler = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
+
+ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+SDS = "envoy.service.secret.v3.SecretDiscoveryService"
+MAX_REQUEST = 8 * 1024 * 1024
+STOP_SECONDS = 0.2
+
+
+@asynccontextmanager
+async def serve(directory: Path, services: Mapping[str, Mapping[str, Handler]]) -> AsyncIterator[None]:
+    """Serve handlers, by service and method, on `directory`/xds.sock while the block runs.
+
+    The path is given by way of an open directory, since a socket's path ends after 107 bytes. Raises
+    ArtemonError when the socket cannot be made.
+    """
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST)])
+    for service, methods in services.items():
+        handlers: dict[str, Any] = {
+            name: grpc.stream_stream_rpc_method_handler(handler) for name, handler in methods.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        path = directory / XDS_SOCKET
+        path.unlink(missing_ok=True)
+        try:
+            server.add_insecure_port(f"unix:/proc/self/fd/{handle}/{XDS_SOCKET}")
+            path.chmod(0o600)
+        except (RuntimeError, OSError) as error:
+            raise ArtemonError(f"cannot listen on {path}: {error}") from error
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop(STOP_SECONDS)
+    finally:
+        os.close(handle)

@@ -1,0 +1,37 @@
+"""What monitoring asks of proxyd: readiness, and its metrics merged with Envoy's."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from artemon.daemon.health import Health
+from artemon.daemon.http import health_routes
+from proxyd.admin import Admin
+
+
+def status_routes(health: Health, metrics: CollectorRegistry, admin: Admin) -> list[web.RouteDef]:
+    """/healthz, /readyz and /metrics as of every daemon; /healthz/ready and /stats/prometheus as Istio's."""
+
+    async def ready(_: web.Request) -> web.Response:
+        live = await admin.state() == "LIVE"
+        if health.ready and live:
+            return web.Response(text="ok\n")
+        waiting = health.waiting or {"envoy": "Envoy is not live"}
+        text = "".join(f"{condition}: {reason}\n" for condition, reason in waiting.items())
+        return web.Response(text=text, status=503)
+
+    async def merged(_: web.Request) -> web.Response:
+        own = generate_latest(metrics)
+        envoy = await admin.statistics()
+        missing = b"" if envoy is not None else b"# Envoy does not answer\n"
+        return web.Response(
+            body=own + missing + (envoy or b""), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    return [
+        *health_routes(health, metrics),
+        web.get("/healthz/ready", ready),
+        web.get("/stats/prometheus", merged),
+    ]

@@ -1,0 +1,190 @@
+"""The stream to pilotd: subscribes for Envoy, brings what pilotd says to the view, answers when Envoy has."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import cycle
+from typing import Any
+
+import grpc
+from envoy.config.core.v3 import base_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+
+from artemon.backoff import Backoff
+from artemon.daemon.identity_files import Identity
+from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
+from artemon.errors import ArtemonError
+from artemon.log import Log
+from artemon.xds.client import ClientSession
+from artemon.xds.types import SHORT
+from proxyd.bells import Bells
+from proxyd.metrics import Metrics
+from proxyd.view import View
+
+METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+CONNECT_SECONDS = 5.0
+STEADY_SECONDS = 2.0
+MAX_RESPONSE = 64 * 1024 * 1024
+KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", MAX_RESPONSE),
+)
+
+Call = grpc.aio.StreamStreamCall[Any, Any]
+Connect = Callable[[str], grpc.aio.Channel]
+
+
+class Lost(ArtemonError):
+    """The stream to pilotd is over, or could not be opened; another is opened after a while."""
+
+
+def mesh_channel(address: str, identity: Identity) -> grpc.aio.Channel:
+    """A channel to the pilotd at `address` that shows `identity`, and that no other daemon can answer."""
+    options = [*channel_options("pilotd"), *KEEPALIVE]
+    return grpc.aio.secure_channel(address, grpc_channel_credentials(identity), options=options)
+
+
+class Upstream:
+    """Keeps one stream to one of several pilotds. `moved` rings when the view wants or has answered more."""
+
+    def __init__(
+        self,
+        addresses: tuple[str, ...],
+        node: base_pb2.Node,
+        view: View,
+        *,
+        changed: Bells,
+        moved: Bells,
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        self._addresses = addresses
+        self._node = node
+        self._view = view
+        self._changed = changed
+        self._moved = moved
+        self._log = log
+        self._metrics = metrics
+        self._backoff = Backoff(first=0.2, most=5.0)
+        self._complained = False
+        self._connected = False
+        self.silent_since = time.monotonic()
+        """When pilotd was last connected; means something while it is not."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether pilotd answers."""
+        return self._connected
+
+    async def run(self, connect: Connect, renewed: Callable[[], Awaitable[None]]) -> None:
+        """Until cancelled. `renewed` returns when the identity is a new one: then the stream is made anew."""
+        for address in cycle(self._addresses):
+            try:
+                async with _open(connect(address)) as call, asyncio.TaskGroup() as tasks:
+                    self._view.restart()
+                    session = ClientSession(self._node, self._view.held())
+                    tasks.create_task(self._renewal(renewed))
+                    tasks.create_task(self._steady(address))
+                    tasks.create_task(self._read(call, session, address))
+                    tasks.create_task(self._write(call, session))
+            except* _FAILURES as group:
+                self._lost(address, _reason(group))
+            await asyncio.sleep(self._backoff.next(random.random()))  # noqa: S311
+
+    def _up(self, address: str) -> None:
+        if not self._connected:
+            self._connected, self._complained = True, False
+            self._backoff.reset()
+            self._log.info("pilotd connected", address=address)
+            self._metrics.connected.set(1)
+
+    def _lost(self, address: str, reason: str) -> None:
+        counter = self._metrics.lost if self._connected else self._metrics.failures
+        counter.inc()
+        if self._connected:
+            self._metrics.confirmed.set_to_current_time()
+        say = self._log.debug if self._complained else self._log.warning
+        say("pilotd lost" if self._connected else "pilotd does not answer", address=address, reason=reason)
+        if self._connected:
+            self.silent_since = time.monotonic()
+        self._complained, self._connected = True, False
+        self._metrics.connected.set(0)
+
+    async def _steady(self, address: str) -> None:
+        """A pilotd that has nothing to say says nothing: a stream that is not refused is a good one."""
+        await asyncio.sleep(STEADY_SECONDS)
+        self._up(address)
+
+    async def _renewal(self, renewed: Callable[[], Awaitable[None]]) -> None:
+        await renewed()
+        raise Lost("the certificate was renewed")
+
+    async def _read(self, call: Call, session: ClientSession, address: str) -> None:
+        async for response in call:
+            self._up(address)
+            self._metrics.responses.inc()
+            self._metrics.confirmed.set_to_current_time()
+            refusal = self._view.take(session.receive(response))
+            if refusal:
+                kind = SHORT.get(response.type_url, response.type_url)
+                self._log.error("configuration of pilotd held back", type=kind, reason=refusal)
+            self._changed.ring()
+            self._moved.ring()
+        raise Lost(f"the stream ended: {await call.details() or 'no reason given'}")
+
+    async def _write(self, call: Call, session: ClientSession) -> None:
+        with self._moved.listen() as wake:
+            while True:
+                wake.clear()
+                for request in self._requests(session):
+                    self._metrics.requests.inc()
+                    await call.write(request)
+                await wake.wait()
+
+    def _requests(self, session: ClientSession) -> list[discovery_pb2.DeltaDiscoveryRequest]:
+        wants = [session.want(url, self._view.wanted(url)) for url in self._view.types]
+        answers = [
+            session.refuse(answer.type_url, answer.nonce, answer.error)
+            if answer.error
+            else session.accept(answer.type_url, answer.nonce)
+            for answer in self._view.answers()
+        ]
+        return [request for request in (*answers, *wants) if request is not None]
+
+
+_FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)
+
+
+@asynccontextmanager
+async def _open(channel: grpc.aio.Channel) -> AsyncIterator[Call]:
+    try:
+        try:
+            await asyncio.wait_for(channel.channel_ready(), CONNECT_SECONDS)
+        except TimeoutError as error:
+            raise Lost(f"no connection within {CONNECT_SECONDS:.0f} s") from error
+        method: Any = channel.stream_stream(
+            METHOD,
+            request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
+        )
+        call = method()
+        try:
+            yield call
+        finally:
+            call.cancel()
+    finally:
+        await channel.close(None)
+
+
+def _reason(group: BaseExceptionGroup[Any]) -> str:
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(error)
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    return str(error) or type(error).__name__

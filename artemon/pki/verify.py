@@ -93,7 +93,7 @@ def check_issued(
     for what, found, expected in wanted:
         if found != expected:
             raise CertificateRefused(f"the signed certificate has {what} {found}, not {expected}")
-    _check_link(certificate, issuer, depth=0)
+    check_link(certificate, issuer, depth=0)
 
 
 def verify_chain(
@@ -114,13 +114,16 @@ def verify_chain(
         if not validity_of(one).contains(now):
             raise CertificateRefused(f"a certificate of the chain is not valid at {now.isoformat()}")
     for depth, (child, parent) in enumerate(zip(links, [*links[1:], anchor], strict=True)):
-        _check_link(child, parent, depth=depth)
-        if spiffe_uri(parent) != SpiffeUri(identity.trust_domain):
+        check_link(child, parent, depth=depth)
+        if (
+            _value(parent, x509.SubjectAlternativeName)
+            and spiffe_uri(parent).trust_domain != identity.trust_domain
+        ):
             raise CertificateRefused(f"an issuer is not an authority of {identity.trust_domain}")
     return identity
 
 
-def _check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int) -> None:
+def check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int) -> None:
     """That `parent` is an authority which signed `child`; `depth` authorities are below `parent`."""
     try:
         child.verify_directly_issued_by(parent)

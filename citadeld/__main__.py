@@ -1,0 +1,13 @@
+"""citadeld's entry point."""
+
+from __future__ import annotations
+
+from artemon.daemon.run import daemon
+from citadeld.app import citadeld
+from citadeld.cli import init, token
+from citadeld.settings import CitadelSettings
+
+main = daemon("citadeld", CitadelSettings, citadeld, commands=(init, token))
+
+if __name__ == "__main__":
+    main()

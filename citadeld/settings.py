@@ -1,0 +1,73 @@
+"""What citadeld can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from artemon.daemon.http import split_address
+from artemon.daemon.identity_options import JOIN_PORT_OFFSET
+from artemon.daemon.settings import Settings
+from artemon.errors import ArtemonError
+from artemon.pki.spiffe import check_trust_domain
+from citadeld.names import Names
+
+MAX_SOCKET_PATH = 100
+
+
+class CitadelSettings(Settings):
+    """The settings of citadeld."""
+
+    data_dir: Path = Field(Path("/var/lib/artemon/citadeld"), description="Keys and the audit log (0700).")
+    registry: str = Field("sqlite:///var/lib/artemon/registry.db", description="URL of the registry.")
+    mesh: str = Field("default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the mesh.")
+    trust_domain: str = Field("cluster.local", description="SPIFFE trust domain.")
+    listen: str = Field("127.0.0.1:15013", description="Address for callers with a client certificate.")
+    join_listen: str = Field(
+        "", description="Address for callers with a join token; by default the port of --listen plus 3."
+    )
+    socket: Path = Field(
+        Path("/run/artemon/citadeld.sock"), description="Unix socket (0600) for operators on this machine."
+    )
+    names: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "::1"),
+        description="DNS names and IPs in the certificates of daemons: NAME for all, or DAEMON=NAME.",
+    )
+    leaf_seconds: int = Field(3600, ge=10, le=86400, description="Lifetime of certificates.")
+    intermediate_days: float = Field(30, gt=0, le=365, description="Lifetime of this replica's intermediate.")
+    root_days: float = Field(3650, gt=0, le=7300, description="Lifetime of a root that citadeld makes.")
+    token_seconds: int = Field(600, ge=1, le=86400, description="Lifetime of join tokens by default.")
+
+    @field_validator("trust_domain")
+    @classmethod
+    def _trust_domain(cls, value: str) -> str:
+        try:
+            return check_trust_domain(value)
+        except ArtemonError as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _addresses(self) -> CitadelSettings:
+        try:
+            split_address(self.listen)
+            split_address(self.join_address)
+            Names.parse(self.names)
+        except ArtemonError as error:
+            raise ValueError(str(error)) from error
+        if len(str(self.socket)) > MAX_SOCKET_PATH:
+            raise ValueError(f"socket: the path has more than {MAX_SOCKET_PATH} characters")
+        return self
+
+    @property
+    def join_address(self) -> str:
+        """Where join tokens are taken."""
+        if self.join_listen:
+            return self.join_listen
+        host, port = split_address(self.listen)
+        return f"[{host}]:{port + JOIN_PORT_OFFSET}" if ":" in host else f"{host}:{port + JOIN_PORT_OFFSET}"
+
+    @property
+    def prefix(self) -> str:
+        """Where this mesh's trust lies in the registry."""
+        return f"artemon/{self.mesh}/"

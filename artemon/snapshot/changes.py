@@ -10,9 +10,11 @@ from artemon.errors import Problem
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.workload import Workload
+from artemon.snapshot.services import Source
 
 MESH = "MeshConfig"
 WORKLOAD = "Workload"
+SERVICE = "Service"
 """Names among `ChangeSet.kinds` for what is not a user-written object."""
 
 
@@ -20,7 +22,7 @@ Position = tuple[str, int]
 """A point in the registry's history: epoch and revision; comparable only within one epoch."""
 NOWHERE: Position = ("", 0)
 
-Object = Resource[Any] | MeshConfig | Workload
+Object = Resource[Any] | MeshConfig | Workload | Source
 
 
 class ServiceKey(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artemon.snapshot.changes import MESH, WORKLOAD, ChangeSet
+from artemon.snapshot.changes import MESH, SERVICE, WORKLOAD, ChangeSet
 from artemon.snapshot.view import ProxyView
 
 CDS, EDS, LDS, RDS, SDS = "CDS", "EDS", "LDS", "RDS", "SDS"
@@ -11,6 +11,7 @@ _ALL = frozenset({CDS, EDS, LDS, RDS})
 _TYPES: dict[str, frozenset[str]] = {
     MESH: _ALL,
     WORKLOAD: _ALL,
+    SERVICE: _ALL,
     "ServiceEntry": _ALL,
     "WorkloadEntry": frozenset({CDS, EDS}),
     "Sidecar": _ALL,

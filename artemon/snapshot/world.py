@@ -17,6 +17,7 @@ from artemon.model.workload_entry import WorkloadEntry
 from artemon.snapshot.changes import (
     MESH,
     NOWHERE,
+    SERVICE,
     WORKLOAD,
     Bad,
     Change,
@@ -104,6 +105,9 @@ class World:
             self._set_mesh(MeshConfig() if new is None else one, touched)
         elif isinstance(one, Workload):
             self._set_workload(key, cast("Workload | None", old), cast("Workload | None", new), touched)
+        elif isinstance(one, Source):
+            self._set_source(one.id, None if new is None else one, touched)
+            touched.add(SERVICE, one.namespace)
         elif one is not None:
             self._set_resource(key, one, gone=new is None, touched=touched)
 

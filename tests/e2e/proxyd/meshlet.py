@@ -25,7 +25,15 @@ from google.protobuf import json_format
 
 from artemon.daemon.identity_files import Identity, make_identity, save_identity
 from artemon.daemon.identity_tls import grpc_server_credentials, server_name
-from artemon.pki.certificate import Authority, Leaf, chain_pem, make_intermediate, make_leaf, make_root, serial_number
+from artemon.pki.certificate import (
+    Authority,
+    Leaf,
+    chain_pem,
+    make_intermediate,
+    make_leaf,
+    make_root,
+    serial_number,
+)
 from artemon.pki.keys import generate_key, private_pem
 from artemon.pki.spiffe import SpiffeId
 from artemon.xds.request import Node, parse_delta
@@ -137,9 +145,12 @@ class Pilot:
     async def until(self, kind: type, *, type_url: str, count: int = 1) -> list[Any]:
         """Wait for so many events of a kind."""
         return await eventually(
-            lambda: found
-            if len(found := [e for e in self.events if isinstance(e, kind) and e.type_url == type_url]) >= count
-            else None,
+            lambda: (
+                found
+                if len(found := [e for e in self.events if isinstance(e, kind) and e.type_url == type_url])
+                >= count
+                else None
+            ),
             f"{kind.__name__} of {type_url}; heard {self.events}",
         )
 

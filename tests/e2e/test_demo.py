@@ -1,0 +1,229 @@
+"""The demo as a user sees it: one command up, traffic, a change of weights, outages, one command down.
+
+The tests of this file share one mesh and run in order: later ones break things and see them mended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
+NETWORK = "127.0.77.0/24"
+
+SPLIT = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+  namespace: bookinfo
+spec:
+  hosts:
+    - reviews
+  http:
+    - route:
+        - destination:
+            host: reviews
+            subset: v1
+          weight: 90
+        - destination:
+            host: reviews
+            subset: v3
+          weight: 10
+"""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    folder: Path
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "meshctl", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            env={**os.environ, "XDG_CONFIG_HOME": str(self.folder / "xdg"), "PYTHONPATH": os.getcwd()},
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.run("up", "--demo", "--dir", str(self.folder / "mesh"), "--network", NETWORK)
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(
+            self.run("status", "--dir", str(self.folder / "mesh"), "-o", "json").stdout
+        )
+        return answer
+
+    def pids(self, *roles: str) -> dict[str, int]:
+        return {p["name"]: p["pid"] for p in self.status()["processes"] if p["role"] in roles}
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    made = Mesh(tmp_path_factory.mktemp("demo"))
+    brought = made.up()
+    try:
+        assert brought.returncode == 0, brought.stdout + brought.stderr
+        yield made
+    finally:
+        made.run("down", "--dir", str(made.folder / "mesh"))
+
+
+def get(mesh: Mesh, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(gateway(mesh) + path, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def gateway(mesh: Mesh) -> str:
+    return "http://127.0.77.10:8080"
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
+        time.sleep(0.1)
+
+
+def split(mesh: Mesh, requests: int) -> Counter[str]:
+    def version(_: int) -> str:
+        status, body = get(mesh, "/api/v1/products/0/reviews")
+        return json.loads(body)["version"] if status == 200 else f"HTTP {status}"
+
+    with ThreadPoolExecutor(8) as pool:
+        return Counter(pool.map(version, range(requests)))
+
+
+def test_every_check_holds_and_status_says_so(mesh: Mesh) -> None:
+    status = mesh.status()
+    assert [check for check in status["checks"] if not check["ok"]] == []
+    assert status["healthy"]
+    assert status["gateway"] == gateway(mesh)
+    assert {p["role"] for p in status["processes"]} >= {
+        "supervisor",
+        "pilotd",
+        "citadeld",
+        "galleyd",
+        "proxyd",
+        "envoy",
+    }
+
+
+def test_the_page_renders_with_every_service_and_identity(mesh: Mesh) -> None:
+    status, page = get(mesh, "/productpage")
+    assert status == 200
+    for shown in ("The Comedy of Errors", "Reviewer1", "istio-ingressgateway", "bookinfo-productpage"):
+        assert shown in page
+
+
+def test_a_second_up_is_harmless(mesh: Mesh) -> None:
+    before = mesh.pids("pilotd", "citadeld", "galleyd", "proxyd", "envoy", "app", "supervisor")
+    again = mesh.up()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert mesh.pids("pilotd", "citadeld", "galleyd", "proxyd", "envoy", "app", "supervisor") == before
+
+
+def test_applied_weights_change_the_split(mesh: Mesh) -> None:
+    applied = mesh.run("apply", "--wait", "-f", "-", stdin=SPLIT)
+    assert applied.returncode == 0, applied.stderr
+    assert "proxies in" in applied.stdout
+    seen = split(mesh, 1000)
+    assert seen.keys() == {"v1", "v3"}
+    assert abs(seen["v1"] - 900) <= 30
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        pytest.param("weight: 90", "weight: -1", "spec.http[0].route[0].weight", id="negative-weight"),
+        pytest.param("  http:", "  hosst: []\n  http:", "spec.hosst", id="unknown-field"),
+    ],
+)
+def test_a_bad_object_is_refused_with_its_path_and_changes_nothing(
+    mesh: Mesh, old: str, new: str, reason: str
+) -> None:
+    before = mesh.run("get", "virtualservice", "reviews", "-n", "bookinfo", "-o", "json").stdout
+    refused = mesh.run("apply", "-f", "-", stdin=SPLIT.replace(old, new))
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert mesh.run("get", "virtualservice", "reviews", "-n", "bookinfo", "-o", "json").stdout == before
+
+
+def test_requests_flow_with_every_daemon_dead_and_envoy_comes_back_from_its_cache(mesh: Mesh) -> None:
+    processes = mesh.pids("supervisor", "pilotd", "galleyd", "citadeld", "envoy")
+    for name in ("supervisor", "pilotd", "galleyd", "citadeld"):
+        os.kill(processes[name], signal.SIGKILL)
+    assert split(mesh, 100).keys() == {"v1", "v3"}
+    os.kill(processes["envoy reviews-v1"], signal.SIGKILL)
+    os.kill(processes["envoy productpage-v1"], signal.SIGKILL)
+    eventually(lambda: split(mesh, 30).keys() == {"v1", "v3"} or split(mesh, 30).keys() == {"v1"})
+    assert split(mesh, 100).keys() <= {"v1", "v3"}
+
+
+def test_after_a_restart_everything_is_as_before(mesh: Mesh) -> None:
+    failures: list[str] = []
+    again = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "meshctl",
+            "up",
+            "--demo",
+            "--dir",
+            str(mesh.folder / "mesh"),
+            "--network",
+            NETWORK,
+        ],
+        env={**os.environ, "XDG_CONFIG_HOME": str(mesh.folder / "xdg"), "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.DEVNULL,
+    )
+    while again.poll() is None:
+        failures += [version for version in split(mesh, 20) if version.startswith("HTTP")]
+    assert again.returncode == 0
+    assert failures == []
+    assert mesh.status()["healthy"]
+    assert split(mesh, 100).keys() == {"v1", "v3"}
+
+
+def test_down_stops_exactly_what_was_started(mesh: Mesh) -> None:
+    with subprocess.Popen(["sleep", "300"]) as bystander:
+        pids = [process["pid"] for process in mesh.status()["processes"]]
+        down = mesh.run("down", "--dir", str(mesh.folder / "mesh"))
+        assert down.returncode == 0, down.stderr
+        assert [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists()] == []
+        assert bystander.poll() is None
+        bystander.kill()
+    assert mesh.run("down", "--dir", str(mesh.folder / "mesh")).returncode == 0
+
+
+def test_a_port_in_use_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.78.10", 8080)):
+        refused = Mesh(tmp_path).run(
+            "up", "--demo", "--dir", str(tmp_path / "mesh"), "--network", "127.0.78.0/24"
+        )
+    assert refused.returncode == 1
+    assert "127.0.78.10:8080 is in use" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "mesh" / "state.json").exists()

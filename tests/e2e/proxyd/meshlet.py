@@ -1,4 +1,4 @@
-"""A mesh in small for one proxyd: a root, identities on disk, a control plane with its own idea of the world."""
+"""A mesh in small for one proxyd: a root, identities on disk, and a control plane of the test."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ class Agent:
         return self.log.read_text().count(text)
 
     async def ready(self) -> None:
-        await eventually(lambda: self._is_ready(), f"ready; log:\n{self.log.read_text()}")
+        await eventually(self._is_ready, f"ready; log:\n{self.log.read_text()}")
 
     async def _is_ready(self) -> bool:
         return (await fetch(f"{self.status}/healthz/ready"))[0] == 200

@@ -63,6 +63,19 @@ class ScopedEndpoints(Mapping[str, tuple[Endpoint, ...]]):
     def __len__(self) -> int:
         return len(self.services)
 
+    def changed_since(self, older: ScopedEndpoints, memo: Memo) -> list[str]:
+        """The visible hosts whose instances are not the ones of `older`, for the same services."""
+        changed = memo.get(_changed_keys, older.instances, self.instances)
+        seen = self.services
+        return [host for host, namespace in changed if host in seen and seen[host].namespace == namespace]
+
+
+def _changed_keys(before: Instances, after: Instances) -> tuple[ServiceKey, ...]:
+    if before is after:
+        return ()
+    changed = [key for key, found in after.items() if before.get(key) is not found]
+    return (*changed, *(key for key in before if key not in after))
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -1,1 +1,5 @@
 """ProxyView to Envoy v3 messages."""
+
+from artemon.translate.translator import Translator, translate
+
+__all__ = ["Translator", "translate"]

@@ -116,6 +116,13 @@ def service_stat_name(host: str, port: int) -> str:
     return f"{host}:{port}/*"
 
 
-def config_path(plural: str, namespace: str, name: str) -> str:
-    """The `config` entry of Istio's resource metadata: which object a resource was made from."""
-    return f"/apis/networking.istio.io/v1/namespaces/{namespace}/{plural}/{name}"
+def config_path(kind: str, namespace: str, name: str) -> str:
+    """The `config` entry of Istio's resource metadata: which object a resource was made from. `kind` in
+    words with hyphens, as `virtual-service`."""
+    return f"/apis/networking.istio.io/v1/namespaces/{namespace}/{kind}/{name}"
+
+
+def service_metadata(host: str, namespace: str) -> dict[str, str]:
+    """One of the `services` in Istio's cluster metadata; `name` is short for services of the mesh."""
+    named = f".{namespace}.svc."
+    return {"host": host, "name": host.partition(named)[0], "namespace": namespace}

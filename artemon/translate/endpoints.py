@@ -1,0 +1,144 @@
+"""Where the instances of a cluster are: ClusterLoadAssignment, put together from cached parts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
+from envoy.config.core.v3.base_pb2 import Locality
+from envoy.config.core.v3.health_check_pb2 import HealthStatus
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from google.protobuf.struct_pb2 import Struct
+
+from artemon.model.selector import matches
+from artemon.model.service import Endpoint, Health, Port
+from artemon.snapshot.memo import Memo
+
+_HEALTH = {
+    Health.HEALTHY: HealthStatus.UNKNOWN,
+    Health.UNHEALTHY: HealthStatus.UNHEALTHY,
+    Health.DRAINING: HealthStatus.DRAINING,
+}
+_MTLS = Struct()
+_MTLS.update({"tlsMode": "istio"})
+UNIX = "unix://"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which instances belong to a cluster, and in which order of preference.
+
+    labels: of the subset. locality: the client's, when nearer instances go first (a far one gets requests
+    only as near ones fail); "" treats all alike.
+    """
+
+    port: Port
+    labels: tuple[tuple[str, str], ...] = ()
+    locality: str = ""
+    by_name: bool = False
+    """Whether addresses may be host names (they are resolved by the proxy)."""
+
+
+def load_assignment(memo: Memo, name: str, endpoints: tuple[Endpoint, ...], choice: Choice) -> bytes:
+    """A ClusterLoadAssignment called `name`, serialized; equal instances give equal bytes."""
+    head: bytes = ClusterLoadAssignment(cluster_name=name).SerializeToString()
+    return head + memo.get(_localities, endpoints, memo, by=(choice,))
+
+
+def _localities(endpoints: tuple[Endpoint, ...], memo: Memo, choice: Choice) -> bytes:
+    labels = dict(choice.labels)
+    chosen: defaultdict[str, list[tuple[Endpoint, int]]] = defaultdict(list)
+    for endpoint in endpoints:
+        port = port_of(endpoint, choice.port)
+        if reachable(endpoint, port, by_name=choice.by_name) and matches(labels, endpoint.labels):
+            chosen[endpoint.locality].append((endpoint, port))
+    priorities = ranks(chosen, choice.locality)
+    return b"".join(
+        _field(2, _locality(memo, locality, chosen[locality], priorities[locality]))
+        for locality in sorted(chosen)
+    )
+
+
+def port_of(endpoint: Endpoint, port: Port) -> int:
+    """Where an instance listens for a service port; 0 when it does not."""
+    return endpoint.ports.get(port.name, port.target_port or port.number)
+
+
+def reachable(endpoint: Endpoint, port: int, *, by_name: bool) -> bool:
+    """Whether Envoy can be given the address; it would refuse all instances for one that it cannot read."""
+    if endpoint.address.startswith(UNIX):
+        return True
+    return bool(port and endpoint.address) and (by_name or _is_ip(endpoint.address))
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def ranks(localities: Iterable[str], client: str) -> Mapping[str, int]:
+    """Priority of each locality for a client: the more leading parts it shares, the nearer; no gaps."""
+    distances = {locality: _distance(locality, client) for locality in localities}
+    order = sorted(set(distances.values()))
+    return {locality: order.index(distance) for locality, distance in distances.items()}
+
+
+def _distance(locality: str, client: str) -> int:
+    if not client:
+        return 0
+    shared = 0
+    for one, other in zip(locality.split("/"), client.split("/"), strict=False):
+        if one != other:
+            break
+        shared += 1
+    return 3 - min(shared, 3)
+
+
+def _locality(memo: Memo, name: str, members: list[tuple[Endpoint, int]], priority: int) -> bytes:
+    head = LocalityLbEndpoints(priority=priority)
+    if name:
+        region, zone, sub_zone, *_ = *name.split("/"), "", ""
+        head.locality.CopyFrom(Locality(region=region, zone=zone, sub_zone=sub_zone))
+    head.load_balancing_weight.value = sum(endpoint.weight for endpoint, _ in members)
+    parts = [head.SerializeToString(deterministic=True)]
+    parts += [_field(2, memo.get(_lb_endpoint_bytes, endpoint, by=(port,))) for endpoint, port in members]
+    return b"".join(parts)
+
+
+def _lb_endpoint_bytes(endpoint: Endpoint, port: int) -> bytes:
+    body: bytes = lb_endpoint(endpoint, port).SerializeToString(deterministic=True)
+    return body
+
+
+def lb_endpoint(endpoint: Endpoint, port: int) -> LbEndpoint:
+    """One instance, marked when mutual TLS ends there."""
+    out = LbEndpoint(health_status=_HEALTH[endpoint.health])
+    out.endpoint.address.CopyFrom(address(endpoint.address, port))
+    out.load_balancing_weight.value = endpoint.weight
+    if endpoint.mtls_on(port):
+        out.metadata.filter_metadata["envoy.transport_socket_match"].CopyFrom(_MTLS)
+    return out
+
+
+def address(text: str, port: int) -> Address:
+    """`text` is an IP, a host name, or `unix://` and a path."""
+    if text.startswith(UNIX):
+        return Address(pipe=Pipe(path=text.removeprefix(UNIX)))
+    return Address(socket_address=SocketAddress(address=text, port_value=port))
+
+
+def _field(number: int, body: bytes) -> bytes:
+    """A length-delimited field: a repeated field is the concatenation of its elements (protobuf encoding)."""
+    size, prefix = len(body), bytearray([number << 3 | 2])
+    while size > 0x7F:
+        prefix.append(size & 0x7F | 0x80)
+        size >>= 7
+    prefix.append(size)
+    return bytes(prefix) + body

@@ -1,0 +1,83 @@
+"""Clusters of one proxy: the application behind it, and the ones that stand for "elsewhere" and "nowhere"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.address_pb2 import BindConfig, SocketAddress
+from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
+
+from artemon.model.destination_rule import ConnectionPoolSettings, TrafficPolicy
+from artemon.model.proxy import ProxyType
+from artemon.model.service import Protocol
+from artemon.snapshot.view import ProxyView
+from artemon.translate import cluster_policy as policies
+from artemon.translate import names
+from artemon.translate.endpoints import address
+from artemon.translate.ingress import Served, served_ports
+from artemon.translate.wire import struct
+
+INBOUND_SOURCE = "127.0.0.6"
+"""What intercepted inbound connections come from, so that interception lets them go to the application."""
+
+
+def local_clusters(view: ProxyView) -> Iterator[Cluster]:
+    """Every cluster of this proxy that is not a service's."""
+    yield _black_hole(view)
+    if view.proxy.type is ProxyType.SIDECAR:
+        yield _original(view, names.PASSTHROUGH)
+        for served in served_ports(view):
+            yield inbound_cluster(view, served)
+        if view.proxy.intercepts:
+            yield _to_application(_original(view, names.INBOUND_PASSTHROUGH))
+
+
+def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
+    """The application behind a port. Its address is where the peer wanted to go, unless one is known."""
+    name = names.inbound_cluster(served.port)
+    target = served.app_address or ("" if view.proxy.intercepts else view.proxy.app_address)
+    if target:
+        cluster = Cluster(name=name, type=Cluster.STATIC)
+        cluster.load_assignment.cluster_name = name
+        endpoint = LbEndpoint()
+        endpoint.endpoint.address.CopyFrom(address(target, served.app_port))
+        cluster.load_assignment.endpoints.add().lb_endpoints.append(endpoint)
+    else:
+        cluster = _to_application(Cluster(name=name, type=Cluster.ORIGINAL_DST))
+        cluster.lb_policy = Cluster.CLUSTER_PROVIDED
+    policy = TrafficPolicy(connection_pool=_pool(view, served))
+    policies.limit(cluster, policy, view.mesh)
+    policies.speak(cluster, served.protocol, policy.connection_pool)
+    if served.host:
+        namespace = next((one.namespace for one in view.own if one.host == served.host), "")
+        services = {"services": [names.service_metadata(served.host, namespace)]}
+        cluster.metadata.filter_metadata["istio"].CopyFrom(struct(services))
+    return cluster
+
+
+def _pool(view: ProxyView, served: Served) -> ConnectionPoolSettings | None:
+    """The Sidecar's limits on inbound connections: of the listener, else of all."""
+    if served.ingress is not None and served.ingress.connection_pool is not None:
+        return served.ingress.connection_pool
+    return view.sidecar.spec.inbound_connection_pool if view.sidecar else None
+
+
+def _black_hole(view: ProxyView) -> Cluster:
+    cluster = Cluster(name=names.BLACK_HOLE, type=Cluster.STATIC)
+    policies.limit(cluster, TrafficPolicy(), view.mesh)
+    return cluster
+
+
+def _original(view: ProxyView, name: str) -> Cluster:
+    """Wherever the client wanted to go, in the protocol it speaks."""
+    cluster = Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
+    policies.limit(cluster, TrafficPolicy(), view.mesh)
+    policies.speak(cluster, Protocol.AUTO, None)
+    return cluster
+
+
+def _to_application(cluster: Cluster) -> Cluster:
+    source = SocketAddress(address=INBOUND_SOURCE, port_value=0)
+    cluster.upstream_bind_config.CopyFrom(BindConfig(source_address=source))
+    return cluster

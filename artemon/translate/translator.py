@@ -1,0 +1,284 @@
+"""Views to resources, each made once for all proxies that share what it is made from.
+
+What a part of the configuration may be made from is what it is given: listeners see the instances of the
+proxy's own services and of those without discovery (`resolution: NONE`), routes see no instances, and routes
+of sidecars see of their proxy only what `_route_client` lists. So the arguments are the key of the cache.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.proxy import Proxy, ProxyType
+from artemon.model.service import Endpoint, Resolution, Service
+from artemon.snapshot.memo import Memo
+from artemon.snapshot.snapshot import ScopedEndpoints
+from artemon.snapshot.view import Destination, MtlsMode, ProxyView
+from artemon.snapshot.virtual_services import Routes
+from artemon.translate.clusters import service_assignments, service_clusters
+from artemon.translate.listeners import listeners
+from artemon.translate.local_clusters import local_clusters
+from artemon.translate.routes import routes
+from artemon.xds.resource import NO_RESOURCES, Resource, Resources, State
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+
+Named = Mapping[str, Resource]
+Endpoints = Mapping[str, tuple[Endpoint, ...]]
+
+
+class Translator:
+    """Translates views and remembers parts. `lifetime`: turns (snapshots) that an unused part is kept."""
+
+    def __init__(self, *, lifetime: int = 32) -> None:
+        self._memo = Memo(lifetime=lifetime)
+
+    def turn(self) -> None:
+        """A new snapshot will be translated: forget parts that have not been used for long."""
+        self._memo.turn()
+
+    def translate(self, view: ProxyView, previous: Resources | None = None) -> Resources:
+        """All resources of the proxy. With `previous`, what it had before, unchanged types keep their
+        state, and changed ones know what changed."""
+        before = previous or NO_RESOURCES
+        shared = self._memo.get
+        outbound = self._outbound(view)
+        own = self._own(view)
+        return Resources(
+            {
+                CLUSTER: shared(_Shared, outbound.clusters, own.clusters).state(before[CLUSTER]),
+                ENDPOINTS: shared(_Shared, outbound.endpoints).state(before[ENDPOINTS]),
+                LISTENER: shared(_Shared, own.listeners).state(before[LISTENER]),
+                ROUTES: shared(_Shared, own.routes).state(before[ROUTES]),
+            }
+        )
+
+    def _outbound(self, view: ProxyView) -> _Outbound:
+        by = (view.proxy.locality,)
+        memo = self._memo
+        scope = memo.get(_Scope, view.services, view.destinations, view.mesh, memo, by=by)
+        return scope.outbound(view.endpoints)
+
+    def _own(self, view: ProxyView) -> _Own:
+        """What is made for this proxy. While nothing but instances changed, only those that it may be made
+        from are looked at."""
+        parts = [getattr(view, name) for name in _PARTS]
+        slot = self._memo.get(_Slot, *parts, by=(view.trust_domain,))
+        seen = tuple(view.endpoints.get(host, ()) for host in slot.hosts)
+        if slot.own is None or any(one is not other for one, other in zip(seen, slot.seen, strict=True)):
+            slot.own, slot.seen = self._made(view, slot.hosts), seen
+        return slot.own
+
+    def _made(self, view: ProxyView, hosts: tuple[str, ...]) -> _Own:
+        seen = self._restricted(view, hosts)
+        by = (view.trust_domain,)
+        local = self._memo.get(_local, *seen, by=by)
+        return _Own(
+            clusters=self._memo.get(_named, by=local),
+            listeners=self._memo.get(_listeners, *seen, by=by),
+            routes=self._routes(view),
+        )
+
+    def _routes(self, view: ProxyView) -> Named:
+        if view.proxy.type is ProxyType.SIDECAR:
+            client = self._memo.get(_route_client, view.virtual_services, by=_route_facts(view.proxy))
+            view = replace(view, proxy=client, own=(), inbound_mtls=MtlsMode())
+        seen = self._restricted(view, ())
+        return self._memo.get(_routes, *seen, by=(view.trust_domain,))
+
+    def _restricted(self, view: ProxyView, hosts: tuple[str, ...]) -> tuple[Any, ...]:
+        """The parts of `view` by identity, with the instances of `hosts` alone."""
+        found = tuple((host, view.endpoints.get(host, ())) for host in dict.fromkeys(hosts))
+        instances = [one for _, one in found]
+        endpoints = self._memo.get(_mapping, *instances, by=tuple(host for host, _ in found))
+        mode = self._memo.get(_mode, by=(view.inbound_mtls.default, *view.inbound_mtls.ports.items()))
+        own = self._memo.get(_sequence, *view.own)
+        gateways = self._memo.get(_sequence, *view.gateways)
+        return (
+            view.proxy,
+            view.mesh,
+            view.services,
+            endpoints,
+            view.virtual_services,
+            gateways,
+            view.destinations,
+            own,
+            view.sidecar,
+            mode,
+        )
+
+
+def translate(view: ProxyView) -> Resources:
+    """All resources of one proxy, by type URL and name."""
+    return Translator().translate(view)
+
+
+def _mapping(*parts: Any) -> Endpoints:
+    half = len(parts) // 2
+    return dict(zip(parts[half:], parts[:half], strict=True))
+
+
+def _sequence(*parts: Any) -> tuple[Any, ...]:
+    return parts
+
+
+def _mode(default: Any, *ports: Any) -> MtlsMode:
+    return MtlsMode(default, dict(ports))
+
+
+def _named(*resources: Resource) -> Named:
+    return {one.name: one for one in resources}
+
+
+def _local(*parts: Any) -> tuple[Resource, ...]:
+    found = (Resource.of(one.name, CLUSTER, one) for one in local_clusters(ProxyView(*parts)))
+    return tuple(sorted(found, key=lambda one: one.name))
+
+
+def _listeners(*parts: Any) -> Named:
+    found = listeners(ProxyView(*parts))
+    return {name: Resource.of(name, LISTENER, one) for name, one in sorted(found.items())}
+
+
+def _routes(*parts: Any) -> Named:
+    found = routes(ProxyView(*parts))
+    return {name: Resource.of(name, ROUTES, one) for name, one in sorted(found.items())}
+
+
+def _route_facts(proxy: Proxy) -> tuple[Hashable, ...]:
+    labels = tuple(sorted(proxy.labels.items()))
+    return (proxy.type, proxy.namespace, proxy.dns_domain, proxy.intercepts, proxy.http_proxy_port, labels)
+
+
+def _route_client(
+    virtual_services: tuple[Routes, ...],
+    kind: ProxyType,
+    namespace: str,
+    dns_domain: str,
+    *facts: Any,
+) -> Proxy:
+    """A stand-in for all proxies that routes cannot tell apart."""
+    intercepts, http_proxy_port, labels = facts
+    return Proxy(
+        id=f"~~~{dns_domain}",
+        type=kind,
+        name="",
+        namespace=namespace,
+        labels=dict(labels),
+        intercepts=intercepts,
+        http_proxy_port=http_proxy_port,
+    )
+
+
+_PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in ("endpoints", "trust_domain"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What one proxy has of its own."""
+
+    clusters: Named
+    listeners: Named
+    routes: Named
+
+
+class _Slot:
+    """What was made last for a view without instances, and the instances that it was made from."""
+
+    def __init__(self, *parts: Any) -> None:
+        view = dict(zip(_PARTS, parts, strict=False))
+        services: Mapping[str, Service] = view["services"]
+        own = [service.host for service in view["own"]]
+        undiscovered = [host for host, one in services.items() if one.resolution is Resolution.NONE]
+        self.hosts = tuple(dict.fromkeys((*own, *undiscovered)))
+        self.seen: tuple[tuple[Endpoint, ...], ...] = ((),) * len(self.hosts)
+        self.own: _Own | None = None
+
+
+class _Shared:
+    """The state of sets of resources, one for all who have them."""
+
+    def __init__(self, *parts: Named) -> None:
+        self._parts = parts
+        self._state: State | None = None
+
+    def state(self, before: State) -> State:
+        """The state, as a successor of `before` for the first who asks."""
+        if self._state is None:
+            items = self._parts[0] if len(self._parts) == 1 else dict(ChainMap(*map(dict, self._parts)))
+            self._state = before.successor(items)
+        return self._state
+
+
+@dataclass(frozen=True, slots=True)
+class _Outbound:
+    """Clusters and instances of the services in a scope."""
+
+    clusters: Named
+    endpoints: Named
+
+
+class _Scope:
+    """The services that some proxies see, and their translation with the instances of the last snapshot."""
+
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        destinations: Mapping[str, Destination],
+        mesh: MeshConfig,
+        memo: Memo,
+        locality: str,
+    ) -> None:
+        self._services = services
+        self._destinations = destinations
+        self._mesh = mesh
+        self._memo = memo
+        self._locality = locality
+        self._seen: Endpoints | None = None
+        self._by_host: dict[str, tuple[tuple[Resource, ...], tuple[Resource, ...]]] = {}
+        self._last = _Outbound({}, {})
+
+    def outbound(self, endpoints: Endpoints) -> _Outbound:
+        """The translation; only services whose instances changed since the last call are made anew."""
+        if endpoints is self._seen:
+            return self._last
+        clusters, assignments = dict(self._last.clusters), dict(self._last.endpoints)
+        same_clusters = self._seen is not None
+        for host in self._changed(endpoints):
+            old, new = self._by_host.get(host, ((), ())), self._translated(host, endpoints)
+            self._by_host[host] = new
+            same_clusters = same_clusters and old[0] == new[0]
+            _swap(clusters, old[0], new[0])
+            _swap(assignments, old[1], new[1])
+        self._seen = endpoints
+        self._last = _Outbound(self._last.clusters if same_clusters else clusters, assignments)
+        return self._last
+
+    def _changed(self, endpoints: Endpoints) -> list[str]:
+        before = self._seen
+        if before is None:
+            return list(self._services)
+        if isinstance(before, ScopedEndpoints) and isinstance(endpoints, ScopedEndpoints):
+            return endpoints.changed_since(before, self._memo)
+        return [host for host in self._services if before.get(host, ()) is not endpoints.get(host, ())]
+
+    def _translated(
+        self, host: str, endpoints: Endpoints
+    ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+        service, destination = self._services[host], self._destinations.get(host)
+        found = endpoints.get(host, ())
+        memo, mesh = self._memo, self._mesh
+        clusters = service_clusters(memo, service, destination, endpoints=found, mesh=mesh)
+        assignments = service_assignments(
+            memo, service, destination, endpoints=found, mesh=mesh, locality=self._locality
+        )
+        return clusters, assignments
+
+
+def _swap(items: dict[str, Resource], old: tuple[Resource, ...], new: tuple[Resource, ...]) -> None:
+    for one in old:
+        items.pop(one.name, None)
+    items.update((one.name, one) for one in new)

@@ -1,0 +1,16 @@
+"""The command `galleyd`."""
+
+from __future__ import annotations
+
+from artemon.daemon.run import daemon
+from galleyd.app import app
+from galleyd.settings import GalleySettings
+
+
+def main() -> None:
+    """Run galleyd."""
+    daemon("galleyd", GalleySettings, app)()
+
+
+if __name__ == "__main__":
+    main()

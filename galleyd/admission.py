@@ -1,0 +1,100 @@
+"""The door: what a user wrote is decoded strictly and validated, every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from artemon.errors import Problem, Refused
+from artemon.model.decode import decode
+from artemon.model.message import Message
+from artemon.model.resource import Kind, Resource
+from galleyd import status
+from galleyd.objects import Object, Ref, split, without
+
+Check = Callable[[Resource[Any]], Iterable[Problem]]
+
+_MODES = ("", "Ignore", "Warn", "Strict")
+_UNKNOWN = "unknown field"
+
+
+def _ignored(kind: Kind, reason: str) -> None:
+    """Counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """checks: what finds problems in a decoded resource, errors and warnings.
+    count: told of every verdict: kind, and "" when admitted, else the reason."""
+
+    checks: Sequence[Check]
+    count: Callable[[Kind, str], None] = field(default=_ignored)
+
+    def admit(self, ref: Ref, obj: Object, validation: str) -> tuple[Object, tuple[Problem, ...]]:
+        """What is to be stored of `obj`, and warnings. Raises ApiError with every reason: 400 for unknown
+        fields alone in Strict mode, else 422."""
+        try:
+            found = self._admit(ref, obj, validation)
+        except status.ApiError as error:
+            self.count(ref.kind, error.reason)
+            raise
+        self.count(ref.kind, "")
+        return found
+
+    def _admit(self, ref: Ref, obj: Object, validation: str) -> tuple[Object, tuple[Problem, ...]]:
+        if validation not in _MODES:
+            raise status.bad_request(f'fieldValidation must be Ignore, Warn or Strict, not "{validation}"')
+        whole = _named(ref, obj)
+        resource, unknown, wrong = _decode(whole)
+        if resource:
+            found = [problem for check in self.checks for problem in check(resource)]
+            wrong += [problem for problem in found if problem.level == "error"]
+            warnings = [problem for problem in found if problem.level == "warning"]
+        else:
+            warnings = []
+        strict = unknown if validation == "Strict" else []
+        if wrong:
+            causes = [status.cause_of(problem) for problem in [*strict, *wrong]]
+            raise status.invalid(ref.kind, ref.name, causes)
+        if strict:
+            raise _strict(strict)
+        if validation != "Ignore":
+            warnings = [replace(problem, level="warning") for problem in unknown] + warnings
+        kept, dropped = split(without(whole, {problem.path for problem in unknown}))
+        kept["apiVersion"] = ref.kind.api_version
+        return kept, (*dropped, *warnings)
+
+
+def _named(ref: Ref, obj: Object) -> Object:
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict):
+        return obj
+    return {**obj, "metadata": {**meta, "name": ref.name, "namespace": ref.namespace}}
+
+
+def _decode(obj: Object) -> tuple[Resource[Message] | None, list[Problem], list[Problem]]:
+    """The resource without its unknown fields, if the rest can be decoded; the unknown fields; the rest."""
+    try:
+        return decode(obj), [], []
+    except Refused as refusal:
+        unknown, wrong = _sorted(refusal)
+    if not unknown:
+        return None, unknown, wrong
+    try:
+        return decode(without(obj, {problem.path for problem in unknown})), unknown, []
+    except Refused as refusal:
+        return None, unknown, wrong or list(refusal.problems)
+
+
+def _sorted(refusal: Refused) -> tuple[list[Problem], list[Problem]]:
+    unknown = [problem for problem in refusal.problems if problem.message.startswith(_UNKNOWN)]
+    return unknown, [problem for problem in refusal.problems if problem not in unknown]
+
+
+def _strict(unknown: Sequence[Problem]) -> status.ApiError:
+    listed = ", ".join(
+        f'{_UNKNOWN} "{problem.path}"{problem.message.removeprefix(_UNKNOWN)}' for problem in unknown
+    )
+    causes = [status.cause_of(problem) for problem in unknown]
+    return status.bad_request(f"strict decoding error: {listed}", causes=causes)

@@ -1,0 +1,198 @@
+"""Composition of galleyd."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from artemon.validate.coverage import untranslated
+from prometheus_client import CollectorRegistry, Counter
+
+from artemon.daemon.files import make_private_dir
+from artemon.daemon.http import health_routes, split_address
+from artemon.daemon.identity import IdentityKeeper
+from artemon.daemon.identity_tls import server_name, ssl_server_context
+from artemon.daemon.run import Context
+from artemon.errors import ArtemonError
+from artemon.model.resource import Kind
+from artemon.store.api import Stale, Store
+from artemon.store.open import open_store
+from artemon.tls import server_context
+from artemon.validate import problems
+from galleyd import callers, described
+from galleyd.admission import Admission
+from galleyd.core import Core
+from galleyd.edits import Edits
+from galleyd.feed import Feed
+from galleyd.history import trim
+from galleyd.keys import Keys
+from galleyd.ours import Ours
+from galleyd.relay import Relay
+from galleyd.rest import Rest
+from galleyd.server import Gate, Requests, application
+from galleyd.settings import GalleySettings
+from galleyd.table import Table
+from galleyd.writer import Writer
+
+
+async def app(settings: GalleySettings, context: Context) -> None:
+    """The configuration of the mesh: REST API, validation, history."""
+    make_private_dir(Path(settings.state_dir))
+    context.health.expect("registry", f"the first view of {settings.registry}")
+    context.health.expect("api", "the REST API is not served yet")
+    keeper = await _identity(settings, context)
+    async with AsyncExitStack() as stack:
+        store = await open_store(settings.registry)
+        stack.push_async_callback(store.close)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        parts = Parts(settings, store, context, keeper)
+        jobs = [tasks.create_task(job) for job in parts.jobs()]
+        await parts.config.until(lambda: parts.config.synced or context.stop.is_set(), float("inf"))
+        async with serve(settings.listen, parts.application(), parts.tls()) as address:
+            context.health.meet("api")
+            context.log.info("serving", address=address, registry=settings.registry)
+            await context.stop.wait()
+            parts.config.close()
+            parts.proxies.close()
+        for job in jobs:
+            job.cancel()
+
+
+async def _identity(settings: GalleySettings, context: Context) -> IdentityKeeper | None:
+    """The identity that citadeld gives; None where none is asked for."""
+    if settings.citadeld:
+        context.health.expect("identity", "a certificate from citadeld")
+        keeper = IdentityKeeper(settings.identity_options("galleyd"), context.log)
+        await keeper.start()
+        context.health.meet("identity")
+        return keeper
+    if not settings.tls_cert:
+        raise ArtemonError("galleyd serves HTTPS only: set citadeld, or tls_cert and tls_key")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Counts what is admitted and refused."""
+
+    passed: Counter
+    failed: Counter
+
+    @classmethod
+    def of(cls, registry: CollectorRegistry) -> Verdicts:
+        """Registers the two counters, with Istio's names."""
+        labels = ("group", "version", "resource")
+        passed = Counter("galley_validation_passed", "Objects that were admitted.", labels, registry=registry)
+        failed = Counter(
+            "galley_validation_failed", "Objects that were refused.", (*labels, "reason"), registry=registry
+        )
+        return cls(passed, failed)
+
+    def count(self, kind: Kind, reason: str) -> None:
+        """One verdict; reason "" is admitted."""
+        labels = (kind.group, kind.versions[0], kind.plural)
+        (self.failed.labels(*labels, reason) if reason else self.passed.labels(*labels)).inc()
+
+
+class Parts:
+    """Everything that makes up one galleyd."""
+
+    def __init__(
+        self, settings: GalleySettings, store: Store, context: Context, keeper: IdentityKeeper | None
+    ) -> None:
+        self._settings, self._store, self._context, self._keeper = settings, store, context, keeper
+        self.keys = Keys(settings.mesh)
+        self.config, self.proxies = Feed(), Feed()
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the server."""
+        limit, log = self._settings.history_limit, self._context.log
+        jobs = [
+            follow(self._store, self.keys.config, self.config, self._context),
+            follow(self._store, self.keys.proxies, self.proxies, self._context),
+            trim(self._store, self.keys.histories, limit, log),
+        ]
+        return [*jobs, self._keeper.run()] if self._keeper else jobs
+
+    def application(self) -> web.Application:
+        """The HTTP application."""
+        context = self._context
+        verdicts = Verdicts.of(context.metrics)
+        admission = Admission((problems, untranslated), verdicts.count)
+        edits = Edits(Writer(self._store, self.keys), admission)
+        rest = Rest(edits, self._store, self.keys, self.config, Table())
+        relay = Relay(self._keeper.current if self._keeper else None, self._settings)
+        routes = [
+            *health_routes(context.health, context.metrics),
+            *described.routes(),
+            *Core(rest).routes(),
+            *Ours(edits, self.keys, self.proxies).routes(),
+            *relay.routes(),
+            *rest.routes(),
+        ]
+        return application(routes, self._gate(), Requests(context.metrics), context.log)
+
+    def tls(self) -> ssl.SSLContext:
+        """The server's TLS: a certificate of the operator's own, or the identity."""
+        settings = self._settings
+        if settings.tls_cert:
+            return _own_certificate(settings)
+        assert self._keeper is not None
+        return ssl_server_context(self._keeper.current)
+
+    def _gate(self) -> Gate:
+        settings = self._settings
+        known = callers.admin(callers.admin_token(settings.admin_token_path))
+        if settings.tokens_file:
+            known |= callers.read_tokens(Path(settings.tokens_file))
+        names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), server_name("galleyd")}
+        return Gate(callers.Tokens(known), settings.trust_domain, frozenset(names.union(settings.hosts)))
+
+
+def _own_certificate(settings: GalleySettings) -> ssl.SSLContext:
+    try:
+        context = server_context(settings.tls_cert, settings.tls_key)
+        if settings.client_ca:
+            context.load_verify_locations(settings.client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+    except (OSError, ssl.SSLError) as error:
+        files = f"tls_cert {settings.tls_cert}, tls_key {settings.tls_key}, client_ca {settings.client_ca}"
+        raise ArtemonError(f"the certificate cannot be used ({files}): {error}") from error
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    return context
+
+
+async def follow(store: Store, prefix: str, feed: Feed, context: Context) -> None:
+    """Keep `feed` at the state of the registry under `prefix`, until cancelled."""
+    async for item in store.watch(prefix):
+        if isinstance(item, Stale):
+            context.log.warning("registry_silent", prefix=prefix, seconds=round(item.seconds))
+            continue
+        feed.take(item)
+        context.health.meet("registry")
+
+
+@asynccontextmanager
+async def serve(address: str, app: web.Application, tls: ssl.SSLContext) -> AsyncIterator[str]:
+    """Serves HTTPS while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use."""
+    host, port = split_address(address)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=3)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ArtemonError(f"cannot listen on {address}: {error.strerror}") from error
+        bound = runner.addresses[0]
+        yield f"{bound[0]}:{bound[1]}"
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,53 @@
+"""What is served where: groups, versions, kinds and verbs."""
+
+from __future__ import annotations
+
+from artemon.model.kinds import KINDS
+from artemon.model.message import Message
+from artemon.model.resource import Kind
+
+NAMESPACE = Kind("Namespace", "", ("v1",), "namespaces", "namespace", ("ns",), Message)
+EVENT = Kind("Event", "", ("v1",), "events", "event", ("ev",), Message)
+
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+STATUS_VERBS = ("get", "patch", "update")
+NAMESPACE_VERBS = ("create", "delete", "get", "list")
+EVENT_VERBS = ("list",)
+
+CATEGORIES = ("istio-io", "artemon")
+"""`kubectl get istio-io` lists every kind."""
+
+REVIEWS = {
+    ("authorization.k8s.io", "v1"): ("SelfSubjectAccessReview", "selfsubjectaccessreviews"),
+    ("authentication.k8s.io", "v1"): ("SelfSubjectReview", "selfsubjectreviews"),
+}
+"""Questions that a caller may ask about itself: group and version to kind and plural."""
+
+
+def categories(kind: Kind) -> tuple[str, ...]:
+    """The names under which several kinds are asked for at once."""
+    return (*CATEGORIES, f"{kind.group.partition('.')[0]}-istio-io")
+
+
+def group_versions() -> dict[str, tuple[str, ...]]:
+    """Every group of configuration with its versions, the preferred one first."""
+    found: dict[str, dict[str, None]] = {}
+    for kind in KINDS:
+        found.setdefault(kind.group, {}).update(dict.fromkeys(kind.versions))
+    return {group: tuple(sorted(versions, key=_preference)) for group, versions in found.items()}
+
+
+def kinds_of(group: str, version: str) -> tuple[Kind, ...]:
+    """The kinds that one group and version serves."""
+    return tuple(kind for kind in KINDS if kind.group == group and version in kind.versions)
+
+
+def kind_at(group: str, version: str, plural: str) -> Kind | None:
+    """The kind behind a path."""
+    return next((kind for kind in kinds_of(group, version) if kind.plural == plural), None)
+
+
+def _preference(version: str) -> tuple[int, str]:
+    """Stable before beta before alpha (Kubernetes' version priority)."""
+    stage = 2 if "alpha" in version else 1 if "beta" in version else 0
+    return (stage, version)

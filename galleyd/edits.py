@@ -1,0 +1,225 @@
+"""What the verbs mean: create, replace, patch, delete, and several at once. No HTTP here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from artemon.errors import Problem
+from galleyd import status
+from galleyd.admission import Admission
+from galleyd.objects import Object, Ref, Stored, created, generated_name, meta_of, updated, with_status
+from galleyd.writer import TRIES, Lost, Write, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a write is done. validation: Strict, Warn or Ignore unknown fields. dry_run: say what would be."""
+
+    who: str
+    validation: str = "Warn"
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write did: `created`, `configured`, `unchanged` or `deleted`, and the object as it is now."""
+
+    ref: Ref
+    result: str
+    stored: Stored
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What a caller expects of the object: "" is no matter."""
+
+    version: str = ""
+    uid: str = ""
+
+    def check(self, ref: Ref, stored: Stored) -> None:
+        """Raises ApiError 409 when the object is not the expected one."""
+        uid = stored.object["metadata"].get("uid", "")
+        if self.uid and self.uid != uid:
+            raise status.conflict(ref.kind, ref.name, f"its uid is {uid}, not {self.uid}")
+        if self.version and self.version != str(stored.version):
+            raise status.conflict(ref.kind, ref.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A write that is decided but not done."""
+
+    write: Write | None
+    outcome: Outcome
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The writing half of the API."""
+
+    writer: Writer
+    admission: Admission
+    now: Callable[[], str] = _now
+    uid: Callable[[], str] = field(default=lambda: str(uuid4()))
+
+    async def create(self, ref: Ref, obj: Object, how: How) -> Outcome:
+        """POST. Raises ApiError 409 when it exists."""
+        prefix = meta_of(obj).get("generateName")
+        for _ in range(TRIES):
+            named = ref
+            if not ref.name and prefix:
+                named = replace(ref, name=generated_name(prefix, secrets.choice))
+                obj = {**obj, "metadata": {**meta_of(obj), "name": named.name}}
+            admitted, warnings = self.admission.admit(named, obj, how.validation)
+            if await self.writer.version(named):
+                if named is ref:
+                    break
+                continue
+            fresh = created(admitted, uid=self.uid(), now=self.now())
+            plan = self._plan(named, None, fresh, warnings)
+            try:
+                return await self._do(plan, how)
+            except Lost:
+                continue
+        raise status.already_exists(ref.kind, ref.name)
+
+    async def replace(self, ref: Ref, obj: Object, how: How, expected: Preconditions) -> Outcome:
+        """PUT: the whole object but its status."""
+        stored = await self._existing(ref)
+        expected.check(ref, stored)
+        admitted, warnings = self.admission.admit(ref, obj, how.validation)
+        plan = self._plan(ref, stored, updated(stored.object, admitted), warnings)
+        try:
+            return await self._do(plan, how)
+        except Lost:
+            raise status.conflict(ref.kind, ref.name) from None
+
+    async def change(self, ref: Ref, edit: Callable[[Stored], Object], how: How) -> Outcome:
+        """PATCH: `edit` makes the new object of the present one; tried again when somebody else wrote.
+
+        A `metadata.resourceVersion` or `uid` in the new object that differs is a failed precondition.
+        """
+        for _ in range(TRIES):
+            stored = await self._existing(ref)
+            wanted = edit(stored)
+            meta = meta_of(wanted)
+            expected = Preconditions(str(meta.get("resourceVersion") or ""), str(meta.get("uid") or ""))
+            expected.check(ref, stored)
+            admitted, warnings = self.admission.admit(ref, wanted, how.validation)
+            plan = self._plan(ref, stored, updated(stored.object, admitted), warnings)
+            try:
+                return await self._do(plan, how)
+            except Lost:
+                continue
+        raise status.conflict(ref.kind, ref.name)
+
+    async def set_status(
+        self, ref: Ref, edit: Callable[[Stored], Object], how: How, expected: Preconditions
+    ) -> Outcome:
+        """PUT or PATCH of `/status`: nothing but the status changes."""
+        for _ in range(TRIES):
+            stored = await self._existing(ref)
+            expected.check(ref, stored)
+            plan = self._plan(ref, stored, with_status(stored.object, edit(stored).get("status")), ())
+            try:
+                return await self._do(plan, how)
+            except Lost:
+                continue
+        raise status.conflict(ref.kind, ref.name)
+
+    async def delete(self, ref: Ref, how: How, expected: Preconditions) -> Outcome:
+        """DELETE."""
+        for _ in range(TRIES):
+            stored = await self._existing(ref)
+            expected.check(ref, stored)
+            plan = Plan(Write(ref, stored, None), Outcome(ref, "deleted", stored))
+            try:
+                return await self._do(plan, how)
+            except Lost:
+                continue
+        raise status.conflict(ref.kind, ref.name)
+
+    async def apply(
+        self, objects: Sequence[tuple[Ref, Object]], deletes: Sequence[Ref], how: How
+    ) -> tuple[int, list[Outcome]]:
+        """Several objects at once, all or none: each becomes what is given, deleted ones vanish.
+
+        Returns the revision (0: nothing had to change) and one outcome per object, in order.
+        """
+        admitted, failures = [], []
+        for ref, obj in objects:
+            try:
+                admitted.append((ref, *self.admission.admit(ref, obj, how.validation)))
+            except status.ApiError as error:
+                failures.append((ref, error))
+        if failures:
+            raise _all(failures)
+        for _ in range(TRIES):
+            plans = [await self._upsert(*item) for item in admitted]
+            plans += [await self._removal(ref) for ref in deletes]
+            try:
+                return await self._do_all(plans, how)
+            except Lost:
+                continue
+        raise status.ApiError(409, "Conflict", "others keep writing the same objects; try again")
+
+    async def _existing(self, ref: Ref) -> Stored:
+        stored = await self.writer.read(ref)
+        if stored is None:
+            raise status.not_found(ref.kind, ref.name)
+        return stored
+
+    async def _upsert(self, ref: Ref, obj: Object, warnings: Sequence[Problem]) -> Plan:
+        stored = await self.writer.read(ref)
+        if stored:
+            return self._plan(ref, stored, updated(stored.object, obj), warnings)
+        return self._plan(ref, None, created(obj, uid=self.uid(), now=self.now()), warnings)
+
+    async def _removal(self, ref: Ref) -> Plan:
+        stored = await self._existing(ref)
+        return Plan(Write(ref, stored, None), Outcome(ref, "deleted", stored))
+
+    def _plan(self, ref: Ref, stored: Stored | None, after: Object, warnings: Sequence[Problem]) -> Plan:
+        if stored and stored.object == after:
+            return Plan(None, Outcome(ref, "unchanged", stored, tuple(warnings)))
+        result = "configured" if stored else "created"
+        now = Stored(after, stored.version if stored else 0)
+        return Plan(Write(ref, stored, after), Outcome(ref, result, now, tuple(warnings)))
+
+    async def _do(self, plan: Plan, how: How) -> Outcome:
+        _, outcomes = await self._do_all([plan], how)
+        return outcomes[0]
+
+    async def _do_all(self, plans: Sequence[Plan], how: How) -> tuple[int, list[Outcome]]:
+        writes = [plan.write for plan in plans if plan.write]
+        if how.dry_run or not writes:
+            for write in writes:
+                self.writer.check(write)
+            return 0, [plan.outcome for plan in plans]
+        revision = await self.writer.commit(writes, who=how.who)
+        return revision, [_at(plan, revision) for plan in plans]
+
+
+def _at(plan: Plan, revision: int) -> Outcome:
+    if plan.write is None:
+        return plan.outcome
+    return replace(plan.outcome, stored=Stored(plan.outcome.stored.object, revision))
+
+
+def _all(failures: Sequence[tuple[Ref, status.ApiError]]) -> status.ApiError:
+    causes = [
+        replace(cause, subject=str(ref))
+        for ref, error in failures
+        for cause in (error.causes or (status.Cause("", error.message),))
+    ]
+    text = "; ".join(f"{cause.subject}: {cause.field}: {cause.message}" for cause in causes)
+    return status.ApiError(422, "Invalid", f"nothing was written: {text}", causes=causes)

@@ -1,0 +1,180 @@
+"""`/artemon/v1/`: what Kubernetes has no word for. Transactions, waiting, proxies, history, MeshConfig."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiohttp import web
+
+from artemon.model.decode import decode_message, find_kind, subject_of
+from artemon.model.envelope import meta_problems
+from artemon.model.mesh_config import MeshConfig
+from artemon.store.api import ABSENT
+from galleyd import history, status
+from galleyd import request as ask
+from galleyd.body import MAX_ITEMS, parse_json
+from galleyd.edits import Edits, Outcome
+from galleyd.feed import Feed
+from galleyd.keys import Keys
+from galleyd.objects import Object, Ref
+from galleyd.progress import Progress, progress, records
+from galleyd.writer import encode
+
+LONGEST_WAIT = 600.0
+DEFAULT_WAIT = 30.0
+MOST_HISTORY = 500
+_NAMING = frozenset({"metadata", "metadata.name", "metadata.namespace"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Handlers of `/artemon/v1/...`. proxies: what pilotd tells of the connected proxies."""
+
+    edits: Edits
+    keys: Keys
+    proxies: Feed
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths."""
+        return [
+            web.post("/artemon/v1/transactions", self.transaction),
+            web.get("/artemon/v1/wait", self.wait),
+            web.get("/artemon/v1/proxies", self.list_proxies),
+            web.get("/artemon/v1/history", self.list_history),
+            web.get("/artemon/v1/mesh", self.mesh),
+            web.put("/artemon/v1/mesh", self.set_mesh),
+        ]
+
+    async def transaction(self, request: web.Request) -> web.Response:
+        """POST `{"objects": [...], "deletes": [...]}`: all or none. Deletes name kind, namespace and name."""
+        asked = await ask.mapping(request)
+        how = replace(ask.how(request), validation=request.query.get("fieldValidation") or "Strict")
+        unknown = asked.keys() - {"objects", "deletes"}
+        objects, deletes = asked.get("objects") or [], asked.get("deletes") or []
+        if unknown or not isinstance(objects, list) or not isinstance(deletes, list):
+            raise status.bad_request('a transaction is {"objects": [...], "deletes": [...]}')
+        if len(objects) + len(deletes) > MAX_ITEMS:
+            raise status.bad_request(f"a transaction names at most {MAX_ITEMS} objects")
+        wanted, unwanted = _refs(objects), _refs(deletes)
+        _once([*wanted, *unwanted])
+        pairs = list(zip(wanted, objects, strict=True))
+        revision, outcomes = await self.edits.apply(pairs, unwanted, how)
+        shown = [_outcome(outcome) for outcome in outcomes]
+        return web.json_response({"revision": revision, "dryRun": how.dry_run, "results": shown})
+
+    async def wait(self, request: web.Request) -> web.Response:
+        """GET `?revision=N&timeout=SECONDS`: answers when every connected proxy has, or too late."""
+        revision = ask.number(request, "revision")
+        timeout = min(float(ask.number(request, "timeout", int(DEFAULT_WAIT))), LONGEST_WAIT)
+        loop = asyncio.get_running_loop()
+        begun = self.edits.writer.committed_at(revision) or loop.time()
+        await self.proxies.until(lambda: self.proxies.closed or self._progress(revision).settled, timeout)
+        reached = self._progress(revision)
+        return web.json_response(
+            {
+                "revision": revision,
+                "done": reached.settled,
+                "proxies": reached.proxies,
+                "acked": len(reached.acked),
+                "pending": list(reached.pending),
+                "nacks": [nack.json() for nack in reached.nacks],
+                "milliseconds": round((loop.time() - begun) * 1000, 1),
+            }
+        )
+
+    def _progress(self, revision: int) -> Progress:
+        return progress(records(self.proxies.values()), revision)
+
+    async def list_proxies(self, request: web.Request) -> web.Response:
+        """GET: the status of every connected proxy, by name."""
+        found = records(self.proxies.values())
+        items = [{"proxy": name, **value} for name, value in sorted(found.items())]
+        return web.json_response({"revision": self.proxies.position.revision, "items": items})
+
+    async def list_history(self, request: web.Request) -> web.Response:
+        """GET `?limit=N`: the last writes, the newest first."""
+        limit = min(ask.number(request, "limit", 50), MOST_HISTORY)
+        snapshot = await self.edits.writer.store.list(self.keys.histories)
+        items = []
+        for entry in reversed(snapshot.entries[-limit:] if limit else ()):
+            try:
+                items.append({"revision": entry.version, **history.decode(entry.value)})
+            except (ValueError, OSError, KeyError, TypeError):
+                items.append({"revision": entry.version, "corrupt": True})
+        return web.json_response({"items": items})
+
+    async def mesh(self, request: web.Request) -> web.Response:
+        """GET: MeshConfig as it was written; {} when never."""
+        entry = await self.edits.writer.store.get(self.keys.mesh)
+        value = parse_json(entry.value) if entry else {}
+        version = str(entry.version) if entry else "0"
+        return web.json_response(value, headers={"ETag": f'"{version}"'})
+
+    async def set_mesh(self, request: web.Request) -> web.Response:
+        """PUT: the whole MeshConfig; `If-Match` (the ETag of a GET) refuses to overwrite another's change."""
+        value = await ask.mapping(request)
+        _, problems = decode_message(MeshConfig, value)
+        if problems:
+            causes = [status.cause_of(problem) for problem in problems]
+            text = "; ".join(str(problem) for problem in problems)
+            raise status.ApiError(422, "Invalid", f"MeshConfig is invalid: {text}", causes=causes)
+        expected = request.headers.get("If-Match", "").strip('"')
+        how = ask.how(request)
+        revision = await self.edits.writer.set_mesh(
+            encode(value), who=how.who, expected=_version(expected), dry_run=how.dry_run
+        )
+        return web.json_response(value, headers={"ETag": f'"{revision}"'})
+
+
+def _version(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise status.bad_request("If-Match must be the ETag of a GET")
+    return int(text) or ABSENT
+
+
+def _refs(objects: Sequence[Any]) -> list[Ref]:
+    """Which objects are meant. Raises ApiError 422 for all that cannot be told."""
+    refs, causes = [], []
+    for obj in objects:
+        obj = obj if isinstance(obj, dict) else {}
+        kind, problems = find_kind(obj)
+        meta = obj.get("metadata")
+        meta = meta if isinstance(meta, dict) else {}
+        name, namespace = str(meta.get("name")), meta.get("namespace") or "default"
+        causes += [status.cause_of(problem, subject_of(obj)) for problem in problems]
+        wrong = [problem for problem in meta_problems(obj.get("metadata")) if problem.path in _NAMING]
+        causes += [status.cause_of(problem, subject_of(obj)) for problem in wrong]
+        if kind and not wrong:
+            refs.append(Ref(kind, namespace, name))
+    if causes:
+        text = "; ".join(f"{cause.subject}: {cause.field}: {cause.message}" for cause in causes)
+        raise status.ApiError(422, "Invalid", f"nothing was written: {text}", causes=causes)
+    return refs
+
+
+def _once(refs: Sequence[Ref]) -> None:
+    """Raises ApiError 422 when one object is named twice."""
+    names = [str(ref) for ref in refs]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        causes = [status.Cause("", "is given twice; keep one of them", subject=name) for name in twice]
+        raise status.ApiError(
+            422, "Invalid", f"nothing was written: {', '.join(twice)} given twice", causes=causes
+        )
+
+
+def _outcome(outcome: Outcome) -> Object:
+    return {
+        "kind": outcome.ref.kind.name,
+        "apiVersion": outcome.ref.kind.api_version,
+        "namespace": outcome.ref.namespace,
+        "name": outcome.ref.name,
+        "result": outcome.result,
+        "resourceVersion": str(outcome.stored.version),
+        "warnings": [{"path": problem.path, "message": problem.message} for problem in outcome.warnings],
+    }

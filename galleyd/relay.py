@@ -1,0 +1,132 @@
+"""One door for operators: galleyd asks citadeld and pilotd for them, with its own identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+from aiohttp import web
+from google.protobuf.message import Message
+
+from artemon.api.v1 import join_tokens_pb2 as pb
+from artemon.daemon.identity import Identity
+from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
+from galleyd import request as ask
+from galleyd import status
+from galleyd.settings import GalleySettings
+
+SECONDS = 10.0
+M = TypeVar("M", bound=Message)
+
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: (400, "BadRequest"),
+    grpc.StatusCode.FAILED_PRECONDITION: (409, "Conflict"),
+    grpc.StatusCode.NOT_FOUND: (404, "NotFound"),
+    grpc.StatusCode.UNAUTHENTICATED: (403, "Forbidden"),
+    grpc.StatusCode.PERMISSION_DENIED: (403, "Forbidden"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (504, "Timeout"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Handlers that ask other daemons. identity: galleyd's own; None where it has none."""
+
+    identity: Callable[[], Identity] | None
+    settings: GalleySettings
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths."""
+        tokens = "/artemon/v1/jointokens"
+        return [
+            web.get(tokens, self.tokens),
+            web.post(tokens, self.create_token),
+            web.delete(f"{tokens}/{{id}}", self.revoke_token),
+        ]
+
+    async def tokens(self, request: web.Request) -> web.Response:
+        """GET: the join tokens, without their secrets."""
+        if not request[ask.CALLER].may_write:
+            raise status.forbidden("only administrators may see join tokens")
+        answer = await self._citadeld("List", pb.ListJoinTokensRequest(), pb.ListJoinTokensResponse)
+        return web.json_response({"items": [_token(token) for token in answer.tokens]})
+
+    async def create_token(self, request: web.Request) -> web.Response:
+        """POST `{"namespace","serviceAccount","ttlSeconds","uses"}`: a new token; its secret is told once."""
+        asked = await ask.mapping(request)
+        try:
+            wanted = pb.CreateJoinTokenRequest(
+                namespace=asked.get("namespace", ""),
+                service_account=asked.get("serviceAccount", ""),
+                ttl_seconds=asked.get("ttlSeconds", 0),
+                uses=asked.get("uses", 0),
+            )
+        except (TypeError, ValueError) as error:
+            raise status.bad_request(f"the join token cannot be asked for: {error}") from error
+        answer = await self._citadeld("Create", wanted, pb.CreateJoinTokenResponse)
+        shown = {"token": answer.token, **_token(answer.record)}
+        return web.json_response(shown, status=201, headers={"Cache-Control": "no-store"})
+
+    async def revoke_token(self, request: web.Request) -> web.Response:
+        """DELETE: the token is good for nothing any more."""
+        wanted = pb.RevokeJoinTokenRequest(id=request.match_info["id"])
+        await self._citadeld("Revoke", wanted, pb.RevokeJoinTokenResponse)
+        return web.json_response({})
+
+    async def _citadeld(self, method: str, asked: Message, answer: type[M]) -> M:
+        path = f"/artemon.v1.JoinTokens/{method}"
+        return await self._first("citadeld", self.settings.citadeld, path, asked, answer)
+
+    async def _first(
+        self, daemon: str, addresses: Sequence[str], path: str, asked: Message, answer: type[M]
+    ) -> M:
+        """The answer of the first address that can be reached. Raises ApiError."""
+        if self.identity is None or not addresses:
+            raise status.unavailable(f"galleyd does not know {daemon}: set {daemon} and an identity")
+        credentials = grpc_channel_credentials(self.identity())
+        failure = status.unavailable(f"{daemon} does not answer")
+        for address in addresses:
+            try:
+                return await _call(address, credentials, daemon, path=path, asked=asked, answer=answer)
+            except grpc.aio.AioRpcError as error:
+                failure = _failure(daemon, address, error)
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    break
+        raise failure
+
+
+async def _call(
+    address: str,
+    credentials: grpc.ChannelCredentials,
+    daemon: str,
+    *,
+    path: str,
+    asked: Message,
+    answer: type[M],
+) -> M:
+    options = [*channel_options(daemon), ("grpc.enable_http_proxy", 0)]
+    async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
+        call: Any = channel.unary_unary(
+            path, request_serializer=type(asked).SerializeToString, response_deserializer=answer.FromString
+        )
+        found: M = await call(asked, timeout=SECONDS)
+        return found
+
+
+def _failure(daemon: str, address: str, error: grpc.aio.AioRpcError) -> status.ApiError:
+    code, reason = _STATUS.get(error.code(), (503, "ServiceUnavailable"))
+    why = error.details() or error.code().name.lower()
+    return status.ApiError(code, reason, f"{daemon} at {address}: {why}")
+
+
+def _token(token: pb.JoinToken) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "namespace": token.namespace,
+        "serviceAccount": token.service_account,
+        "created": token.created,
+        "expires": token.expires,
+        "uses": token.uses,
+    }

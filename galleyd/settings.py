@@ -1,0 +1,37 @@
+"""What galleyd can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from artemon.daemon.identity_options import IdentitySettings
+
+
+class GalleySettings(IdentitySettings):
+    """Settings of galleyd. Its certificate is its identity from citadeld, unless `tls_cert` is set."""
+
+    listen: str = Field("127.0.0.1:15014", description="Address of the REST API (HTTPS).")
+    registry: str = Field(
+        "sqlite:///var/lib/artemon/registry.db", description="URL of the registry: sqlite:, etcd: or memory:."
+    )
+    mesh: str = Field("default", description="Name of the mesh in the registry.")
+    state_dir: str = Field("/var/lib/artemon/galleyd", description="Directory (0700) of the admin token.")
+    admin_token_file: str = Field(
+        "", description="File of the operator's token, made at the first start; <state_dir>/admin.token."
+    )
+    tokens_file: str = Field(
+        "", description='File of further tokens, hashed: lines sha256:<hex>,user,"group,group".'
+    )
+    tls_cert: str = Field("", description="Certificate chain (PEM) of one's own to serve with.")
+    tls_key: str = Field("", description="Key of tls_cert.")
+    client_ca: str = Field("", description="Roots (PEM) of client certificates, beside tls_cert.")
+    hosts: tuple[str, ...] = Field((), description="Further host names under which clients may call.")
+    pilotd: tuple[str, ...] = Field((), description="Addresses of pilotd, to relay its debug answers.")
+    history_limit: int = Field(1000, ge=1, description="Writes that are kept in history.")
+
+    @property
+    def admin_token_path(self) -> Path:
+        """Where the operator's token lies."""
+        return Path(self.admin_token_file or Path(self.state_dir) / "admin.token")

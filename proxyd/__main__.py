@@ -1,16 +1,13 @@
-"""The command `proxyd`."""
+"""proxyd's entry point."""
 
 from __future__ import annotations
 
 from artemon.daemon.run import daemon
 from proxyd.app import app
+from proxyd.cli import join, run, status
 from proxyd.settings import ProxydSettings
 
-
-def main() -> None:
-    """Run the command line."""
-    daemon("proxyd", ProxydSettings, app)()
-
+main = daemon("proxyd", ProxydSettings, app, commands=(run, join, status))
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from artemon.daemon.http import split_address
@@ -102,22 +102,27 @@ class ProxydSettings(Settings):
     stats_port: Port = Field(15090, ge=1, le=65535, description="Envoy's own metrics.")
     drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long connections may end on SIGTERM.")
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        for name, value in (
-            ("ip_address", self.ip_address),
-            ("app_address", self.app_address),
-            ("bind_address", self.bind_address or LOOPBACK),
-        ):
+    @field_validator("ip_address", "app_address", "bind_address")
+    @classmethod
+    def _is_address(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            ipaddress.ip_address(LOOPBACK if not value and info.field_name == "bind_address" else value)
+        except ValueError as error:
+            raise ValueError(f'"{value}" is not an IP address') from error
+        return value
+
+    @field_validator("citadeld", "citadeld_join", "pilotd")
+    @classmethod
+    def _are_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
             try:
-                ipaddress.ip_address(value)
-            except ValueError as error:
-                raise ValueError(f'{name}: "{value}" is not an IP address') from error
-        for address in (*self.citadeld, *self.citadeld_join, *self.pilotd):
-            try:
-                split_address(address)
+                split_address(value)
             except ArtemonError as error:
                 raise ValueError(str(error)) from error
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         try:
             SpiffeId.parse(str(self.identity_options.spiffe_id))
         except ArtemonError as error:

@@ -81,8 +81,9 @@ def _structured(cls: type[BaseModel], field: str, value: object) -> object:
 
 def _problem(item: Any) -> Problem:
     path = ".".join(str(part) for part in item["loc"])
-    message = "is not a known setting" if item["type"] == "extra_forbidden" else item["msg"]
-    return Problem(path, message)
+    if item["type"] == "extra_forbidden":
+        return Problem(path, "is not a known setting")
+    return Problem(path, item["msg"].removeprefix("Value error, "))
 
 
 def options(cls: type[Settings]) -> Callable[[click.Command], click.Command]:

@@ -103,6 +103,9 @@ class Pilot:
         for wake in self._streams:
             wake.set()
 
+    def items(self) -> dict[str, dict[str, Resource]]:
+        return {url: dict(state.items) for url, state in self._desired.items()}
+
     async def start(self) -> None:
         self._server = grpc.aio.server()
         handler: Any = grpc.stream_stream_rpc_method_handler(self._delta)

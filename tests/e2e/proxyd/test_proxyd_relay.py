@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
-from meshlet import Accepted, Agent, Pilot, Rejected, eventually, fetch, upstream_app
+from meshlet import Accepted, Agent, Ca, Pilot, Rejected, eventually, fetch, upstream_app
 from worlds import cluster, world
 
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
@@ -156,6 +157,33 @@ async def test_readiness_tells_what_it_waits_for_and_metrics_are_merged(
     assert "envoy_server_live" in text
     assert "envoy_server_live" in (await fetch(f"http://{agent.ip}:15090/stats/prometheus"))[1]
     assert (await fetch(f"http://{agent.ip}:15090/config_dump"))[0] == 404
+
+
+async def test_another_daemon_is_not_taken_for_pilotd(ca: Ca, tmp_path: Path, app: int) -> None:
+    impostor = Pilot(ca, daemon="galleyd")
+    await impostor.start()
+    agent = Agent(tmp_path, ca.identity("bookinfo", "bookinfo-reviews"), [impostor.address])
+    impostor.publish(*world(agent.ip, app))
+    try:
+        agent.start()
+        await eventually(lambda: agent.log.exists() and agent.said("pilotd does not answer"), "refused")
+        assert impostor.nodes == []
+        assert await waits(agent, "configuration")
+    finally:
+        agent.clean()
+        await impostor.stop()
+
+
+async def test_the_second_pilotd_is_asked_when_the_first_is_away(
+    agent: Agent, pilot: Pilot, app: int
+) -> None:
+    agent.settings["pilotd"] = ["127.0.0.1:1", pilot.address]
+    agent.settings["run_dir"] = str(agent.directory / ("long" * 40))
+    agent.run = agent.directory / ("long" * 40)
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
 
 
 async def answers(agent: Agent, text: str) -> bool:

@@ -1,0 +1,18 @@
+"""What a rule may know besides the object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+EnvoyParser = Callable[[str, Mapping[str, Any]], str | None]
+"""(applyTo of an EnvoyFilter patch, its value) -> why it is not that Envoy message, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """root_namespace: where mesh-wide policies live. parse_envoy: reads EnvoyFilter values, unless None."""
+
+    root_namespace: str = "istio-system"
+    parse_envoy: EnvoyParser | None = None

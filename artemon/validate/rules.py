@@ -1,0 +1,45 @@
+"""The table of kinds and their rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from artemon.model import kinds
+from artemon.model.resource import Resource
+from artemon.validate.authorization_policy import authorization_policy
+from artemon.validate.context import Context
+from artemon.validate.destination_rule import destination_rule
+from artemon.validate.envoy_filter import envoy_filter
+from artemon.validate.extensions import traffic_extension, wasm_plugin
+from artemon.validate.findings import Problems
+from artemon.validate.gateway import gateway
+from artemon.validate.peer_authentication import peer_authentication
+from artemon.validate.proxy_config import proxy_config
+from artemon.validate.request_authentication import request_authentication
+from artemon.validate.service_entry import service_entry
+from artemon.validate.sidecar import sidecar
+from artemon.validate.telemetry import telemetry
+from artemon.validate.virtual_service import virtual_service
+from artemon.validate.workload import workload_entry, workload_group
+
+Rule = Callable[[Resource[Any], Context], Problems]
+
+RULES: Mapping[str, Rule] = {
+    kinds.VIRTUAL_SERVICE.name: virtual_service,
+    kinds.DESTINATION_RULE.name: destination_rule,
+    kinds.GATEWAY.name: gateway,
+    kinds.SERVICE_ENTRY.name: service_entry,
+    kinds.WORKLOAD_ENTRY.name: workload_entry,
+    kinds.WORKLOAD_GROUP.name: workload_group,
+    kinds.SIDECAR.name: sidecar,
+    kinds.ENVOY_FILTER.name: envoy_filter,
+    kinds.PROXY_CONFIG.name: proxy_config,
+    kinds.AUTHORIZATION_POLICY.name: authorization_policy,
+    kinds.REQUEST_AUTHENTICATION.name: request_authentication,
+    kinds.PEER_AUTHENTICATION.name: peer_authentication,
+    kinds.TELEMETRY_KIND.name: telemetry,
+    kinds.WASM_PLUGIN.name: wasm_plugin,
+    kinds.TRAFFIC_EXTENSION.name: traffic_extension,
+}
+"""Kind -> what is wrong with one object of it."""

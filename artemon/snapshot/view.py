@@ -20,6 +20,7 @@ Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 PORT_BLOCKS = ("load_balancer", "connection_pool", "outlier_detection", "tls")
 """The parts of a policy that a port level replaces; what it leaves out goes back to the default."""
 OTHER_BLOCKS = ("tunnel", "proxy_protocol", "retry_budget")
+NO_POLICY = TrafficPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Destination:
     def policy_for(self, port: int, subset: str = "") -> TrafficPolicy:
         """The policy in force for a service port and subset: a block of the subset's stands over the rule's,
         a port level replaces all blocks that it could name. An unknown subset adds nothing."""
-        policy = overlay(TrafficPolicy(), self.policy, port)
+        policy = overlay(NO_POLICY, self.policy, port)
         chosen = self.subset(subset) if subset else None
         return policy if chosen is None else overlay(policy, chosen.traffic_policy, port)
 

@@ -29,6 +29,12 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 MAX_STREAMS = 1073741824
 WARMUP_PERCENT = 10.0
 
+NO_BALANCER = rules.LoadBalancerSettings()
+NO_POOL = rules.ConnectionPoolSettings()
+NO_TCP = rules.ConnectionPoolSettingsTCPSettings()
+NO_HTTP = rules.ConnectionPoolSettingsHTTPSettings()
+NO_WARMUP = rules.WarmupConfiguration()
+
 _SIMPLE = {
     "ROUND_ROBIN": Cluster.ROUND_ROBIN,
     "RANDOM": Cluster.RANDOM,
@@ -40,7 +46,7 @@ _SIMPLE = {
 
 def balance(cluster: Cluster, settings: rules.LoadBalancerSettings | None) -> None:
     """Choose the algorithm; LEAST_REQUEST where nothing is written, and for what was LEAST_CONN."""
-    settings = settings or rules.LoadBalancerSettings()
+    settings = settings or NO_BALANCER
     if settings.consistent_hash is not None:
         _hash(cluster, settings.consistent_hash)
     else:
@@ -71,11 +77,12 @@ def _warm_up(cluster: Cluster, settings: rules.LoadBalancerSettings) -> None:
         Cluster.LEAST_REQUEST: cluster.least_request_lb_config,
     }
     config = configs.get(cluster.lb_policy)
-    warmup = settings.warmup or rules.WarmupConfiguration(duration=settings.warmup_duration_secs)
-    if config is None or not warmup.duration:
+    warmup = settings.warmup or NO_WARMUP
+    window = warmup.duration or settings.warmup_duration_secs
+    if config is None or not window:
         return
     slow = config.slow_start_config
-    slow.slow_start_window.CopyFrom(duration(warmup.duration))
+    slow.slow_start_window.CopyFrom(duration(window))
     percent = WARMUP_PERCENT if warmup.minimum_percent is None else warmup.minimum_percent
     slow.min_weight_percent.CopyFrom(Percent(value=percent))
     if warmup.aggression is not None:
@@ -85,9 +92,9 @@ def _warm_up(cluster: Cluster, settings: rules.LoadBalancerSettings) -> None:
 
 def limit(cluster: Cluster, policy: rules.TrafficPolicy, mesh: MeshConfig) -> None:
     """Connection pool limits and timeouts; 0 in them means not written, and not written means no limit."""
-    pool = policy.connection_pool or rules.ConnectionPoolSettings()
-    tcp = pool.tcp or rules.ConnectionPoolSettingsTCPSettings()
-    http = pool.http or rules.ConnectionPoolSettingsHTTPSettings()
+    pool = policy.connection_pool or NO_POOL
+    tcp = pool.tcp or NO_TCP
+    http = pool.http or NO_HTTP
     cluster.connect_timeout.CopyFrom(duration(tcp.connect_timeout or mesh.connect_timeout))
     threshold = CircuitBreakers.Thresholds(track_remaining=True)
     threshold.max_connections.value = tcp.max_connections or UNLIMITED
@@ -130,8 +137,8 @@ def speak(
 ) -> bool:
     """Choose the upstream protocol; whether it is HTTP/2. A port without a protocol speaks the client's.
     upgrade: plain HTTP becomes HTTP/2."""
-    pool = pool or rules.ConnectionPoolSettings()
-    http = pool.http or rules.ConnectionPoolSettingsHTTPSettings()
+    pool = pool or NO_POOL
+    http = pool.http or NO_HTTP
     common = _common(pool)
     http2 = protocol.is_http2 or (protocol is Protocol.HTTP and upgrade)
     as_client = http.use_client_protocol or protocol is Protocol.AUTO
@@ -169,7 +176,7 @@ def _http2(http: rules.ConnectionPoolSettingsHTTPSettings) -> Http2ProtocolOptio
 
 
 def _common(pool: rules.ConnectionPoolSettings) -> HttpProtocolOptions | None:
-    http = pool.http or rules.ConnectionPoolSettingsHTTPSettings()
+    http = pool.http or NO_HTTP
     lifetime = pool.tcp.max_connection_duration if pool.tcp else None
     if not (http.idle_timeout or http.max_requests_per_connection or lifetime):
         return None

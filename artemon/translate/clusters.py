@@ -12,7 +12,7 @@ from artemon.model.destination_rule import Subset, TrafficPolicy
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Port, Protocol, Resolution, Service
 from artemon.snapshot.memo import Memo
-from artemon.snapshot.view import Destination, overlay
+from artemon.snapshot.view import NO_POLICY, Destination, overlay
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
 from artemon.translate.cluster_tls import Identities, identities, secure, sni_from_request
@@ -85,7 +85,7 @@ def policy_for(
     destination: Destination | None, port: int, subset: Subset | None, mesh: MeshConfig
 ) -> TrafficPolicy:
     """The policy in force: of the rules over the mesh's default."""
-    base = overlay(TrafficPolicy(), mesh.default_traffic_policy, port)
+    base = overlay(NO_POLICY, mesh.default_traffic_policy, port)
     if destination is None:
         return base
     return overlay(base, destination.policy_for(port, subset.name if subset else ""), port)

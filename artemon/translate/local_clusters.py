@@ -11,7 +11,7 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
 from artemon.model.destination_rule import ConnectionPoolSettings, TrafficPolicy
 from artemon.model.proxy import ProxyType
 from artemon.model.service import Protocol
-from artemon.snapshot.view import ProxyView
+from artemon.snapshot.view import NO_POLICY, ProxyView
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
 from artemon.translate.endpoints import address
@@ -65,14 +65,14 @@ def _pool(view: ProxyView, served: Served) -> ConnectionPoolSettings | None:
 
 def _black_hole(view: ProxyView) -> Cluster:
     cluster = Cluster(name=names.BLACK_HOLE, type=Cluster.STATIC)
-    policies.limit(cluster, TrafficPolicy(), view.mesh)
+    policies.limit(cluster, NO_POLICY, view.mesh)
     return cluster
 
 
 def _original(view: ProxyView, name: str) -> Cluster:
     """Wherever the client wanted to go, in the protocol it speaks."""
     cluster = Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
-    policies.limit(cluster, TrafficPolicy(), view.mesh)
+    policies.limit(cluster, NO_POLICY, view.mesh)
     policies.speak(cluster, Protocol.AUTO, None)
     return cluster
 

@@ -12,6 +12,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from google.protobuf.message import Message
+
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution, Service
@@ -40,7 +46,7 @@ class Translator:
         """A new snapshot will be translated: forget parts that have not been used for long."""
         self._memo.turn()
 
-    def translate(self, view: ProxyView, previous: Resources | None = None) -> Resources:
+    def resources(self, view: ProxyView, previous: Resources | None = None) -> Resources:
         """All resources of the proxy. With `previous`, what it had before, unchanged types keep their
         state, and changed ones know what changed."""
         before = previous or NO_RESOURCES
@@ -111,9 +117,21 @@ class Translator:
         )
 
 
-def translate(view: ProxyView) -> Resources:
-    """All resources of one proxy, by type URL and name."""
-    return Translator().translate(view)
+_MESSAGES: dict[str, type[Message]] = {
+    CLUSTER: Cluster,
+    ENDPOINTS: ClusterLoadAssignment,
+    LISTENER: Listener,
+    ROUTES: RouteConfiguration,
+}
+
+
+def translate(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
+    """All messages for one proxy, by type URL and name."""
+    states = Translator().resources(view)
+    return {
+        url: {name: message.FromString(one.body) for name, one in states[url].items.items()}
+        for url, message in _MESSAGES.items()
+    }
 
 
 def _mapping(*parts: Any) -> Endpoints:

@@ -29,9 +29,10 @@ METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregated
 CONNECT_SECONDS = 5.0
 STEADY_SECONDS = 2.0
 MAX_RESPONSE = 64 * 1024 * 1024
-KEEPALIVE = (
+OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.use_local_subchannel_pool", 1),  # or the back-off of an earlier channel would hold for this one
     ("grpc.max_receive_message_length", MAX_RESPONSE),
 )
 
@@ -45,7 +46,7 @@ class Lost(ArtemonError):
 
 def mesh_channel(address: str, identity: Identity) -> grpc.aio.Channel:
     """A channel to the pilotd at `address` that shows `identity`, and that no other daemon can answer."""
-    options = [*channel_options("pilotd"), *KEEPALIVE]
+    options = [*channel_options("pilotd"), *OPTIONS]
     return grpc.aio.secure_channel(address, grpc_channel_credentials(identity), options=options)
 
 
@@ -164,7 +165,7 @@ _FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidSta
 async def _open(channel: grpc.aio.Channel) -> AsyncIterator[Call]:
     try:
         try:
-            await asyncio.wait_for(channel.channel_ready(), CONNECT_SECONDS)
+            await asyncio.wait_for(_ready(channel), CONNECT_SECONDS)
         except TimeoutError as error:
             raise Lost(f"no connection within {CONNECT_SECONDS:.0f} s") from error
         method: Any = channel.stream_stream(
@@ -179,6 +180,16 @@ async def _open(channel: grpc.aio.Channel) -> AsyncIterator[Call]:
             call.cancel()
     finally:
         await channel.close(None)
+
+
+async def _ready(channel: grpc.aio.Channel) -> None:
+    """Return when the channel is connected; do not wait for gRPC to try again, we have other addresses."""
+    state = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            raise Lost("the connection is refused, or the server is not pilotd")
+        await channel.wait_for_state_change(state)
+        state = channel.get_state()
 
 
 def _reason(group: BaseExceptionGroup[Any]) -> str:

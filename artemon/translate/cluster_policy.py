@@ -33,7 +33,6 @@ NO_BALANCER = rules.LoadBalancerSettings()
 NO_POOL = rules.ConnectionPoolSettings()
 NO_TCP = rules.ConnectionPoolSettingsTCPSettings()
 NO_HTTP = rules.ConnectionPoolSettingsHTTPSettings()
-NO_WARMUP = rules.WarmupConfiguration()
 
 _SIMPLE = {
     "ROUND_ROBIN": Cluster.ROUND_ROBIN,
@@ -77,15 +76,15 @@ def _warm_up(cluster: Cluster, settings: rules.LoadBalancerSettings) -> None:
         Cluster.LEAST_REQUEST: cluster.least_request_lb_config,
     }
     config = configs.get(cluster.lb_policy)
-    warmup = settings.warmup or NO_WARMUP
-    window = warmup.duration or settings.warmup_duration_secs
+    warmup = settings.warmup
+    window = warmup.duration if warmup else settings.warmup_duration_secs
     if config is None or not window:
         return
     slow = config.slow_start_config
     slow.slow_start_window.CopyFrom(duration(window))
-    percent = WARMUP_PERCENT if warmup.minimum_percent is None else warmup.minimum_percent
-    slow.min_weight_percent.CopyFrom(Percent(value=percent))
-    if warmup.aggression is not None:
+    written = warmup.minimum_percent if warmup else None
+    slow.min_weight_percent.CopyFrom(Percent(value=WARMUP_PERCENT if written is None else written))
+    if warmup is not None and warmup.aggression is not None:
         aggression = RuntimeDouble(default_value=warmup.aggression, runtime_key="slow_start.aggression")
         slow.aggression.CopyFrom(aggression)
 

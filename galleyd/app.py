@@ -7,13 +7,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from artemon.validate.coverage import untranslated
-from prometheus_client import CollectorRegistry, Counter
 
 from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import health_routes, split_address
@@ -21,11 +18,12 @@ from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import server_name, ssl_server_context
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
-from artemon.model.resource import Kind
 from artemon.store.api import Stale, Store
+from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.tls import server_context
 from artemon.validate import problems
+from artemon.validate.coverage import untranslated
 from galleyd import callers, described
 from galleyd.admission import Admission
 from galleyd.core import Core
@@ -33,6 +31,7 @@ from galleyd.edits import Edits
 from galleyd.feed import Feed
 from galleyd.history import trim
 from galleyd.keys import Keys
+from galleyd.metrics import Verdicts
 from galleyd.ours import Ours
 from galleyd.relay import Relay
 from galleyd.rest import Rest
@@ -78,29 +77,6 @@ async def _identity(settings: GalleySettings, context: Context) -> IdentityKeepe
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """Counts what is admitted and refused."""
-
-    passed: Counter
-    failed: Counter
-
-    @classmethod
-    def of(cls, registry: CollectorRegistry) -> Verdicts:
-        """Registers the two counters, with Istio's names."""
-        labels = ("group", "version", "resource")
-        passed = Counter("galley_validation_passed", "Objects that were admitted.", labels, registry=registry)
-        failed = Counter(
-            "galley_validation_failed", "Objects that were refused.", (*labels, "reason"), registry=registry
-        )
-        return cls(passed, failed)
-
-    def count(self, kind: Kind, reason: str) -> None:
-        """One verdict; reason "" is admitted."""
-        labels = (kind.group, kind.versions[0], kind.plural)
-        (self.failed.labels(*labels, reason) if reason else self.passed.labels(*labels)).inc()
-
-
 class Parts:
     """Everything that makes up one galleyd."""
 
@@ -108,23 +84,23 @@ class Parts:
         self, settings: GalleySettings, store: Store, context: Context, keeper: IdentityKeeper | None
     ) -> None:
         self._settings, self._store, self._context, self._keeper = settings, store, context, keeper
-        self.keys = Keys(settings.mesh)
+        self.keys = Keys(Layout(settings.mesh))
         self.config, self.proxies = Feed(), Feed()
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the server."""
         limit, log = self._settings.history_limit, self._context.log
         jobs = [
-            follow(self._store, self.keys.config, self.config, self._context),
-            follow(self._store, self.keys.proxies, self.proxies, self._context),
-            trim(self._store, self.keys.histories, limit, log),
+            follow(self._store, self.keys.layout.configs, self.config, self._context),
+            follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
+            trim(self._store, self.keys.layout.histories, limit, log),
         ]
         return [*jobs, self._keeper.run()] if self._keeper else jobs
 
     def application(self) -> web.Application:
         """The HTTP application."""
         context = self._context
-        verdicts = Verdicts.of(context.metrics)
+        verdicts = Verdicts(context.metrics)
         admission = Admission((problems, untranslated), verdicts.count)
         edits = Edits(Writer(self._store, self.keys), admission)
         rest = Rest(edits, self._store, self.keys, self.config, Table())

@@ -84,7 +84,7 @@ class Core:
         given = await ask.delete_options(request)
         ref = Ref(NAMESPACE, "", name)
         stored = await self._find(name)
-        used = await self.rest.store.list(self.rest.keys.config)
+        used = await self.rest.store.list(self.rest.keys.layout.configs)
         inside = [entry.key for entry in used.entries if entry.key.split("/")[-2:-1] == [name]]
         if inside:
             raise status.conflict(NAMESPACE, name, f"{len(inside)} objects are in it; delete them first")

@@ -55,7 +55,7 @@ async def listed(store: Store, keys: Keys, kind: Kind, namespace: str, selected:
 
 async def _namespaces(store: Store, keys: Keys, selected: Selector) -> Listed:
     """Namespaces made explicitly, and those that some object is in."""
-    used = await store.list(keys.config)
+    used = await store.list(keys.layout.configs)
     made = await store.list(keys.namespaces)
     found = {stored.object["metadata"]["name"]: stored for stored in map(decode, made.entries) if stored}
     for name in ["default", *names_in_use(used, keys)]:
@@ -65,8 +65,8 @@ async def _namespaces(store: Store, keys: Keys, selected: Selector) -> Listed:
 
 
 def names_in_use(used: Snapshot, keys: Keys) -> set[str]:
-    """The namespaces of the objects in a snapshot of `keys.config`."""
-    paths = (entry.key.removeprefix(keys.config).split("/") for entry in used.entries)
+    """The namespaces of the objects in a snapshot of `keys.layout.configs`."""
+    paths = (entry.key.removeprefix(keys.layout.configs).split("/") for entry in used.entries)
     return {path[1] for path in paths if len(path) == 3}
 
 

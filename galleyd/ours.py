@@ -97,7 +97,7 @@ class Ours:
     async def list_history(self, request: web.Request) -> web.Response:
         """GET `?limit=N`: the last writes, the newest first."""
         limit = min(ask.number(request, "limit", 50), MOST_HISTORY)
-        snapshot = await self.edits.writer.store.list(self.keys.histories)
+        snapshot = await self.edits.writer.store.list(self.keys.layout.histories)
         items = []
         for entry in reversed(snapshot.entries[-limit:] if limit else ()):
             try:
@@ -108,7 +108,7 @@ class Ours:
 
     async def mesh(self, request: web.Request) -> web.Response:
         """GET: MeshConfig as it was written; {} when never."""
-        entry = await self.edits.writer.store.get(self.keys.mesh)
+        entry = await self.edits.writer.store.get(self.keys.layout.mesh)
         value = parse_json(entry.value) if entry else {}
         version = str(entry.version) if entry else "0"
         return web.json_response(value, headers={"ETag": f'"{version}"'})

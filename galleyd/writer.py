@@ -120,7 +120,7 @@ class Writer:
         """Write MeshConfig over version `expected` (None: whatever is there); its version.
         Raises ApiError 409."""
         check_size(value, "MeshConfig")
-        key = self._keys.mesh
+        key = self._keys.layout.mesh
         for _ in range(TRIES):
             entry = await self.store.get(key)
             version = entry.version if entry else ABSENT
@@ -146,7 +146,7 @@ class Writer:
         value = history.encode(taken, who=who, at=at, room=room)
         async with self._turn:
             base = (await self.store.list(ops[0].key)).position.revision
-            record = Put(self._keys.history(base + 1), value)
+            record = Put(self._keys.layout.history(base + 1), value)
             try:
                 result = await self.store.txn([*checks, Check(record.key, ABSENT)], [*ops, record])
             except TooLarge as error:

@@ -1,0 +1,101 @@
+"""meshctl translate: the Envoy configuration of one proxy, from files alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from google.protobuf.json_format import MessageToDict
+
+from artemon.errors import Problem, Refused
+from artemon.model.decode import load_mesh_config, load_yaml
+from artemon.model.mesh_config import MeshConfig
+from artemon.registry.files import read_proxy, snapshot_of
+from artemon.snapshot.view import ProxyView
+from artemon.translate import names
+from artemon.translate.bootstrap import Credentials, static_bootstrap
+from artemon.translate.translator import translate as resources_of
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from meshctl.inputs import read_objects
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+CERTIFICATE_FILES = ("cert-chain.pem", "key.pem", "root-cert.pem")
+_TYPES: dict[str, tuple[str, Any]] = {
+    "listeners": (LISTENER, Listener),
+    "clusters": (CLUSTER, Cluster),
+    "routes": (ROUTES, RouteConfiguration),
+    "endpoints": (ENDPOINTS, ClusterLoadAssignment),
+}
+
+
+@click.command()
+@click.option("-f", "--filename", "paths", multiple=True, required=True, help="File, folder, or - for stdin.")
+@click.option("--proxy", "proxy_file", type=FILE, required=True, help="The proxy, as YAML or JSON.")
+@click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML.")
+@click.option("--certs", type=FOLDER, help="Folder with cert-chain.pem, key.pem and root-cert.pem.")
+@click.option("--format", "form", type=click.Choice(["resources", "bootstrap"]), default="resources")
+def translate(
+    paths: tuple[str, ...], proxy_file: Path, mesh_config: Path | None, certs: Path | None, form: str
+) -> None:
+    """Print the Envoy configuration of one proxy; Kubernetes objects stand for its registry.
+
+    Example: meshctl translate -f mesh.yaml --proxy proxy.yaml --certs certs --format bootstrap
+    """
+    mesh = load_mesh_config(mesh_config.read_text(), str(mesh_config)) if mesh_config else MeshConfig()
+    described = load_yaml(proxy_file.read_text(), str(proxy_file))
+    if len(described) != 1:
+        raise Refused([Problem("", "must hold one proxy")], str(proxy_file))
+    view = snapshot_of(read_objects(paths), mesh).view(read_proxy(described[0]))
+    credentials = _credentials(certs) if certs else None
+    made = _bootstrap(view, credentials) if form == "bootstrap" else _resources(view, credentials)
+    click.echo(json.dumps(made, indent=2, sort_keys=True))
+
+
+def _messages(view: ProxyView) -> dict[str, dict[str, Any]]:
+    found = resources_of(view)
+    return {
+        kind: {name: message.FromString(one.body) for name, one in found[url].items.items()}
+        for kind, (url, message) in _TYPES.items()
+    }
+
+
+def _resources(view: ProxyView, credentials: Credentials | None) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        kind: [MessageToDict(one) for one in many.values()] for kind, many in _messages(view).items()
+    }
+    own = (names.WORKLOAD_SECRET, names.ROOT_SECRET) if credentials else ()
+    out["secrets"] = [MessageToDict(credentials.secret(name)) for name in own if credentials]
+    return out
+
+
+def _bootstrap(view: ProxyView, credentials: Credentials | None) -> dict[str, Any]:
+    found = _messages(view)
+    try:
+        made = static_bootstrap(
+            view.proxy,
+            listeners=found["listeners"].values(),
+            clusters=found["clusters"].values(),
+            routes=found["routes"],
+            endpoints=found["endpoints"],
+            credentials=credentials,
+        )
+    except KeyError as error:
+        why = f"the configuration needs secret {error.args[0]}; say where it is with --certs"
+        raise Refused([Problem("--certs", why)]) from error
+    fields: dict[str, Any] = MessageToDict(made)
+    return fields
+
+
+def _credentials(folder: Path) -> Credentials:
+    missing = [name for name in CERTIFICATE_FILES if not (folder / name).is_file()]
+    if missing:
+        raise Refused([Problem(str(folder / name), "is not there") for name in missing])
+    chain, key, roots = ((folder / name).read_bytes() for name in CERTIFICATE_FILES)
+    return Credentials(chain=chain, key=key, roots=roots)

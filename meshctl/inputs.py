@@ -1,0 +1,46 @@
+"""What `-f` names: files, folders with all that is in them, `-` for standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from artemon.errors import Problem, Refused
+from artemon.model.decode import load_yaml
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+
+
+def read_objects(paths: Iterable[str]) -> list[dict[str, Any]]:
+    """Every object in all of `paths`, in order. Raises Refused with what cannot be read, all at once."""
+    objects: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    for name, text in _texts(paths, problems):
+        try:
+            objects += load_yaml(text, name)
+        except Refused as refusal:
+            problems += refusal.problems
+    if problems:
+        raise Refused(problems)
+    return objects
+
+
+def _texts(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        if path == "-":
+            yield "standard input", sys.stdin.read()
+            continue
+        for file in _files(Path(path)):
+            try:
+                yield str(file), file.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "is not text in UTF-8"
+                problems.append(Problem(str(file), f"cannot be read: {reason}"))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(one for one in path.rglob("*") if one.suffix in SUFFIXES and one.is_file())

@@ -1,5 +1,9 @@
-"""ProxyView to Envoy v3 messages."""
+"""ProxyView to Envoy v3 messages.
 
-from artemon.translate.translator import Translator, translate
+Servers keep one `Translator` and ask it for `resources(view, previous)`: parts are made once for all proxies.
+`translate(view)` and `messages(view)` do it for one proxy alone.
+"""
 
-__all__ = ["Translator", "translate"]
+from artemon.translate.translator import Translator, messages, translate
+
+__all__ = ["Translator", "messages", "translate"]

@@ -19,10 +19,13 @@ Endpoints = Mapping[str, tuple[Endpoint, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """Clusters and instances of the services in a scope."""
+    """Clusters and instances of the services in a scope. changed: the names of `endpoints` that may differ
+    from `older`, the ones before."""
 
     clusters: Named
     endpoints: Named
+    older: Named
+    changed: frozenset[str]
 
 
 class OutboundScope:
@@ -43,22 +46,24 @@ class OutboundScope:
         self._locality = locality
         self._seen: Endpoints | None = None
         self._by_host: dict[str, tuple[tuple[Resource, ...], tuple[Resource, ...]]] = {}
-        self._last = Outbound({}, {})
+        self._last = Outbound({}, {}, {}, frozenset())
 
     def outbound(self, endpoints: Endpoints) -> Outbound:
         """The translation; only services whose instances changed since the last call are made anew."""
         if endpoints is self._seen:
             return self._last
-        clusters, assignments = dict(self._last.clusters), dict(self._last.endpoints)
-        same_clusters = self._seen is not None
-        for host in self._changed(endpoints):
-            old, new = self._by_host.get(host, ((), ())), self._translated(host, endpoints)
-            self._by_host[host] = new
-            same_clusters = same_clusters and old[0] == new[0]
-            _swap(clusters, old[0], new[0])
-            _swap(assignments, old[1], new[1])
+        changes = [(self._by_host.get(host, _NOTHING), host) for host in self._changed(endpoints)]
+        for _, host in changes:
+            self._by_host[host] = self._translated(host, endpoints)
+        pairs = [(old, self._by_host[host]) for old, host in changes]
+        last = self._last
+        self._last = Outbound(
+            clusters=_swapped(last.clusters, [(old[0], new[0]) for old, new in pairs]),
+            endpoints=_swapped(last.endpoints, [(old[1], new[1]) for old, new in pairs]),
+            older=last.endpoints,
+            changed=frozenset(one.name for pair in pairs for side in pair for one in side[1]),
+        )
         self._seen = endpoints
-        self._last = Outbound(self._last.clusters if same_clusters else clusters, assignments)
         return self._last
 
     def _changed(self, endpoints: Endpoints) -> list[str]:
@@ -82,7 +87,17 @@ class OutboundScope:
         return clusters, assignments
 
 
-def _swap(items: dict[str, Resource], old: tuple[Resource, ...], new: tuple[Resource, ...]) -> None:
-    for one in old:
-        items.pop(one.name, None)
-    items.update((one.name, one) for one in new)
+_NOTHING: tuple[tuple[Resource, ...], tuple[Resource, ...]] = ((), ())
+
+
+def _swapped(items: Named, pairs: list[tuple[tuple[Resource, ...], tuple[Resource, ...]]]) -> Named:
+    """`items` with the old resources of each pair replaced by the new ones; the same object when none is."""
+    pairs = [(old, new) for old, new in pairs if old != new]
+    if not pairs:
+        return items
+    out = dict(items)
+    for old, new in pairs:
+        for one in old:
+            out.pop(one.name, None)
+        out.update((one.name, one) for one in new)
+    return out

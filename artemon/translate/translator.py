@@ -1,15 +1,15 @@
 """Views to resources, each made once for all proxies that share what it is made from.
 
-What a part of the configuration may be made from is what it is given: listeners see the instances of the
-proxy's own services and of those without discovery (`resolution: NONE`), routes see no instances, and routes
-of sidecars see of their proxy only what `_route_client` lists. So the arguments are the key of the cache.
+What a part of the configuration may be made from is what it is given: listeners see, of instances, the
+proxy's own ones and those of services without discovery (`resolution: NONE`), routes see none, and routes of
+sidecars see of their proxy only what `_route_client` lists. So the arguments are the key of the cache.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
+from operator import is_not
 from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -51,7 +51,7 @@ class Translator:
         return Resources(
             {
                 CLUSTER: shared(_Shared, outbound.clusters, own.clusters).state(before[CLUSTER]),
-                ENDPOINTS: shared(_Shared, outbound.endpoints).state(before[ENDPOINTS]),
+                ENDPOINTS: shared(_Instances, outbound).state(before[ENDPOINTS]),
                 LISTENER: shared(_Shared, own.listeners).state(before[LISTENER]),
                 ROUTES: shared(_Shared, own.routes).state(before[ROUTES]),
             }
@@ -68,13 +68,19 @@ class Translator:
         from are looked at."""
         parts = [getattr(view, name) for name in _PARTS]
         slot = self._memo.get(_Slot, *parts, by=(view.trust_domain,))
-        seen = tuple(view.endpoints.get(host, ()) for host in slot.hosts)
-        if slot.own is None or any(one is not other for one, other in zip(seen, slot.seen, strict=True)):
-            slot.own, slot.seen = self._made(view, slot.hosts), seen
+        seen = [view.endpoints.get(host, ()) for host in slot.hosts]
+        if slot.own is None or any(map(is_not, seen, slot.seen)):
+            slot.own, slot.seen = self._made(view, dict(zip(slot.hosts, seen, strict=True))), seen
         return slot.own
 
-    def _made(self, view: ProxyView, hosts: tuple[str, ...]) -> _Own:
-        seen = self._restricted(view, hosts)
+    def _made(self, view: ProxyView, endpoints: Endpoints) -> _Own:
+        """Of services that are found by discovery, only the proxy's own instance is looked at."""
+        of_own = {
+            host: tuple(one for one in found if _is_behind(view.proxy, one))
+            for host, found in endpoints.items()
+            if view.services[host].resolution is not Resolution.NONE
+        }
+        seen = self._restricted(view, {**endpoints, **of_own})
         by = (view.trust_domain,)
         local = self._memo.get(_local, *seen, by=by)
         return _Own(
@@ -87,14 +93,14 @@ class Translator:
         if view.proxy.type is ProxyType.SIDECAR:
             client = self._memo.get(_route_client, view.virtual_services, by=_route_facts(view.proxy))
             view = replace(view, proxy=client, own=(), inbound_mtls=MtlsMode())
-        seen = self._restricted(view, ())
+        seen = self._restricted(view, {})
         return self._memo.get(_routes, *seen, by=(view.trust_domain,))
 
-    def _restricted(self, view: ProxyView, hosts: tuple[str, ...]) -> tuple[Any, ...]:
-        """The parts of `view` by identity, with the instances of `hosts` alone."""
-        found = tuple((host, view.endpoints.get(host, ())) for host in dict.fromkeys(hosts))
-        instances = [one for _, one in found]
-        endpoints = self._memo.get(_mapping, *instances, by=tuple(host for host, _ in found))
+    def _restricted(self, view: ProxyView, endpoints: Endpoints) -> tuple[Any, ...]:
+        """The parts of `view` by identity, with these instances alone."""
+        hosts = tuple(endpoints)
+        instances = [self._memo.get(_sequence, *endpoints[host]) for host in hosts]
+        only = self._memo.get(_mapping, *instances, by=hosts)
         mode = self._memo.get(_mode, by=(view.inbound_mtls.default, *view.inbound_mtls.ports.items()))
         own = self._memo.get(_sequence, *view.own)
         gateways = self._memo.get(_sequence, *view.gateways)
@@ -102,7 +108,7 @@ class Translator:
             view.proxy,
             view.mesh,
             view.services,
-            endpoints,
+            only,
             view.virtual_services,
             gateways,
             view.destinations,
@@ -120,9 +126,14 @@ _MESSAGES: dict[str, type[Message]] = {
 }
 
 
-def translate(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
-    """All messages for one proxy, by type URL and name."""
-    states = Translator().resources(view)
+def translate(view: ProxyView) -> Resources:
+    """All resources of one proxy, by type URL and name."""
+    return Translator().resources(view)
+
+
+def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
+    """The same as messages."""
+    states = translate(view)
     return {
         url: {name: message.FromString(one.body) for name, one in states[url].items.items()}
         for url, message in _MESSAGES.items()
@@ -204,10 +215,10 @@ class _Slot:
     def __init__(self, *parts: Any) -> None:
         view = dict(zip(_PARTS, parts, strict=False))
         services: Mapping[str, Service] = view["services"]
-        own = [service.host for service in view["own"]]
+        own = [service.host for service in view["own"] if service.host in services]
         undiscovered = [host for host, one in services.items() if one.resolution is Resolution.NONE]
         self.hosts = tuple(dict.fromkeys((*own, *undiscovered)))
-        self.seen: tuple[tuple[Endpoint, ...], ...] = ((),) * len(self.hosts)
+        self.seen: list[tuple[Endpoint, ...]] = []
         self.own: _Own | None = None
 
 
@@ -221,6 +232,25 @@ class _Shared:
     def state(self, before: State) -> State:
         """The state, as a successor of `before` for the first who asks."""
         if self._state is None:
-            items = self._parts[0] if len(self._parts) == 1 else dict(ChainMap(*map(dict, self._parts)))
+            items = self._parts[0] if len(self._parts) == 1 else {**self._parts[0], **self._parts[1]}
             self._state = before.successor(items)
         return self._state
+
+
+class _Instances:
+    """The state of the instances in a scope, one for all who see them."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._state: State | None = None
+
+    def state(self, before: State) -> State:
+        """The state, as a successor of `before` for the first who asks."""
+        if self._state is None:
+            among = self._outbound.changed if before.items is self._outbound.older else None
+            self._state = before.successor(self._outbound.endpoints, among=among)
+        return self._state
+
+
+def _is_behind(proxy: Proxy, endpoint: Endpoint) -> bool:
+    return endpoint.address in proxy.ip_addresses or endpoint.node == proxy.id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import MappingProxyType
@@ -53,11 +53,13 @@ class State:
         self.token = object()
         self._history = history
 
-    def successor(self, items: Mapping[str, Resource]) -> State:
-        """The state with these items; this very object when nothing differs."""
+    def successor(self, items: Mapping[str, Resource], *, among: Iterable[str] | None = None) -> State:
+        """The state with these items; this very object when nothing differs. among: all names that can
+        differ, where the caller knows them."""
         before = self.items
-        changed = {name for name, item in items.items() if not _same(before.get(name), item)}
-        changed.update(name for name in before if name not in items)
+        if among is None:
+            among = items.keys() | before.keys()
+        changed = {name for name in among if not _same(before.get(name), items.get(name))}
         if not changed:
             return self
         older = (
@@ -73,8 +75,8 @@ class State:
         return next((names for known, names in self._history if known is token), None)
 
 
-def _same(one: Resource | None, other: Resource) -> bool:
-    return one is other or (one is not None and one.version == other.version)
+def _same(one: Resource | None, other: Resource | None) -> bool:
+    return one is other or (one is not None and other is not None and one.version == other.version)
 
 
 NOTHING = State(MappingProxyType({}))

@@ -1,0 +1,116 @@
+"""Whether a value in an EnvoyFilter is the Envoy message that it patches."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from artemon.model.duration import parse_duration
+
+MESSAGES: Mapping[str, str] = {
+    "LISTENER": "envoy.config.listener.v3.Listener",
+    "FILTER_CHAIN": "envoy.config.listener.v3.FilterChain",
+    "NETWORK_FILTER": "envoy.config.listener.v3.Filter",
+    "LISTENER_FILTER": "envoy.config.listener.v3.ListenerFilter",
+    "HTTP_FILTER": "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+    "ROUTE_CONFIGURATION": "envoy.config.route.v3.RouteConfiguration",
+    "VIRTUAL_HOST": "envoy.config.route.v3.VirtualHost",
+    "HTTP_ROUTE": "envoy.config.route.v3.Route",
+    "CLUSTER": "envoy.config.cluster.v3.Cluster",
+    "EXTENSION_CONFIG": "envoy.config.core.v3.TypedExtensionConfig",
+    "BOOTSTRAP": "envoy.config.bootstrap.v3.Bootstrap",
+}
+"""applyTo -> what its value must be."""
+
+_PACKAGE = re.compile(r"(envoy|udpa|xds|google\.rpc)(\.[a-z0-9_]+)+")
+
+
+def reason_against(apply_to: str, value: Mapping[str, Any]) -> str | None:
+    """Why `value` cannot be read as the message that `apply_to` patches; unknown fields are let pass."""
+    from google.protobuf import json_format, message_factory
+    from google.protobuf.descriptor_pool import Default
+
+    name = MESSAGES.get(apply_to)
+    if name is None:
+        return None
+    for needed in {name, *_types(value)}:
+        load(needed)
+    made = message_factory.GetMessageClass(Default().FindMessageTypeByName(name))()
+    try:
+        json_format.ParseDict(proto3_json(value, made.DESCRIPTOR), made, ignore_unknown_fields=True)
+    except (json_format.ParseError, TypeError, ValueError) as problem:
+        return f"is not {name}: {problem}"
+    return None
+
+
+def proto3_json(value: Any, message: Any) -> Any:
+    """`value` with durations in seconds: Istio also takes `500ms`, proto3 JSON does not.
+
+    message: the descriptor of the message that `value` describes.
+    """
+    if message.full_name == "google.protobuf.Duration" and isinstance(value, str):
+        try:
+            return str(parse_duration(value))
+        except ValueError:
+            return value
+    if message.full_name == "google.protobuf.Any" and isinstance(value, Mapping):
+        message = _described(value.get("@type")) or message
+    if not isinstance(value, Mapping):
+        return value
+    fields = {name: one for one in message.fields for name in (one.name, one.json_name)}
+    return {key: _field(inner, fields.get(key)) for key, inner in value.items()}
+
+
+def _field(value: Any, described: Any) -> Any:
+    if described is None or described.message_type is None:
+        return value
+    if described.message_type.GetOptions().map_entry:
+        inner = described.message_type.fields_by_name["value"]
+        return (
+            {key: _field(one, inner) for key, one in value.items()} if isinstance(value, Mapping) else value
+        )
+    if isinstance(value, (list, tuple)):
+        return [proto3_json(one, described.message_type) for one in value]
+    return proto3_json(value, described.message_type)
+
+
+def _described(url: Any) -> Any:
+    from google.protobuf.descriptor_pool import Default
+
+    try:
+        return Default().FindMessageTypeByName(str(url).rpartition("/")[2])
+    except KeyError:
+        return None
+
+
+def _types(value: Any) -> Iterator[str]:
+    """Names of the messages in `@type` anywhere in `value`."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Mapping):
+            url = item.get("@type")
+            if isinstance(url, str):
+                yield url.rpartition("/")[2]
+            pending += item.values()
+        elif isinstance(item, (list, tuple)):
+            pending += item
+
+
+@cache
+def load(message: str) -> None:
+    """Make the package of a message known to protobuf, when it is one of Envoy's."""
+    package, _, _ = message.rpartition(".")
+    if not _PACKAGE.fullmatch(package):
+        return
+    try:
+        folder = importlib.import_module(package)
+    except ImportError:
+        return
+    for module in pkgutil.iter_modules(folder.__path__):
+        if module.name.endswith("_pb2"):
+            importlib.import_module(f"{package}.{module.name}")

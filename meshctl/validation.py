@@ -1,0 +1,137 @@
+"""What `meshctl validate` finds: every problem of every object in files, with its place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from artemon.errors import Problem, Refused
+from artemon.model import yaml_text
+from artemon.model.decode import decode, subject_of, unwrap
+from artemon.validate import Context, problems, untranslated
+
+STDIN = "-"
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+
+KUBERNETES: Mapping[str, frozenset[str]] = {
+    group: frozenset(names.split())
+    for group, names in {
+        "": "Service Endpoints Pod Namespace Node ConfigMap Secret ServiceAccount Event PersistentVolume "
+        "PersistentVolumeClaim ReplicationController LimitRange ResourceQuota PodTemplate",
+        "apps": "Deployment StatefulSet DaemonSet ReplicaSet ControllerRevision",
+        "batch": "Job CronJob",
+        "autoscaling": "HorizontalPodAutoscaler",
+        "policy": "PodDisruptionBudget",
+        "extensions": "Deployment Ingress",
+        "networking.k8s.io": "Ingress IngressClass NetworkPolicy",
+        "discovery.k8s.io": "EndpointSlice",
+        "rbac.authorization.k8s.io": "Role RoleBinding ClusterRole ClusterRoleBinding",
+        "apiextensions.k8s.io": "CustomResourceDefinition",
+        "admissionregistration.k8s.io": "MutatingWebhookConfiguration ValidatingWebhookConfiguration",
+        "coordination.k8s.io": "Lease",
+        "scheduling.k8s.io": "PriorityClass",
+        "storage.k8s.io": "StorageClass",
+    }.items()
+}
+"""API group -> kinds that belong to the platform; the mesh has nothing to say about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem of one object. document: from 1, 0 for the whole file; path: empty for the whole object."""
+
+    file: str
+    document: int
+    kind: str
+    namespace: str
+    name: str
+    path: str
+    level: Literal["error", "warning"]
+    message: str
+
+    def __str__(self) -> str:
+        subject = "/".join(word or "?" for word in (self.kind, self.namespace, self.name))
+        document = f": document {self.document}" if self.document else ""
+        place = subject if self.kind else f"{self.file}{document}"
+        words = [place, self.path, "warning" if self.level == "warning" else "", self.message]
+        return ": ".join(word for word in words if word)
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found in one file. objects: how many of the mesh's kinds; foreign: what was passed over."""
+
+    file: str
+    objects: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing in it is refused."""
+        return all(finding.level != "error" for finding in self.findings)
+
+
+def validate_paths(paths: Iterable[str], *, namespace: str, context: Context) -> Iterator[Report]:
+    """A report for each file that `paths` name; `-` is standard input, folders are read with all below."""
+    for path in paths:
+        for file in [path] if path == STDIN else _files(Path(path)):
+            try:
+                text = sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "is not text in UTF-8"
+                finding = Finding(file, 0, "", "", "", "", "error", f"cannot be read: {reason}")
+                yield Report(file, findings=[finding])
+            else:
+                yield validate_text(text, file, namespace=namespace, context=context)
+
+
+def _files(path: Path) -> list[str]:
+    if not path.is_dir():
+        return [str(path)]
+    return sorted(str(file) for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+
+
+def validate_text(text: str, file: str, *, namespace: str, context: Context) -> Report:
+    """The report on one stream of YAML documents (JSON is YAML)."""
+    report = Report(file)
+    for document in yaml_text.parse(text):
+        found = [Problem(f"line {line}", why) for line, why in document.problems]
+        objects, refused = unwrap(document.value) if not found else ([], [])
+        for problem in found + refused:
+            report.findings.append(
+                Finding(file, document.index, "", "", "", problem.path, "error", problem.message)
+            )
+        for obj in objects:
+            _validate(obj, document.index, report, namespace=namespace, context=context)
+    return report
+
+
+def _validate(
+    obj: dict[str, Any], document: int, report: Report, *, namespace: str, context: Context
+) -> None:
+    if is_kubernetes(obj):
+        report.foreign.append(subject_of(obj, namespace=namespace))
+        return
+    report.objects += 1
+    try:
+        resource = decode(obj, namespace=namespace)
+        found = problems(resource, context)
+        if all(problem.level != "error" for problem in found):
+            found += untranslated(resource)
+    except Refused as refusal:
+        found = list(refusal.problems)
+    kind, owner, name = subject_of(obj, namespace=namespace).split("/", 2)
+    report.findings += (
+        Finding(report.file, document, kind, owner, name, problem.path, problem.level, problem.message)
+        for problem in found
+    )
+
+
+def is_kubernetes(obj: Mapping[str, Any]) -> bool:
+    """Whether an object belongs to the platform and not to the mesh."""
+    group, _, _ = str(obj.get("apiVersion") or "/").rpartition("/")
+    return str(obj.get("kind")) in KUBERNETES.get(group, ())

@@ -1,0 +1,147 @@
+"""One watch of etcd that outlives its streams."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from artemon.api.v1 import etcd_pb2 as pb
+from artemon.backoff import Backoff
+from artemon.errors import StoreError, Unavailable
+from artemon.log import Log
+from artemon.store import clock
+from artemon.store.api import Batch, Bookmark, Position, Stale
+from artemon.store.etcd.client import Client, Compacted, NotAuthenticated, translate
+from artemon.store.etcd.deliveries import Deliveries
+from artemon.store.etcd.member import RANGE, Member
+from artemon.store.limits import end_of
+
+log = Log("artemon.store.etcd")
+
+
+class Reset(StoreError):
+    """The store was wiped, restored or replaced."""
+
+
+class Resumption:
+    """The changes under `prefix` after `position`, without loss or repetition, over any number of streams.
+
+    alive: when the registry last gave proof of life to this watch.
+    """
+
+    def __init__(
+        self, client: Client, prefix: str, position: Position, *, bookmark: float, stale_after: float
+    ) -> None:
+        self._client, self._prefix = client, prefix
+        self._bookmark, self._stale_after = bookmark, stale_after
+        self._deliveries = Deliveries(position)
+        self._first = True
+        self.alive = clock.now()
+
+    async def items(self) -> AsyncGenerator[Batch | Bookmark | Stale]:
+        """Endless. Raises Compacted and Reset: the state must be listed anew."""
+        backoff = Backoff(0.05, 2.0)
+        while True:
+            member = self._client.member
+            try:
+                async with aclosing(self._stream(member)) as stream:
+                    async for item in stream:
+                        self.alive = clock.now()
+                        backoff.reset()
+                        yield item
+            except (Compacted, Reset):
+                raise
+            except StoreError as error:
+                await self._failed(member, error)
+            if (silence := clock.now() - self.alive) >= self._stale_after:
+                yield Stale(silence)
+            await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
+
+    async def _failed(self, member: Member, error: StoreError) -> None:
+        log.info("watch_interrupted", prefix=self._prefix, member=member.target, error=str(error))
+        if isinstance(error, NotAuthenticated):
+            try:
+                await self._client.renew_token(member)
+            except StoreError as refused:
+                log.warning("not_authenticated", member=member.target, error=str(refused))
+        self._client.leave(member)
+
+    async def _stream(self, member: Member) -> AsyncGenerator[Batch | Bookmark]:
+        """One stream, until it ends. Raises StoreError."""
+        await self._client.ready(member)
+        self._deliveries.restart()
+        call = member.watch(metadata=self._client.metadata)
+        try:
+            await call.write(pb.WatchRequest(create_request=self._request()))
+            async with aclosing(_answers(call, self._client.timeout, self._bookmark)) as answers:
+                async for answer in answers:
+                    if answer is None:
+                        await self._probe(member)
+                        yield Bookmark(self._deliveries.position)
+                    elif (item := await self._received(member, answer)) is not None:
+                        yield item
+        except grpc.aio.AioRpcError as error:
+            raise translate(error, member.target, safe=True) from error
+        except asyncio.InvalidStateError as error:
+            raise Unavailable(f"etcd {member.target}: the stream is closed") from error
+        finally:
+            call.cancel()
+
+    def _request(self) -> Any:
+        return pb.WatchCreateRequest(
+            key=self._prefix.encode() or b"\0",
+            range_end=end_of(self._prefix).encode(),
+            start_revision=self._deliveries.next,
+            progress_notify=True,
+            fragment=True,
+        )
+
+    async def _received(self, member: Member, answer: Any) -> Batch | Bookmark | None:
+        if answer.created and not answer.canceled:
+            first, self._first = self._first, False
+            if not first or answer.header.revision + 1 < self._deliveries.next:
+                await self._probe(member)
+        item = self._deliveries.receive(answer)
+        if isinstance(item, Batch):
+            self._client.history.delivered(item.position.epoch, item.position.revision)
+        return item
+
+    async def _probe(self, member: Member) -> None:
+        """A linearizable read over the stream's own connection: proves that both live, and tells a store that
+        was reset from a member that lags behind."""
+        end = end_of(self._prefix).encode()
+        request = pb.RangeRequest(key=self._prefix.encode() or b"\0", range_end=end, count_only=True)
+        await self._client.call(RANGE, request, member=member)
+        if self._client.history.epoch != self._deliveries.epoch:
+            raise Reset(f"etcd: the store is another one, or was reset ({self._client.history.epoch})")
+
+
+async def _answers(call: Any, first: float, idle: float) -> AsyncGenerator[Any]:
+    """The stream's answers; None whenever `idle` seconds pass without one. The first must come within `first`
+    seconds. A read is never cancelled half-way: that would end the stream."""
+    limit, started = first, False
+    reading: asyncio.Future[Any] | None = None
+    try:
+        while True:
+            reading = reading or asyncio.ensure_future(call.read())
+            await asyncio.wait([reading], timeout=limit)
+            if not reading.done():
+                if not started:
+                    raise Unavailable("etcd: the watch was not answered")
+                yield None
+                continue
+            answer, reading = reading.result(), None
+            if not isinstance(answer, pb.WatchResponse):
+                raise Unavailable("etcd: the server ended the watch")
+            limit, started = idle, True
+            yield answer
+    finally:
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])

@@ -1,6 +1,6 @@
 """ProxyView to Envoy v3 messages.
 
-Servers keep one `Translator` and ask it for `resources(view, previous)`: parts are made once for all proxies.
+Servers keep one `Translator` and ask it to `translate(view, previous)`: parts are made once for all proxies.
 `translate(view)` and `messages(view)` do it for one proxy alone.
 """
 

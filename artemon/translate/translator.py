@@ -41,7 +41,7 @@ class Translator:
         """A new snapshot will be translated: forget parts that have not been used for long."""
         self._memo.turn()
 
-    def resources(self, view: ProxyView, previous: Resources | None = None) -> Resources:
+    def translate(self, view: ProxyView, previous: Resources | None = None) -> Resources:
         """All resources of the proxy. With `previous`, what it had before, unchanged types keep their
         state, and changed ones know what changed."""
         before = previous or NO_RESOURCES
@@ -128,7 +128,7 @@ _MESSAGES: dict[str, type[Message]] = {
 
 def translate(view: ProxyView) -> Resources:
     """All resources of one proxy, by type URL and name."""
-    return Translator().resources(view)
+    return Translator().translate(view)
 
 
 def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:

@@ -1,0 +1,79 @@
+"""What pilotd is made of, and how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from artemon.daemon.files import make_private_dir
+from artemon.daemon.identity import IdentityKeeper
+from artemon.daemon.identity_tls import grpc_server_credentials
+from artemon.daemon.run import Context
+from artemon.store.open import open_store
+from pilotd.debug import serve_pages
+from pilotd.discovery import Discovery, Options
+from pilotd.fleet import Limits
+from pilotd.server import listening
+from pilotd.settings import PilotdSettings
+
+
+async def app(settings: PilotdSettings, context: Context) -> None:
+    """Discovery: reads the registry and steers the proxies over xDS."""
+    make_private_dir(Path(settings.data_dir))
+    keeper = IdentityKeeper(settings.identity_options("pilotd"), context.log)
+    context.health.expect("identity", "there is no certificate yet")
+    context.health.expect("registry", "the registry has not been opened yet")
+    if not await _before_stop(keeper.start(), context.stop):
+        return
+    context.health.meet("identity")
+    store = await open_store(settings.registry)
+    discovery = Discovery(store, _options(settings, context), log=context.log, registry=context.metrics)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(keeper.run(), name="identity"),
+                tasks.create_task(discovery.run(context.health), name="discovery"),
+            ]
+            await _serve(settings, context, discovery, keeper)
+            for task in work:
+                task.cancel()
+    finally:
+        await store.close()
+
+
+async def _serve(
+    settings: PilotdSettings, context: Context, discovery: Discovery, keeper: IdentityKeeper
+) -> None:
+    credentials = grpc_server_credentials(keeper.current)
+    async with (
+        serve_pages(settings.socket, discovery.pages.page),
+        listening(settings.listen, discovery.serving, discovery.pages.page, credentials=credentials) as port,
+    ):
+        context.log.info("serving_xds", address=settings.listen, port=port)
+        await context.stop.wait()
+        context.log.info("stopping", streams=len(discovery.fleet.clients))
+        discovery.records.close()
+
+
+def _options(settings: PilotdSettings, context: Context) -> Options:
+    return Options(
+        pilot=context.node,
+        mesh=settings.mesh,
+        domain=settings.domain,
+        trust_domain=settings.trust_domain,
+        data_dir=Path(settings.data_dir),
+        lease_ttl=settings.lease_ttl,
+        limits=Limits(settings.streams_per_node, settings.streams_per_identity),
+    )
+
+
+async def _before_stop(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Whether `work` was done before the daemon was told to stop; it is cancelled then."""
+    async with asyncio.TaskGroup() as tasks:
+        done = tasks.create_task(work)
+        stopped = tasks.create_task(stop.wait())
+        await asyncio.wait([done, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        return not done.cancel()

@@ -1,0 +1,164 @@
+"""The connected proxies, and what each of them should have by the newest snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from artemon.log import Log
+from artemon.model.proxy import Proxy
+from artemon.pki.spiffe import SpiffeId
+from artemon.snapshot import impact
+from artemon.snapshot.changes import ChangeSet
+from artemon.snapshot.snapshot import Snapshot
+from artemon.snapshot.view import ProxyView
+from artemon.xds.resource import NO_RESOURCES, Resources
+from artemon.xds.session import Session
+from pilotd.mailbox import Mailbox
+from pilotd.metrics import Metrics
+from pilotd.report import Report
+
+SLICE_SECONDS = 0.005
+"""How long a publication may hold the loop before it lets streams speak."""
+
+
+class TooManyStreams(Exception):
+    """One node or one identity has as many streams as it may have."""
+
+
+class Makes(Protocol):
+    """What turns views into resources (`artemon.translate.Translator`)."""
+
+    def turn(self) -> None:
+        """A new snapshot begins."""
+
+    def translate(self, view: ProxyView, previous: Resources | None = None) -> Resources:
+        """All resources of the proxy; what equals `previous` is shared with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a proxy should have. revision: of the registry, all of which is in it. changed: the last revision
+    that changed something for this proxy. since: when that was read, by a clock that does not jump."""
+
+    resources: Resources
+    revision: int
+    changed: int
+    since: float
+
+
+class Client:
+    """One stream of one proxy."""
+
+    def __init__(self, proxy: Proxy, identity: SpiffeId | None, session: Session) -> None:
+        self.proxy = proxy
+        self.identity = identity
+        self.session = session
+        self.view: ProxyView | None = None
+        self.report: Report | None = None
+        self.mailbox: Mailbox[Desired | None] = Mailbox(None)
+        """None: nothing is known yet, so nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Streams at once: of one node, and of one identity (whose instances are many)."""
+
+    per_node: int = 4
+    per_identity: int = 1000
+
+
+class Fleet:
+    """Publishes snapshots to those they concern. `now`: a clock that does not jump, seconds."""
+
+    def __init__(
+        self,
+        make: Makes,
+        log: Log,
+        metrics: Metrics,
+        *,
+        now: Callable[[], float],
+        limits: Limits | None = None,
+    ) -> None:
+        self._make = make
+        self._log = log
+        self._metrics = metrics
+        self._now = now
+        self._limits = limits or Limits()
+        self._snapshot: Snapshot | None = None
+        self._clients: dict[int, Client] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a snapshot to serve from."""
+        return self._snapshot is not None
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """All streams."""
+        return tuple(self._clients.values())
+
+    @contextmanager
+    def joined(self, proxy: Proxy, identity: SpiffeId | None, session: Session) -> Iterator[Client]:
+        """The proxy is connected while the block runs. Raises TooManyStreams."""
+        same_node = sum(client.proxy.id == proxy.id for client in self._clients.values())
+        same_identity = sum(client.identity == identity for client in self._clients.values())
+        if same_node >= self._limits.per_node or same_identity >= self._limits.per_identity:
+            raise TooManyStreams(f"{same_node} streams of this node, {same_identity} of its identity")
+        client = Client(proxy, identity, session)
+        self._clients[id(client)] = client
+        self._metrics.connected.set(len(self._clients))
+        try:
+            if self._snapshot is not None:
+                self._give(client, self._snapshot, self._now())
+            yield client
+        finally:
+            del self._clients[id(client)]
+            self._metrics.connected.set(len(self._clients))
+
+    async def publish(self, snapshot: Snapshot, changes: ChangeSet, *, since: float) -> int:
+        """Tell every proxy what the snapshot means for it; returns how many had to be looked at.
+
+        since: when the oldest of the changes was read. Streams may speak while this goes on.
+        """
+        self._snapshot = snapshot
+        self._make.turn()
+        touched, slice_began = 0, self._now()
+        for client in self.clients:
+            if client.view is None or impact.touches(changes, client.view):
+                self._give(client, snapshot, since)
+                touched += 1
+            else:
+                self._pass(client, snapshot)
+            if self._now() - slice_began > SLICE_SECONDS:
+                await asyncio.sleep(0)
+                slice_began = self._now()
+        return touched
+
+    def _pass(self, client: Client, snapshot: Snapshot) -> None:
+        """The snapshot changes nothing for this client."""
+        desired = client.mailbox.value
+        if desired is not None:
+            client.mailbox.put(replace(desired, revision=snapshot.position[1]))
+
+    def _give(self, client: Client, snapshot: Snapshot, since: float) -> None:
+        before, revision = client.mailbox.value, snapshot.position[1]
+        previous = before.resources if before else NO_RESOURCES
+        started = self._now()
+        try:
+            view = snapshot.view(client.proxy)
+            resources = self._make.translate(view, previous)
+        except Exception as error:  # noqa: BLE001 - whatever a translator trips over hurts this proxy alone
+            self._metrics.translate_failures.inc()
+            self._log.error("translation_failed", proxy=client.proxy.id, error=repr(error))
+            return
+        self._metrics.push_time.observe(self._now() - started)
+        client.view = view
+        same = all(resources[url] is previous[url] for url in {*resources, *previous})
+        if before and same:
+            client.mailbox.put(replace(before, revision=revision))
+        else:
+            client.mailbox.put(Desired(resources, revision, revision, since))

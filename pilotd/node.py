@@ -1,0 +1,161 @@
+"""The node of a client's first request: the proxy that it is, if its certificate says so too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from artemon.errors import ArtemonError
+from artemon.model.proxy import Proxy, ProxyType, WorkloadPort
+from artemon.model.service import Health, Protocol
+from artemon.model.workload import Workload
+from artemon.pki.spiffe import SpiffeId
+from artemon.xds.request import Node
+
+MAX_TEXT = 253
+"""Characters of a node's name, of its service, and of other names in metadata."""
+MAX_PORTS = 100
+_KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+class WrongNode(ArtemonError):
+    """The node cannot be understood."""
+
+
+class WrongIdentity(ArtemonError):
+    """The node claims to be another than its certificate says."""
+
+
+def proxy_of(node: Node) -> Proxy:
+    """The proxy that a node describes (docs/architecture.md, "Node metadata"). Raises WrongNode."""
+    parts = node.id.split("~")
+    if len(parts) != 4 or not all(parts):
+        raise WrongNode("node.id must be <type>~<ip>~<name>.<namespace>~<namespace>.svc.<domain>")
+    kind, address, full_name, domain = parts
+    if kind not in set(ProxyType):
+        raise WrongNode(f"node.id: type must be one of {', '.join(ProxyType)}")
+    name, _, namespace = full_name.rpartition(".")
+    known = {"name": name, "namespace": namespace, "ARTEMON_SERVICE": _text(node.metadata, "ARTEMON_SERVICE")}
+    for what, text in known.items():
+        _check_key(what, text, optional=what == "ARTEMON_SERVICE")
+    if domain.split(".")[0] != namespace:
+        raise WrongNode("node.id: the domain must begin with the namespace")
+    metadata = node.metadata
+    addresses = tuple(part.strip() for part in _text(metadata, "INSTANCE_IPS").split(",") if part.strip())
+    return Proxy(
+        id=node.id,
+        type=ProxyType(kind),
+        name=name,
+        namespace=namespace,
+        service_account=_text(metadata, "SERVICE_ACCOUNT"),
+        ip_addresses=addresses or (address,),
+        labels={str(key): str(value) for key, value in _mapping(metadata, "LABELS").items()},
+        metadata=dict(metadata),
+        service=known["ARTEMON_SERVICE"],
+        ports=_ports(_text(metadata, "ARTEMON_PORTS")),
+        app_address=_text(metadata, "ARTEMON_APP_ADDRESS") or "127.0.0.1",
+        intercepts=_text(metadata, "INTERCEPTION_MODE") != "NONE",
+        http_proxy_port=_number(metadata, "HTTP_PROXY_PORT", least=0, most=65535, absent=0),
+        locality=node.locality,
+        network=_text(metadata, "NETWORK"),
+    )
+
+
+def check_identity(node: Node, proxy: Proxy, identity: SpiffeId, *, trust_domain: str) -> None:
+    """Raises WrongIdentity unless namespace and service account are stated and are those of `identity`.
+
+    An empty field is no wildcard.
+    """
+    claims = (
+        ("trust domain", trust_domain, identity.trust_domain),
+        ("namespace in node.id", proxy.namespace, identity.namespace),
+        ("node.metadata.NAMESPACE", _text(node.metadata, "NAMESPACE"), identity.namespace),
+        ("node.metadata.SERVICE_ACCOUNT", proxy.service_account, identity.service_account),
+    )
+    for what, claimed, certified in claims:
+        if claimed != certified:
+            raise WrongIdentity(f'{what} is "{claimed[:MAX_TEXT]}", but the certificate says "{certified}"')
+
+
+def workload_of(proxy: Proxy) -> Workload | None:
+    """The record that the proxy's stream keeps in the registry; None when it serves nothing (gateways)."""
+    if not proxy.service:
+        return None
+    return Workload(
+        node=proxy.id,
+        namespace=proxy.namespace,
+        service=proxy.service,
+        address=proxy.ip_addresses[0],
+        ports=proxy.ports,
+        labels=proxy.labels,
+        service_account=proxy.service_account,
+        locality=proxy.locality,
+        network=proxy.network,
+        weight=_number(proxy.metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=1),
+        health=Health.HEALTHY,
+        mtls=True,
+    )
+
+
+def _text(metadata: Mapping[str, Any], key: str) -> str:
+    value = metadata.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise WrongNode(f"node.metadata.{key} must be text")
+    return value
+
+
+def _mapping(metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = metadata.get(key) or {}
+    if not isinstance(value, dict):
+        raise WrongNode(f"node.metadata.{key} must be a mapping")
+    return value
+
+
+def _check_key(what: str, text: str, *, optional: bool) -> None:
+    """`text` becomes part of a key of the registry."""
+    if not text and optional:
+        return
+    if not text or len(text) > MAX_TEXT or not _KEY_CHARACTERS.issuperset(text) or text in {".", "..", "_"}:
+        raise WrongNode(f"{what} must be 1 to {MAX_TEXT} letters, digits, '.', '_' or '-'")
+
+
+def _number(metadata: Mapping[str, Any], key: str, *, least: int, most: int, absent: int) -> int:
+    value = metadata.get(key)
+    if value is None or value == "":
+        return absent
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WrongNode(f"node.metadata.{key} must be a number") from error
+    if not least <= number <= most:
+        raise WrongNode(f"node.metadata.{key} must be {least} to {most}")
+    return number
+
+
+def _ports(text: str) -> tuple[WorkloadPort, ...]:
+    if not text:
+        return ()
+    try:
+        listed = json.loads(text)
+        if not isinstance(listed, list) or len(listed) > MAX_PORTS:
+            raise ValueError(f"a list of at most {MAX_PORTS} ports is expected")
+        return tuple(_port(item) for item in listed)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WrongNode(f"node.metadata.ARTEMON_PORTS: {str(error)[:200]}") from error
+
+
+def _port(item: Mapping[str, Any]) -> WorkloadPort:
+    number = _number(item, "number", least=1, most=65535, absent=0)
+    listen = _number(item, "listenPort", least=1, most=65535, absent=number)
+    if not number:
+        raise ValueError("a port needs a number")
+    return WorkloadPort(
+        number=number,
+        name=str(item["name"])[:63],
+        protocol=Protocol.parse(str(item.get("protocol") or "")),
+        listen_port=listen,
+        app_port=_number(item, "appPort", least=1, most=65535, absent=listen),
+    )

@@ -1,0 +1,68 @@
+"""From changes to what proxies should have: debounce, snapshot, fleet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from artemon.log import Log
+from artemon.snapshot.build import build
+from artemon.snapshot.snapshot import Snapshot
+from artemon.snapshot.world import World
+from pilotd.debounce import Debounce
+from pilotd.fleet import Fleet
+from pilotd.ingest import Ingest
+from pilotd.metrics import Metrics
+
+
+class Publisher:
+    """Makes a snapshot whenever the world has changed and publishes it. `now`: as in Debounce."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        world: World,
+        fleet: Fleet,
+        *,
+        log: Log,
+        metrics: Metrics,
+        now: Callable[[], float],
+    ) -> None:
+        self._ingest = ingest
+        self._world = world
+        self._fleet = fleet
+        self._log = log
+        self._metrics = metrics
+        self._now = now
+        self.snapshot: Snapshot | None = None
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        debounce = Debounce()
+        while True:
+            await self._ingest.news()
+            await asyncio.sleep(debounce.wait(self._now()))
+            started = self._now()
+            await self._publish()
+            debounce.worked(started, self._now())
+
+    async def _publish(self) -> None:
+        changes, since = self._ingest.take()
+        started = self._now()
+        first = self.snapshot is None
+        snapshot = self.snapshot = build(self._world, self.snapshot, None if first else changes)
+        built = self._now()
+        self._metrics.snapshot_time.observe(built - started)
+        self._metrics.services.set(len(snapshot.config.owners.services))
+        self._metrics.virtual_services.set(len(snapshot.config.virtual_services))
+        self._metrics.endpoints.set(sum(map(len, snapshot.instances.values())))
+        touched = await self._fleet.publish(snapshot, changes, since=since)
+        if first or changes:
+            self._log.info(
+                "published",
+                revision=snapshot.position[1],
+                kinds=",".join(sorted(changes.kinds)),
+                proxies=touched,
+                build_ms=round((built - started) * 1e3, 1),
+                all_ms=round((self._now() - started) * 1e3, 1),
+            )

@@ -1,0 +1,132 @@
+"""The records of connected proxies: their workloads, which make endpoints, and their status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from artemon.log import Log
+from artemon.model.service import Health
+from artemon.model.workload import Workload, encode_workload
+from artemon.store.api import MAX_VALUE
+from artemon.store.layout import Layout
+from pilotd.fleet import Client
+from pilotd.leased import LeasedRecords
+from pilotd.node import workload_of
+from pilotd.report import Report
+
+GRACE_SECONDS = 10.0
+"""How long a workload whose stream ended may take to come back, here or at another replica."""
+DRAIN_SECONDS = 1.0
+"""How long a record that is about to go says so: others know then that it was not lost."""
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """A workload whose stream ended. until: when the next step is due."""
+
+    workload: Workload
+    until: float
+    draining: bool = False
+
+
+class Records:
+    """Writes the records of connected proxies, and takes them back when they are gone for good.
+
+    now: a clock that does not jump, seconds; wall: the time of day for people.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        workloads: LeasedRecords,
+        statuses: LeasedRecords,
+        log: Log,
+        *,
+        pilot: str,
+        now: Callable[[], float],
+        wall: Callable[[], str],
+    ) -> None:
+        self._layout = layout
+        self._workloads = workloads
+        self._statuses = statuses
+        self._log = log
+        self._pilot = pilot
+        self._now = now
+        self._wall = wall
+        self._streams: Counter[str] = Counter()
+        self._leaving: dict[str, _Leaving] = {}
+        self._news = asyncio.Event()
+        self._closing = False
+
+    @contextmanager
+    def attend(self, client: Client) -> Iterator[Report]:
+        """The proxy's records stand while the block runs; its workload's for a while longer."""
+        proxy = client.proxy
+        workload = workload_of(proxy)
+        status = self._layout.status(proxy.name, proxy.namespace)
+        report = Report(
+            proxy.id, self._pilot, lambda value: self._statuses.put(status, value), wall=self._wall
+        )
+        client.report, key = report, ""
+        if workload is not None:
+            key = self._layout.workload(workload.namespace, workload.service, proxy.name)
+            self._arrive(key, workload)
+        self._streams[status] += 1
+        report.publish()
+        try:
+            yield report
+        finally:
+            if self._left(status) and not self._closing:
+                self._statuses.drop(status)
+            if workload is not None and self._left(key) and not self._closing:
+                self._leaving[key] = _Leaving(workload, self._now() + GRACE_SECONDS)
+                self._news.set()
+
+    def close(self) -> None:
+        """From now on records stay when streams end: this process stops, its proxies go on elsewhere."""
+        self._closing = True
+
+    def _arrive(self, key: str, workload: Workload) -> None:
+        value = encode_workload(workload)
+        self._streams[key] += 1
+        if len(value) > MAX_VALUE:
+            self._log.error("workload_too_large", key=key, bytes=len(value))
+            return
+        self._leaving.pop(key, None)
+        self._workloads.put(key, value)
+        self._log.info("workload_joined", key=key, address=workload.address)
+
+    def _left(self, key: str) -> bool:
+        """One stream fewer for a key; whether it was the last."""
+        self._streams[key] -= 1
+        if self._streams[key] > 0:
+            return False
+        del self._streams[key]
+        return True
+
+    async def run(self) -> None:
+        """Take back what is gone for good, until cancelled."""
+        while True:
+            due = min((leaving.until for leaving in self._leaving.values()), default=None)
+            self._news.clear()
+            try:
+                async with asyncio.timeout(None if due is None else max(0.0, due - self._now())):
+                    await self._news.wait()
+            except TimeoutError:
+                self._step()
+
+    def _step(self) -> None:
+        now = self._now()
+        for key, leaving in [item for item in self._leaving.items() if item[1].until <= now]:
+            if leaving.draining:
+                del self._leaving[key]
+                self._workloads.drop(key)
+                self._log.info("workload_left", key=key)
+            else:
+                leaving.draining = True
+                leaving.until = now + DRAIN_SECONDS
+                self._workloads.put(key, encode_workload(replace(leaving.workload, health=Health.DRAINING)))

@@ -1,0 +1,118 @@
+"""The gRPC server: ADS in both variants and the debug service, on raw bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
+from artemon.daemon.identity_tls import peer_spiffe_id
+from artemon.errors import ArtemonError
+from artemon.pki.spiffe import SpiffeId
+from pilotd.connection import Ended, Serving, Stream, serve
+
+MAX_MESSAGE = 4 * 1024 * 1024
+DRAIN_SECONDS = 1.0
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # without this a peer that is frozen, but whose kernel acknowledges, is found out after a minute only
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+Page = Callable[[str], tuple[int, bytes]]
+"""A path with its query to a status and JSON."""
+
+
+class _GrpcStream:
+    """A bidirectional gRPC call as messages (implements Stream)."""
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._context = context
+        self.peer: SpiffeId | None = peer_spiffe_id(context)
+
+    async def read(self) -> bytes | None:
+        """The next message; None at the end."""
+        message = await self._context.read()
+        return message if isinstance(message, bytes) else None
+
+    async def write(self, data: bytes) -> None:
+        """Hand a message over."""
+        await self._context.write(data)
+
+
+Handler = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[None]]
+
+
+def _ads(serving: Serving, *, delta: bool) -> Handler:
+    async def handle(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        stream: Stream = _GrpcStream(context)
+        try:
+            await serve(stream, serving, delta=delta)
+        except Ended as ended:
+            await context.abort(grpc.StatusCode[ended.status], str(ended))
+
+    return handle
+
+
+def _debug(page: Page, trust_domain: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    async def handle(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+        peer = peer_spiffe_id(context)
+        if peer is None or not peer.is_system or peer.trust_domain != trust_domain:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only system identities may look")
+        try:
+            request = DebugRequest.FromString(data)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a DebugRequest")
+        status, body = page(request.path)
+        answer: bytes = DebugResponse(status=status, body=body).SerializeToString()
+        return answer
+
+    return handle
+
+
+@asynccontextmanager
+async def listening(
+    address: str, serving: Serving, page: Page, *, credentials: grpc.ServerCredentials | None
+) -> AsyncIterator[int]:
+    """Serves while the block runs; yields the bound port. Raises ArtemonError: the address cannot be used.
+
+    Without credentials: plaintext, which only tests and benchmarks on loopback use.
+    """
+    server = grpc.aio.server(options=OPTIONS)
+    ads = {
+        "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(_ads(serving, delta=True)),
+        "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(_ads(serving, delta=False)),
+    }
+    debug = {"Get": grpc.unary_unary_rpc_method_handler(_debug(page, serving.trust_domain))}
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(
+                "envoy.service.discovery.v3.AggregatedDiscoveryService", ads
+            ),
+            grpc.method_handlers_generic_handler("artemon.v1.Debug", debug),
+        )
+    )
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise ArtemonError(f"cannot listen on {address}: is another process using it?") from error
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(DRAIN_SECONDS)

@@ -25,6 +25,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 
 from artemon.model.proxy import Proxy
 from artemon.translate import names
+from artemon.translate.listeners.base import socket_address
 from artemon.translate.wire import packed
 
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
@@ -76,7 +77,7 @@ def static_bootstrap(
     out = Bootstrap()
     out.node.id = proxy.id
     out.node.cluster = f"{proxy.name}.{proxy.namespace}"
-    out.admin.address.socket_address.address = "127.0.0.1"
+    out.admin.address.CopyFrom(socket_address("127.0.0.1", 0))
     needed: dict[str, None] = {}
     for listener in listeners:
         added = out.static_resources.listeners.add()

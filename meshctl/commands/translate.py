@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from google.protobuf.json_format import MessageToDict
 
 from artemon.errors import Problem, Refused
@@ -18,20 +14,19 @@ from artemon.model.decode import load_mesh_config, load_yaml
 from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.snapshot.view import ProxyView
-from artemon.translate import names
+from artemon.translate import messages, names
 from artemon.translate.bootstrap import Credentials, static_bootstrap
-from artemon.translate.translator import translate as resources_of
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from meshctl.inputs import read_objects
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 CERTIFICATE_FILES = ("cert-chain.pem", "key.pem", "root-cert.pem")
-_TYPES: dict[str, tuple[str, Any]] = {
-    "listeners": (LISTENER, Listener),
-    "clusters": (CLUSTER, Cluster),
-    "routes": (ROUTES, RouteConfiguration),
-    "endpoints": (ENDPOINTS, ClusterLoadAssignment),
+_TYPES = {
+    "listeners": LISTENER,
+    "clusters": CLUSTER,
+    "routes": ROUTES,
+    "endpoints": ENDPOINTS,
 }
 
 
@@ -58,17 +53,10 @@ def translate(
     click.echo(json.dumps(made, indent=2, sort_keys=True))
 
 
-def _messages(view: ProxyView) -> dict[str, dict[str, Any]]:
-    found = resources_of(view)
-    return {
-        kind: {name: message.FromString(one.body) for name, one in found[url].items.items()}
-        for kind, (url, message) in _TYPES.items()
-    }
-
-
 def _resources(view: ProxyView, credentials: Credentials | None) -> dict[str, Any]:
+    found = messages(view)
     out: dict[str, Any] = {
-        kind: [MessageToDict(one) for one in many.values()] for kind, many in _messages(view).items()
+        kind: [MessageToDict(one) for one in found[url].values()] for kind, url in _TYPES.items()
     }
     own = (names.WORKLOAD_SECRET, names.ROOT_SECRET) if credentials else ()
     out["secrets"] = [MessageToDict(credentials.secret(name)) for name in own if credentials]
@@ -76,14 +64,14 @@ def _resources(view: ProxyView, credentials: Credentials | None) -> dict[str, An
 
 
 def _bootstrap(view: ProxyView, credentials: Credentials | None) -> dict[str, Any]:
-    found = _messages(view)
+    found = messages(view)
     try:
         made = static_bootstrap(
             view.proxy,
-            listeners=found["listeners"].values(),
-            clusters=found["clusters"].values(),
-            routes=found["routes"],
-            endpoints=found["endpoints"],
+            listeners=found[LISTENER].values(),
+            clusters=found[CLUSTER].values(),
+            routes=found[ROUTES],
+            endpoints=found[ENDPOINTS],
             credentials=credentials,
         )
     except KeyError as error:

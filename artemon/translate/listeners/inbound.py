@@ -11,7 +11,6 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import (
     RetryPolicy,
     Route,
-    RouteAction,
     RouteMatch,
     VirtualHost,
 )
@@ -42,6 +41,7 @@ from artemon.translate.listeners.chains import (
     needs_tls_inspector,
 )
 from artemon.translate.listeners.tls import mesh_socket, sidecar_socket
+from artemon.translate.routes.action import action_within
 from artemon.translate.wire import ZERO
 
 ANY_PORT = 0
@@ -190,7 +190,8 @@ def _http(view: ProxyView, door: Door) -> Filter:
 def inbound_route(door: Door, *, retries: bool) -> RouteConfiguration:
     """Everything to the application. A request that it surely did not see, because the connection was reset
     before, is tried again; not so for gRPC, where clients decide."""
-    action = RouteAction(cluster=door.cluster, timeout=ZERO, max_grpc_timeout=ZERO)
+    action = action_within(ZERO)
+    action.cluster = door.cluster
     if retries:
         policy = RetryPolicy(retry_on="reset-before-request")
         policy.num_retries.value = 2

@@ -13,6 +13,7 @@ from envoy.config.route.v3.route_components_pb2 import (
     WeightedCluster,
 )
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
+from google.protobuf.duration_pb2 import Duration
 
 from artemon.model.virtual_service import Destination as RouteTarget
 from artemon.model.virtual_service import (
@@ -75,11 +76,18 @@ def _mirror_share(route: HTTPRoute) -> Percent | None:
     return route.mirror_percentage
 
 
+def action_within(limit: Duration) -> RouteAction:
+    """An action that may take `limit` (0: for ever); gRPC clients may ask for less, or for any with 0."""
+    out = RouteAction(timeout=limit)
+    out.max_stream_duration.grpc_timeout_header_max.CopyFrom(limit)
+    return out
+
+
 def forward_action(forward: Forward, client: Client, targets: Targets) -> RouteAction:
     """Envoy's action; without a timeout requests may take for ever."""
     chosen = [d for d in forward.destinations if d.weight > 0 or len(forward.destinations) == 1]
     limit = ZERO if forward.timeout is None else duration(forward.timeout)
-    out = RouteAction(timeout=limit, max_grpc_timeout=limit)
+    out = action_within(limit)
     if len(forward.destinations) == 1:
         out.cluster = targets.cluster(_target(chosen[0]), client.port)
     else:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     Route,
-    RouteAction,
     RouteMatch,
     VirtualHost,
 )
@@ -23,6 +22,7 @@ from artemon.translate.egress import (
     outbound_policy,
     virtual_addresses,
 )
+from artemon.translate.routes.action import action_within
 from artemon.translate.routes.http import default_route, http_routes
 from artemon.translate.routes.rules import Rule, Rules
 from artemon.translate.routes.scope import Client, Targets
@@ -129,7 +129,8 @@ def other_hosts(view: ProxyView) -> VirtualHost:
             direct_response=DirectResponseAction(status=502),
         )
         return VirtualHost(name=names.BLOCK_ALL, domains=["*"], routes=[refuse])
-    action = RouteAction(cluster=egress_cluster(view), timeout=ZERO, max_grpc_timeout=ZERO)
+    action = action_within(ZERO)
+    action.cluster = egress_cluster(view)
     forward = Route(name=names.ALLOW_ANY, match=RouteMatch(prefix="/"), route=action)
     return VirtualHost(
         name=names.ALLOW_ANY, domains=["*"], routes=[forward], include_request_attempt_count=True

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import random
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from artemon.errors import LeaseGone, Unknown
+from artemon.errors import LeaseGone
 from artemon.store.api import ABSENT, Batch, Check, Deleted, Entry, Op, Position, Put, Snapshot, TxnResult
 from artemon.store.limits import end_of
-from artemon.store.sqlite.foreign import BUSY, translated
-from artemon.store.sqlite.schema import connect
+from artemon.store.sqlite.file import File
 
-NOWHERE, ABSENT_FILE = (-2, -2), (-1, -1)
-"""As the identity of a file: not opened; not there."""
 COLUMNS = "key, value, version, created, lease"
 
 
@@ -47,41 +41,30 @@ class Database:
         boot: str,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._path, self._synchronous, self._retention = path, synchronous, retention
-        self._now, self._boot, self._wall = now, boot, wall
-        self._open()
-
-    def _open(self) -> None:
-        with translated(self._path):
-            self._sql = connect(self._path, synchronous=self._synchronous)
-        self._inode = self._stat()
-        self._seen = 0
-
-    def _stat(self) -> tuple[int, int]:
-        if self._path == ":memory:":
-            return (0, 0)
-        try:
-            stat = os.stat(self._path)
-        except OSError:
-            return ABSENT_FILE
-        return (stat.st_dev, stat.st_ino)
+        self._file = File(path, synchronous=synchronous, now=now)
+        self._retention, self._now, self._boot, self._wall = retention, now, boot, wall
+        self._last, self._resets, self._seen = ("", 0), 0, 0
 
     def close(self) -> None:
         """Release the file."""
-        self._sql.close()
+        self._file.close()
+
+    @property
+    def _sql(self) -> sqlite3.Connection:
+        return self._file.sql
 
     # -- reading ----------------------------------------------------------------------------------------
 
     def get(self, key: str) -> Entry | None:
         """The entry now."""
-        with self._reading():
+        with self._file.reading():
             row = self._sql.execute(f"SELECT {COLUMNS} FROM kv WHERE key = ?", (key,)).fetchone()  # noqa: S608
         return Entry(*row) if row else None
 
     def list(self, prefix: str, reason: str = "start") -> Snapshot:
         """Everything under `prefix` at one position."""
-        with self._reading():
-            position = self._position()
+        with self._file.reading():
+            position = self._place(*self._history())
             rows = self._sql.execute(
                 f"SELECT {COLUMNS} FROM kv WHERE key >= ? AND key < ? ORDER BY key",  # noqa: S608
                 (prefix, end_of(prefix)),
@@ -90,8 +73,8 @@ class Database:
 
     def changes(self, prefix: str, since: Position) -> Batch | Snapshot:
         """What happened under `prefix` after `since`; a Snapshot where the history does not reach back."""
-        with self._reading():
-            position = self._position()
+        with self._file.reading():
+            position = self._place(*self._history())
             compacted = self._meta("compacted")
             rows = self._sql.execute(
                 "SELECT l.rev, l.gone, l.key, kv.value, kv.version, kv.created, kv.lease FROM log l"
@@ -99,7 +82,7 @@ class Database:
                 " WHERE l.rev > ? AND l.key >= ? AND l.key < ? ORDER BY l.rev, l.key",
                 (since.revision, prefix, end_of(prefix)),
             ).fetchall()
-        if position.epoch != since.epoch or position.revision < since.revision:
+        if position.epoch != since.epoch:
             return self.list(prefix, "reset")
         if since.revision < compacted:
             return self.list(prefix, "compacted")
@@ -108,35 +91,33 @@ class Database:
 
     def moved(self) -> bool:
         """Whether another connection wrote since the last call, or the file is another one. Takes no lock."""
-        with translated(self._path):
-            if self._stat() != self._inode:
-                return True
-            version = int(self._sql.execute("PRAGMA data_version").fetchone()[0])
-        seen, self._seen = self._seen, version
-        return seen != version
+        version = self._file.data_version()
+        seen, self._seen = self._seen, version or 0
+        return version is None or seen != version
 
     # -- writing ----------------------------------------------------------------------------------------
 
     def txn(self, checks: Sequence[Check], ops: Sequence[Op], deadline: float) -> TxnResult:
         """All operations if every check holds, else none."""
-        with self._writing(deadline):
+        with self._file.writing(deadline):
             self._sweep()
             failed = tuple(check.key for check in checks if not self._holds(check))
             if not failed:
                 self._apply(ops)
-            return TxnResult(not failed, self._position(), failed)
+            history = self._history()
+        return TxnResult(not failed, self._place(*history), failed)
 
     def grant(self, ttl: float, deadline: float) -> str:
         """A new lease; its id."""
         name = secrets.token_hex(8)
-        with self._writing(deadline):
+        with self._file.writing(deadline):
             row = (name, ttl, self._now() + ttl, self._boot)
             self._sql.execute("INSERT INTO lease VALUES (?, ?, ?, ?)", row)
         return name
 
     def renew(self, lease: str, deadline: float) -> bool:
         """Whether the lease still lived; then it lives for its ttl from now."""
-        with self._writing(deadline):
+        with self._file.writing(deadline):
             self._sweep()
             done = self._sql.execute(
                 "UPDATE lease SET deadline = ? + ttl, boot = ? WHERE id = ?", (self._now(), self._boot, lease)
@@ -145,12 +126,12 @@ class Database:
 
     def revoke(self, lease: str, deadline: float) -> None:
         """End a lease and delete its keys; one that is gone is no failure."""
-        with self._writing(deadline):
+        with self._file.writing(deadline):
             self._expire([lease])
 
     def maintain(self, deadline: float) -> bool:
         """Delete what expired leases hold and forget old history; whether anything was done."""
-        with self._reading():
+        with self._file.reading():
             due = self._sql.execute(
                 "SELECT 1 FROM lease WHERE deadline <= ? OR boot != ?", (self._now(), self._boot)
             ).fetchone()
@@ -158,14 +139,14 @@ class Database:
             old = oldest and self._horizon() >= oldest[0]
         if not due and not old:
             return False
-        with self._writing(deadline):
+        with self._file.writing(deadline):
             self._sweep()
             self._compact()
         return True
 
     def compact(self, deadline: float) -> None:
         """Forget history that the retention does not ask for."""
-        with self._writing(deadline):
+        with self._file.writing(deadline):
             self._compact()
 
     # -- inside a transaction ---------------------------------------------------------------------------
@@ -173,8 +154,16 @@ class Database:
     def _meta(self, column: str) -> int:
         return int(self._sql.execute(f"SELECT {column} FROM meta").fetchone()[0])  # noqa: S608
 
-    def _position(self) -> Position:
-        return Position(*self._sql.execute("SELECT uuid, revision FROM meta").fetchone())
+    def _history(self) -> tuple[str, int]:
+        epoch, revision = self._sql.execute("SELECT uuid, revision FROM meta").fetchone()
+        return epoch, revision
+
+    def _place(self, epoch: str, revision: int) -> Position:
+        """Where the committed history is. An older copy put in the file's place begins another epoch."""
+        if self._last[0] == epoch and revision < self._last[1]:
+            self._resets += 1
+        self._last = (epoch, revision)
+        return Position(f"{epoch}-{self._resets}" if self._resets else epoch, revision)
 
     def _holds(self, check: Check) -> bool:
         row = self._sql.execute("SELECT version, created FROM kv WHERE key = ?", (check.key,)).fetchone()
@@ -243,55 +232,3 @@ class Database:
         horizon = self._horizon()
         self._sql.execute("DELETE FROM log WHERE rev <= ?", (horizon,))
         self._sql.execute("UPDATE meta SET compacted = max(compacted, ?)", (horizon,))
-
-    # -- transactions of SQLite -------------------------------------------------------------------------
-
-    def _current(self) -> None:
-        """Follow the path to the file that is there now: someone may have removed or restored it."""
-        if self._stat() != self._inode:
-            self._inode = NOWHERE
-            self._sql.close()
-            self._open()
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        self._current()
-        with translated(self._path):
-            self._sql.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._sql.execute("ROLLBACK")
-
-    @contextmanager
-    def _writing(self, deadline: float) -> Iterator[None]:
-        self._current()
-        with translated(self._path):
-            self._begin(deadline)
-            try:
-                yield
-            except BaseException:
-                self._sql.execute("ROLLBACK")
-                raise
-        with translated(self._path, Unknown):
-            try:
-                self._sql.execute("COMMIT")
-            except BaseException:
-                if self._sql.in_transaction:
-                    self._sql.execute("ROLLBACK")
-                raise
-
-    def _begin(self, deadline: float) -> None:
-        """Take the write lock. Short random waits instead of SQLite's growing ones: fairer to newcomers."""
-        self._sql.execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    self._sql.execute("BEGIN IMMEDIATE")
-                    return
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & 0xFF not in BUSY or self._now() >= deadline:
-                        raise
-                time.sleep(random.uniform(0.0005, 0.005))  # noqa: S311
-        finally:
-            self._sql.execute("PRAGMA busy_timeout = 1000")

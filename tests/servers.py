@@ -1,0 +1,115 @@
+"""Real servers for tests, on loopback and free ports, that end with the test run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+CACHE = Path(os.environ.get("ARTEMON_SERVERS") or Path.home() / ".cache" / "artemon-servers")
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def find_etcd() -> str | None:
+    """The etcd to test with: $ARTEMON_ETCD, on PATH, or what `.ci/servers` left in the cache."""
+    found = os.environ.get("ARTEMON_ETCD") or shutil.which("etcd")
+    return found or next((str(one) for one in sorted(CACHE.glob("etcd-*/etcd"), reverse=True)), None)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that were free a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child is killed when the test run ends, however it ends."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Etcd:
+    """One etcd process, a member of a cluster of `cluster` (name -> peer port)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "e1",
+        ports: Sequence[int] = (),
+        cluster: dict[str, int] | None = None,
+    ) -> None:
+        self.folder, self.name = folder, name
+        self.port, self._peer = ports or free_ports(2)
+        self._cluster = cluster or {name: self._peer}
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        """For `open_store`."""
+        return f"etcd://127.0.0.1:{self.port}"
+
+    def start(self, *, port: int | None = None, wait: bool = True) -> Etcd:
+        """Start the process; with `port`, clients find it only there this time."""
+        client, peer = (f"http://127.0.0.1:{number}" for number in (port or self.port, self._peer))
+        binary = find_etcd()
+        assert binary is not None
+        members = ",".join(f"{name}=http://127.0.0.1:{number}" for name, number in self._cluster.items())
+        command = [
+            *(binary, "--name", self.name, "--data-dir", str(self.folder / "data")),
+            *("--listen-client-urls", client, "--advertise-client-urls", client),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", members, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"),
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - it makes one system call
+            )
+        if wait:
+            self.wait_healthy(port or self.port)
+        return self
+
+    def wait_healthy(self, port: int | None = None) -> None:
+        """Return when it serves. Raises TimeoutError with the end of its log."""
+        deadline = time.monotonic() + 30
+        url = f"http://127.0.0.1:{port or self.port}/health"
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(url, timeout=1) as answer:
+                    if b'"true"' in answer.read():
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise TimeoutError((self.folder / "log").read_text()[-2000:])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Stop, continue, or kill it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number is signal.SIGKILL:
+            self._process.wait()
+
+    def kill(self) -> None:
+        """As a crash."""
+        if self._process is not None and self._process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGKILL)
+
+    def wipe(self) -> None:
+        """Remove what a stopped server stored."""
+        shutil.rmtree(self.folder / "data")

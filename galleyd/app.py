@@ -22,8 +22,9 @@ from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.tls import server_context
-from artemon.validate import problems
-from artemon.validate.coverage import untranslated
+from artemon.translate.envoy_values import reason_against
+from artemon.validate import Context as Rules
+from artemon.validate import problems, untranslated
 from galleyd import callers, described
 from galleyd.admission import Admission
 from galleyd.core import Core
@@ -101,7 +102,8 @@ class Parts:
         """The HTTP application."""
         context = self._context
         verdicts = Verdicts(context.metrics)
-        admission = Admission((problems, untranslated), verdicts.count)
+        rules = Rules(parse_envoy=reason_against)
+        admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
         edits = Edits(Writer(self._store, self.keys), admission)
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)

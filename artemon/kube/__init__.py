@@ -1,1 +1,19 @@
 """A thin client for APIs in Kubernetes conventions."""
+
+from artemon.kube.access import Access
+from artemon.kube.client import JSON_PATCH, MERGE, TABLE, Answer, Client, Event, path_of
+from artemon.kube.failures import Cause, Gone, Rejected
+
+__all__ = [
+    "JSON_PATCH",
+    "MERGE",
+    "TABLE",
+    "Access",
+    "Answer",
+    "Cause",
+    "Client",
+    "Event",
+    "Gone",
+    "Rejected",
+    "path_of",
+]

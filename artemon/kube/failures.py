@@ -1,0 +1,51 @@
+"""What a server said when it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from artemon.errors import ArtemonError
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One reason. subject: `Kind/namespace/name` in a transaction, else empty."""
+
+    field: str
+    message: str
+    subject: str = ""
+
+
+class Rejected(ArtemonError):
+    """The server understood and refused. code: HTTP status; reason: as `NotFound`, `Conflict`, `Invalid`."""
+
+    def __init__(self, code: int, reason: str, message: str, causes: tuple[Cause, ...] = ()) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.causes = code, reason, causes
+
+    @classmethod
+    def of(cls, code: int, answer: Any) -> Rejected:
+        """From the `Status` object in an answer, or from whatever else came."""
+        status = answer if isinstance(answer, Mapping) else {}
+        details = status.get("details")
+        found = details.get("causes") if isinstance(details, Mapping) else None
+        causes = tuple(
+            Cause(str(item.get("field", "")), str(item.get("message", "")), str(item.get("object", "")))
+            for item in (found if isinstance(found, list) else [])
+            if isinstance(item, Mapping)
+        )
+        message = str(status.get("message") or f"the server answered {code}")
+        return cls(code, str(status.get("reason") or ""), message, causes)
+
+    def lines(self, subject: str = "") -> list[str]:
+        """One line a reason, for people: `Kind/namespace/name: field: what is wrong`."""
+        return [
+            ": ".join(part for part in (cause.subject or subject, cause.field, cause.message) if part)
+            for cause in self.causes
+        ] or [str(self)]
+
+
+class Gone(Rejected):
+    """The revision asked for is no longer known (410): list again."""

@@ -1,0 +1,119 @@
+"""Options of every command that talks to galleyd, and how its refusals are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from artemon.errors import ArtemonError
+from artemon.kube import Client, Rejected
+from artemon.model.kinds import KINDS, find
+from artemon.model.resource import Kind
+from meshctl.context import Target, find_target
+
+T = TypeVar("T")
+Command = Callable[..., Any]
+
+_PLACES = {
+    "server": "URL of galleyd.",
+    "ca": "File (PEM) of the mesh's root certificates.",
+    "token": "File of the bearer token.",
+    "certificate": "File (PEM) of a client certificate.",
+    "key": "File (PEM) of its key.",
+    "tls_server_name": "Name that the server's certificate must carry, if not the URL's.",
+}
+
+
+def connected(command: Command) -> Command:
+    """Adds the options that say which mesh, and passes `target`. A refusal is told line by line, exit 1."""
+
+    @wraps(command)
+    def run(**given: Any) -> Any:
+        flags = {field: given.pop(field) for field in (*_PLACES, "namespace")}
+        context, insecure = given.pop("context") or "", given.pop("insecure")
+        target = find_target(context=context, flags=flags, insecure=insecure)
+        try:
+            return command(target=target, **given)
+        except Rejected as refusal:
+            for line in refusal.lines():
+                click.echo(line, err=True)
+            return 1
+
+    wrapped: Command = click.option("-n", "--namespace", help="Namespace; the context's when absent.")(run)
+    wrapped = click.option("--insecure", is_flag=True, help="Do not verify the server's certificate.")(
+        wrapped
+    )
+    for field, text in reversed(_PLACES.items()):
+        flag = "--token-file" if field == "token" else "--" + field.replace("_", "-")
+        wrapped = click.option(flag, field, metavar="URL" if field == "server" else "FILE", help=text)(
+            wrapped
+        )
+    return click.option("--context", metavar="NAME", help="Which mesh of the configuration file.")(wrapped)
+
+
+def output(*forms: str) -> Callable[[Command], Command]:
+    """Adds `-o`; the first form is the default."""
+    return click.option(
+        "-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="For whom."
+    )
+
+
+def files(*, required: bool = True) -> Callable[[Command], Command]:
+    """Adds `-f PATH`."""
+    text = "File, folder (with all below it) or - for standard input; may be repeated."
+    return click.option(
+        "-f", "--filename", "paths", multiple=True, required=required, metavar="PATH", help=text
+    )
+
+
+def talk(target: Target, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Run `work` with a client of the mesh."""
+
+    async def main() -> T:
+        async with Client.open(target.access) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(main())
+    except BaseExceptionGroup as group:
+        found = next((error for error in group.exceptions if isinstance(error, ArtemonError)), None)
+        raise (found or group) from group
+
+
+def kind_of(word: str) -> Kind:
+    """The kind that a person means. Raises UsageError."""
+    kind = find(word)
+    if kind is None:
+        known = ", ".join(kind.singular for kind in KINDS)
+        raise click.UsageError(f'"{word}" is not a kind (known: {known})')
+    return kind
+
+
+def show(value: Any, form: str) -> None:
+    """Print a value as JSON or YAML."""
+    if form == "yaml":
+        click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def warn(subject: str, warnings: Sequence[str]) -> None:
+    """Print warnings to standard error, one line each."""
+    for text in warnings:
+        click.echo(f"warning: {subject}: {text}" if subject else f"warning: {text}", err=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns, two blanks or more between them."""
+    lines = [[*header], *[[*row] for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    padded = (
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)

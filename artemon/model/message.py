@@ -81,7 +81,8 @@ class Message(BaseModel):
         try:
             value = handler(data)
         except ValidationError as error:
-            found += _details(error)
+            told = {item.get("loc") for item in found}
+            found += (item for item in _details(error) if item.get("loc") not in told)
         else:
             if not found:
                 return value

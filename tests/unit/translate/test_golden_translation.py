@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 import yaml
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToJson
 from real_envoy import complaint
 from translate_mesh import view_of
 from worlds_for_golden import WORLDS
@@ -21,7 +22,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "translate"
 @pytest.mark.parametrize("name", WORLDS)
 def test_golden(name: str) -> None:
     made = {
-        SHORT[url]: {one: MessageToDict(message) for one, message in named.items()}
+        SHORT[url]: {one: json.loads(MessageToJson(message)) for one, message in named.items()}
         for url, named in messages(view_of(*WORLDS[name])).items()
     }
     path = GOLDEN / f"{name}.yaml"

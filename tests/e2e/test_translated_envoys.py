@@ -1,0 +1,207 @@
+"""Two real Envoys run what `meshctl translate` prints: mutual TLS between them, nothing else gets in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from real_envoy import envoy
+from servers import die_with_parent, free_ports
+
+pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
+SERVER, CLIENT = "127.0.40.2", "127.0.40.3"
+SPIFFE = "spiffe://cluster.local/ns/default/sa/{}"
+
+
+class Authority:
+    """A root that issues workload certificates."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "test")])
+        root = x509.BasicConstraints(ca=True, path_length=None)
+        self.certificate = self._sign(self.key, self.name, root)
+
+    def _sign(
+        self, key: ec.EllipticCurvePrivateKey, subject: x509.Name, extension: x509.ExtensionType
+    ) -> x509.Certificate:
+        now, hour = datetime.now(UTC), timedelta(hours=1)
+        unsigned = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
+        unsigned = unsigned.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        unsigned = unsigned.not_valid_before(now - hour).not_valid_after(now + hour)
+        return unsigned.add_extension(extension, critical=True).sign(self.key, hashes.SHA256())
+
+    def issue(self, folder: Path, account: str) -> Path:
+        """The three files of a workload in a folder of their own."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.UniformResourceIdentifier(SPIFFE.format(account))
+        leaf = self._sign(key, x509.Name([]), x509.SubjectAlternativeName([name]))
+        pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+        folder.mkdir(parents=True)
+        (folder / "cert-chain.pem").write_bytes(leaf.public_bytes(pem))
+        (folder / "root-cert.pem").write_bytes(self.certificate.public_bytes(pem))
+        (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
+        return folder
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the headers of the request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@dataclass
+class Pair:
+    """The client's HTTP proxy port, the server's port, and a folder of the mesh's certificates."""
+
+    proxy: int
+    server: int
+    folder: Path
+
+    def ask(self, url: str) -> tuple[int, bytes]:
+        """What the application behind the client's sidecar gets."""
+        connection = http.client.HTTPConnection(CLIENT, self.proxy, timeout=5)
+        connection.request("GET", url)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def mesh(listen: int) -> str:
+    endpoint = {"address": SERVER, "ports": {"http": listen}, "serviceAccount": "reviews"}
+    entry = {
+        "hosts": ["reviews.default.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
+        "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}], "endpoints": [endpoint],
+    }  # fmt: skip
+    objects = [
+        ("networking.istio.io/v1", "ServiceEntry", "reviews", entry),
+        ("security.istio.io/v1", "PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),
+    ]
+    return "\n---\n".join(
+        json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})
+        for version, kind, name, spec in objects
+    )
+
+
+def translated(folder: Path, name: str, proxy: dict[str, object], certificates: Path) -> Path:
+    """The bootstrap that the command line prints for a proxy."""
+    (folder / f"{name}.proxy.json").write_text(json.dumps({"name": name, **proxy}))
+    files = ["-f", folder / "mesh.yaml", "--proxy", folder / f"{name}.proxy.json", "--certs", certificates]
+    command = [sys.executable, "-m", "meshctl", "translate", *files, "--format", "bootstrap"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    path = folder / f"{name}.json"
+    path.write_bytes(done.stdout)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    binary, folder = envoy(), tmp_path_factory.mktemp("envoys")
+    app = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=app.serve_forever, daemon=True).start()
+    proxy_port, listen = free_ports(2)
+    (folder / "mesh.yaml").write_text(mesh(listen))
+    port = {
+        "name": "http",
+        "number": 9080,
+        "protocol": "HTTP",
+        "listenPort": listen,
+        "appPort": app.server_port,
+    }
+    without = {"INTERCEPTION_MODE": "NONE"}
+    proxies = {
+        "reviews": {"ipAddresses": [SERVER], "metadata": {**without, "ARTEMON_PORTS": [port]}},
+        "page": {"ipAddresses": [CLIENT], "metadata": {**without, "HTTP_PROXY_PORT": proxy_port}},
+    }
+    authority, processes = Authority(), []
+    for name, proxy in proxies.items():
+        path = translated(folder, name, proxy, authority.issue(folder / "certs" / name, name))
+        command = [binary, "-c", path, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
+        processes.append(subprocess.Popen(command, preexec_fn=die_with_parent))  # noqa: PLW1509
+    running = Pair(proxy_port, listen, folder)
+    until_answered(running)
+    yield running
+    for process in processes:
+        process.kill()
+        process.wait()
+    app.shutdown()
+
+
+def until_answered(pair: Pair) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if pair.ask("http://reviews:9080/")[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    pytest.fail("the Envoys do not serve after 30 s")
+
+
+def tls(certificates: Path | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificates is not None:
+        context.load_cert_chain(certificates / "cert-chain.pem", certificates / "key.pem")
+    return context
+
+
+def test_the_application_learns_who_called(pair: Pair) -> None:
+    status, body = pair.ask("http://reviews.default:9080/who")
+    assert status == 200
+    caller = json.loads(body)["x-forwarded-client-cert"]
+    assert f"URI={SPIFFE.format('page')}" in caller
+    assert f"By={SPIFFE.format('reviews')}" in caller
+
+
+@pytest.mark.parametrize("url", ["http://nowhere:9080/", "http://reviews:9999/"])
+def test_unknown_hosts_and_ports_are_not_reached(pair: Pair, url: str) -> None:
+    assert pair.ask(url)[0] >= 500
+
+
+def status(connection: http.client.HTTPConnection) -> int:
+    connection.request("GET", "/")
+    return connection.getresponse().status
+
+
+def test_plaintext_is_refused(pair: Pair) -> None:
+    connection = http.client.HTTPConnection(SERVER, pair.server, timeout=5)
+    with pytest.raises((ConnectionError, http.client.BadStatusLine)):
+        status(connection)
+
+
+def test_a_certificate_of_the_mesh_gets_in(pair: Pair) -> None:
+    context = tls(pair.folder / "certs" / "page")
+    assert status(http.client.HTTPSConnection(SERVER, pair.server, timeout=5, context=context)) == 200
+
+
+@pytest.mark.parametrize("who", ["nobody", "stranger"])
+def test_no_other_certificate_does(pair: Pair, who: str, tmp_path: Path) -> None:
+    context = tls(Authority().issue(tmp_path / who, "page") if who == "stranger" else None)
+    connection = http.client.HTTPSConnection(SERVER, pair.server, timeout=5, context=context)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        status(connection)

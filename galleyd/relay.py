@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from artemon.api.v1 import join_tokens_pb2 as pb
+from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
 from artemon.daemon.identity import Identity
 from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
 from galleyd import request as ask
@@ -18,6 +20,8 @@ from galleyd import status
 from galleyd.settings import GalleySettings
 
 SECONDS = 10.0
+LARGEST = 64 * 1024 * 1024
+"""Bytes of an answer."""
 M = TypeVar("M", bound=Message)
 
 _STATUS = {
@@ -44,6 +48,7 @@ class Relay:
             web.get(tokens, self.tokens),
             web.post(tokens, self.create_token),
             web.delete(f"{tokens}/{{id}}", self.revoke_token),
+            web.get("/artemon/v1/debug/{page:[a-z_]+}", self.debug),
         ]
 
     async def tokens(self, request: web.Request) -> web.Response:
@@ -74,6 +79,21 @@ class Relay:
         wanted = pb.RevokeJoinTokenRequest(id=request.match_info["id"])
         await self._citadeld("Revoke", wanted, pb.RevokeJoinTokenResponse)
         return web.json_response({})
+
+    async def debug(self, request: web.Request) -> web.Response:
+        """GET: a page of pilotd's, from the first replica that has it."""
+        if not request[ask.CALLER].may_read:
+            raise status.forbidden("only readers of the configuration may see what proxies were sent")
+        asked = DebugRequest(path=f"/debug/{request.match_info['page']}?{request.query_string}")
+        found = DebugResponse(status=503)
+        for address in self.settings.pilotd or ("",):
+            where = (address,) if address else ()
+            found = await self._first("pilotd", where, "/artemon.v1.Debug/Get", asked, DebugResponse)
+            if found.status != 404:
+                break
+        if found.status != 200:
+            raise status.ApiError(found.status, "NotFound", _reason(found.body))
+        return web.Response(body=found.body, content_type="application/json")
 
     async def _citadeld(self, method: str, asked: Message, answer: type[M]) -> M:
         path = f"/artemon.v1.JoinTokens/{method}"
@@ -106,13 +126,24 @@ async def _call(
     asked: Message,
     answer: type[M],
 ) -> M:
-    options = [*channel_options(daemon), ("grpc.enable_http_proxy", 0)]
+    options = [
+        *channel_options(daemon),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.max_receive_message_length", LARGEST),
+    ]
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
         call: Any = channel.unary_unary(
             path, request_serializer=type(asked).SerializeToString, response_deserializer=answer.FromString
         )
         found: M = await call(asked, timeout=SECONDS)
         return found
+
+
+def _reason(content: bytes) -> str:
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return "pilotd has no answer"
 
 
 def _failure(daemon: str, address: str, error: grpc.aio.AioRpcError) -> status.ApiError:

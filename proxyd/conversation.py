@@ -18,7 +18,7 @@ from proxyd.view import Sent, View
 class Conversation:
     """One delta stream: tells the view what Envoy wants, takes and refuses.
 
-    A new stream names its wishes little by little. Until `idle`, those of the stream before it stay in force.
+    A new stream names its wishes little by little. Until `steady`, those of the one before stay in force.
     """
 
     def __init__(self, view: View) -> None:
@@ -50,6 +50,8 @@ class Conversation:
     def owed(self, *, patient: bool = True) -> list[Response]:
         """What to send now. When Envoy has all, the view learns that."""
         self._catch_up()
+        for type_url in self._by_name():
+            self._view.let_go(type_url, self._asked.get(type_url, frozenset()))
         responses = self._session.owed(self._view.desired(), patient=patient)
         for response in responses:
             brought = {item.name: item.version for item in response.resources}
@@ -69,16 +71,14 @@ class Conversation:
         """Whether Envoy has its clusters and listeners."""
         return self._session.settled and set(self._session.types) >= WILDCARD
 
-    def idle(self) -> bool:
-        """Nothing has happened for a long while: what Envoy has not asked for, it does not want any more.
+    def steady(self) -> None:
+        """Envoy has been configured for a while: what it has not asked for, it does not want any more."""
+        if self.configured:
+            for type_url in self._by_name():
+                self._view.want(type_url, self._asked.get(type_url, frozenset()))
 
-        Whether that changed anything.
-        """
-        if not self.configured:
-            return False
-        named = [type_url for type_url in self._view.types if type_url not in WILDCARD]
-        changes = [self._view.want(url, self._asked.get(url, frozenset())) for url in named]
-        return any(changes)
+    def _by_name(self) -> list[str]:
+        return [type_url for type_url in self._view.types if type_url not in WILDCARD]
 
     def _named(self, request: Request) -> Request:
         """The part of a request that can be answered; the rest waits in `_unknown`."""

@@ -126,7 +126,7 @@ class ProxydSettings(Settings):
         try:
             SpiffeId.parse(str(self.identity_options.spiffe_id))
         except ArtemonError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(f"trust_domain, namespace or service_account: {error}") from error
         if len({port.number for port in self.ports}) != len(self.ports):
             raise ValueError("ports: each number may be given once")
         return self

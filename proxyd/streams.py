@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import grpc
@@ -23,6 +24,7 @@ from proxyd.server import Context
 from proxyd.view import View
 
 PATIENCE_SECONDS = 20.0
+STEADY_SECONDS = 2.0
 _STATUS = {
     Malformed: grpc.StatusCode.INVALID_ARGUMENT,
     TooMuch: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -79,18 +81,22 @@ class ConfigurationStreams:
             wake.set()
 
     async def _write(self, conversation: Conversation, context: Context, wake: asyncio.Event) -> None:
-        patient = True
+        clock = asyncio.get_running_loop().time
+        settled_at, steady_at = clock(), None
         while True:
             wake.clear()
+            if conversation.settled:
+                settled_at = clock()
+            patient = clock() - settled_at < PATIENCE_SECONDS
             for response in conversation.owed(patient=patient):
                 await context.write(self._bodies.encode(response, response.nonce, delta=True))
+            if steady_at is None and conversation.configured:
+                steady_at = clock()
+            if steady_at is not None and clock() - steady_at > STEADY_SECONDS:
+                steady_at = math.inf
+                conversation.steady()
             self._moved.ring()
-            patient = True
-            if await heard(wake, PATIENCE_SECONDS):
-                continue
-            patient = conversation.settled
-            if patient and conversation.idle():
-                self._moved.ring()
+            await heard(wake, STEADY_SECONDS)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Rejected):

@@ -121,11 +121,11 @@ class View:
         """What to subscribe to at pilotd."""
         return self._types[type_url].wanted if type_url in self._types else frozenset()
 
-    def want(self, type_url: str, names: frozenset[str]) -> bool:
-        """Envoy wants exactly these, of a type that it asks for by name. Whether this changed anything."""
+    def want(self, type_url: str, names: frozenset[str]) -> None:
+        """Envoy wants exactly these, of a type that it asks for by name."""
         kind = self._types.setdefault(type_url, _Type())
         if type_url in WILDCARD or names == kind.wanted:
-            return False
+            return
         for name in kind.wanted - names:
             kind.good.pop(name, None)
             kind.trial.pop(name, None)
@@ -133,7 +133,6 @@ class View:
             self._revision += 1
         kind.wanted = names
         kind.refresh()
-        return True
 
     def restart(self) -> None:
         """The stream to pilotd is a new one: what the old one left unanswered stays on trial."""
@@ -179,11 +178,18 @@ class View:
                 kind.keep(name)
                 self._revision += 1
 
+    def let_go(self, type_url: str, asked: Collection[str]) -> None:
+        """Removals of what Envoy has not asked for need nobody's consent."""
+        kind = self._types[type_url]
+        for name in [name for name, item in kind.trial.items() if item is None and name not in asked]:
+            kind.keep(name)
+            self._revision += 1
+
     def refused(self, type_url: str, culprits: Sent, reason: str) -> None:
         """Envoy has refused these. The good ones, if any, are in force again."""
         kind = self._types[type_url]
         for name, version in culprits.items():
-            text = reason if name in reason else f"{name}: {reason}"
+            text = reason if f"{name}:" in reason else f"{name}: {reason}"
             if kind.tries(name, version):
                 del kind.trial[name]
             for pending in self._pending:

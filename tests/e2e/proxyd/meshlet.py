@@ -38,7 +38,7 @@ from artemon.pki.keys import generate_key, private_pem
 from artemon.pki.spiffe import SpiffeId
 from artemon.xds.request import Node, parse_delta
 from artemon.xds.resource import NO_RESOURCES, Resource, Resources
-from artemon.xds.session import Accepted, Event, Rejected, Session, Subscribed
+from artemon.xds.session import Event, Session
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from artemon.xds.wire import Bodies
 
@@ -297,6 +297,3 @@ def upstream_app(text: str) -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
-
-
-__all__ = ["Accepted", "Rejected", "Subscribed"]

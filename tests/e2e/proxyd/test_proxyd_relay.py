@@ -8,9 +8,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from meshlet import Accepted, Agent, Ca, Pilot, Rejected, eventually, fetch, upstream_app
+from meshlet import Agent, Ca, Pilot, eventually, fetch, upstream_app
 from worlds import cluster, world
 
+from artemon.xds.session import Accepted, Rejected
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 pytestmark = pytest.mark.envoy

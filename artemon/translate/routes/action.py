@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
@@ -15,15 +16,15 @@ from envoy.config.route.v3.route_components_pb2 import (
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
 from google.protobuf.duration_pb2 import Duration
 
-from artemon.model.virtual_service import Destination as RouteTarget
+from artemon.model.destination_rule import LoadBalancerSettingsConsistentHashLB
 from artemon.model.virtual_service import (
+    Headers,
     HTTPDirectResponse,
     HTTPMirrorPolicy,
     HTTPRedirect,
     HTTPRetry,
     HTTPRewrite,
     HTTPRoute,
-    HTTPRouteDestination,
     Percent,
 )
 from artemon.translate.routes.hashing import hash_policy
@@ -44,28 +45,53 @@ _DEFAULT_PORTS = {("http", 80), ("https", 443)}
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
-    """Where requests go and how long they may take."""
+class Share:
+    """A cluster and its part of the requests. hashing: how they stick to an instance of it."""
 
-    destinations: tuple[HTTPRouteDestination, ...]
+    cluster: str
+    weight: int = 1
+    headers: Headers | None = None
+    hashing: LoadBalancerSettingsConsistentHashLB | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Where requests go and how long they may take. shares: those with a weight above zero; `weighted` when
+    more were written. authority: what the route puts in place of the client's."""
+
+    shares: tuple[Share, ...]
+    weighted: bool = False
     timeout: int | None = None
     retries: HTTPRetry | None = None
     rewrite: HTTPRewrite | None = None
-    mirrors: tuple[HTTPMirrorPolicy, ...] = ()
+    mirrors: tuple[RouteAction.RequestMirrorPolicy, ...] = ()
     authority: str = ""
 
 
-def forward_of(route: HTTPRoute) -> Forward:
+def forward_of(route: HTTPRoute, client: Client, targets: Targets) -> Forward:
     """The part of a VirtualService route that forwards."""
+    weighted = len(route.route) > 1
+    shares = (
+        Share(
+            cluster=targets.cluster(one.destination, client.port),
+            weight=one.weight,
+            headers=one.headers,
+            hashing=targets.hashing(one.destination, client.port),
+        )
+        for one in route.route
+        if one.destination is not None and (one.weight > 0 or not weighted)
+    )
     mirrors = route.mirrors
     if route.mirror is not None:
         mirrors = (HTTPMirrorPolicy(destination=route.mirror, percentage=_mirror_share(route)), *mirrors)
+    found = (_mirror(one, client, targets) for one in mirrors)
     return Forward(
-        destinations=route.route,
+        shares=tuple(shares),
+        weighted=weighted,
         timeout=route.timeout,
-        retries=route.retries,
+        retries=targets.retries if route.retries is None else route.retries,
         rewrite=route.rewrite,
-        mirrors=mirrors,
+        mirrors=tuple(one for one in found if one is not None),
         authority=authority(route.headers),
     )
 
@@ -83,63 +109,51 @@ def action_within(limit: Duration) -> RouteAction:
     return out
 
 
-def forward_action(forward: Forward, client: Client, targets: Targets) -> RouteAction:
+def forward_action(forward: Forward) -> RouteAction:
     """Envoy's action; without a timeout requests may take for ever."""
-    chosen = [d for d in forward.destinations if d.weight > 0 or len(forward.destinations) == 1]
-    limit = ZERO if forward.timeout is None else duration(forward.timeout)
-    out = action_within(limit)
-    if len(forward.destinations) == 1:
-        out.cluster = targets.cluster(_target(chosen[0]), client.port)
+    out = action_within(ZERO if forward.timeout is None else duration(forward.timeout))
+    if forward.weighted:
+        out.weighted_clusters.CopyFrom(_weighted(forward.shares))
     else:
-        out.weighted_clusters.CopyFrom(_weighted(chosen, client, targets))
-    hashes = [targets.hashing(_target(d), client.port) for d in chosen]
-    policies = [hash_policy(h) for h in hashes if h is not None]
-    out.hash_policy.extend(p for p in policies if p is not None)
-    retries = retry_policy(
-        targets.retries if forward.retries is None else forward.retries, sticky=bool(out.hash_policy)
-    )
+        out.cluster = forward.shares[0].cluster
+    policies = (hash_policy(share.hashing) for share in forward.shares if share.hashing is not None)
+    out.hash_policy.extend(policy for policy in policies if policy is not None)
+    retries = retry_policy(forward.retries, sticky=bool(out.hash_policy))
     if retries is not None:
         out.retry_policy.CopyFrom(retries)
-    _rewrite(out, forward, chosen)
-    out.request_mirror_policies.extend(
-        policy for m in forward.mirrors if (policy := _mirror(m, client, targets)) is not None
-    )
+    _rewrite(out, forward)
+    out.request_mirror_policies.extend(forward.mirrors)
     return out
 
 
-def _target(destination: HTTPRouteDestination) -> RouteTarget:
-    return destination.destination or RouteTarget(host="")
-
-
-def _weighted(chosen: list[HTTPRouteDestination], client: Client, targets: Targets) -> WeightedCluster:
+def _weighted(shares: Iterable[Share]) -> WeightedCluster:
     out = WeightedCluster()
-    for destination in chosen:
-        cluster = out.clusters.add(name=targets.cluster(_target(destination), client.port))
-        cluster.weight.value = destination.weight
-        write_headers(cluster, destination.headers)
-        host = authority(destination.headers)
+    for share in shares:
+        cluster = out.clusters.add(name=share.cluster)
+        cluster.weight.value = share.weight
+        write_headers(cluster, share.headers)
+        host = authority(share.headers)
         if host:
             cluster.host_rewrite_literal = host
     return out
 
 
-def _rewrite(out: RouteAction, forward: Forward, chosen: list[HTTPRouteDestination]) -> None:
+def _rewrite(out: RouteAction, forward: Forward) -> None:
     """Path and authority; the route's word on the authority stands over that of its only destination."""
-    rewrite = forward.rewrite or HTTPRewrite()
-    host = rewrite.authority or forward.authority
-    if not host and len(forward.destinations) == 1:
-        host = authority(chosen[0].headers)
+    rewrite = forward.rewrite
+    host = (rewrite.authority if rewrite else "") or forward.authority
+    if not host and not forward.weighted:
+        host = authority(forward.shares[0].headers)
     if host:
         out.host_rewrite_literal = host
+    if rewrite is None:
+        return
     if rewrite.uri:
         out.prefix_rewrite = rewrite.uri
     elif rewrite.uri_regex_rewrite is not None:
-        out.regex_rewrite.CopyFrom(
-            RegexMatchAndSubstitute(
-                pattern=RegexMatcher(regex=rewrite.uri_regex_rewrite.match),
-                substitution=rewrite.uri_regex_rewrite.rewrite,
-            )
-        )
+        pattern = RegexMatcher(regex=rewrite.uri_regex_rewrite.match)
+        substitution = rewrite.uri_regex_rewrite.rewrite
+        out.regex_rewrite.CopyFrom(RegexMatchAndSubstitute(pattern=pattern, substitution=substitution))
 
 
 def _mirror(

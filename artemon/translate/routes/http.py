@@ -6,16 +6,14 @@ from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch
 
 from artemon.model.resource import Resource
 from artemon.model.virtual_service import (
-    Destination,
     HTTPMatchRequest,
     HTTPRoute,
-    HTTPRouteDestination,
-    PortSelector,
     VirtualService,
 )
 from artemon.translate import names
 from artemon.translate.routes.action import (
     Forward,
+    Share,
     direct_response,
     forward_action,
     forward_of,
@@ -54,12 +52,13 @@ def http_routes(resource: Resource[VirtualService], client: Client, targets: Tar
 
 def default_route(host: str, client: Client, targets: Targets) -> Route:
     """All requests for a service, on the port they came for."""
-    target = Destination(host=host, port=PortSelector(number=client.port))
-    forward = Forward(destinations=(HTTPRouteDestination(destination=target),))
+    share = Share(
+        cluster=names.outbound_cluster(host, client.port), hashing=targets.default_hashing(host, client.port)
+    )
     out = Route(
         name=names.DEFAULT_ROUTE,
         match=RouteMatch(prefix="/"),
-        route=forward_action(forward, client, targets),
+        route=forward_action(Forward(shares=(share,), retries=targets.retries)),
     )
     out.decorator.operation = names.service_stat_name(host, client.port)
     return out
@@ -96,7 +95,9 @@ def _act(out: Route, rule: HTTPRoute, client: Client, targets: Targets) -> None:
     elif rule.direct_response is not None:
         out.direct_response.CopyFrom(direct_response(rule.direct_response))
     elif rule.route:
-        out.route.CopyFrom(forward_action(forward_of(rule), client, targets))
+        forward = forward_of(rule, client, targets)
+        if forward.shares:
+            out.route.CopyFrom(forward_action(forward))
 
 
 def _operation(

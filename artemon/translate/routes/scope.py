@@ -66,10 +66,16 @@ class Targets:
 
     def hashing(self, target: RouteTarget, port: int) -> LoadBalancerSettingsConsistentHashLB | None:
         """How requests to a destination stick to an instance; None when they do not."""
-        rules = self.destinations.get(target.host)
+        return self.default_hashing(target.host, self.port(target, port), target.subset)
+
+    def default_hashing(
+        self, host: str, port: int, subset: str = ""
+    ) -> LoadBalancerSettingsConsistentHashLB | None:
+        """The same for a port and subset of a host."""
+        rules = self.destinations.get(host)
         if rules is None:
             return None
-        balancer = rules.policy_for(self.port(target, port), target.subset).load_balancer
+        balancer = rules.policy_for(port, subset).load_balancer
         return balancer.consistent_hash if balancer is not None else None
 
 

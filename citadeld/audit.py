@@ -7,6 +7,7 @@ write the file can still replace all of it; cutting, changing or inserting singl
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
@@ -52,12 +53,16 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         """Open or make the file (0600). A last line cut off by a crash is removed: nothing depended on it.
 
-        Raises ArtemonError when the file cannot be opened.
+        Raises ArtemonError when the file cannot be opened, or another process writes it.
         """
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._file = os.open(path, flags, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._previous = self._recover()
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise ArtemonError(f"another citadeld runs with the data directory {path.parent}") from error
         except OSError as error:
             raise ArtemonError(f"the audit log {path} cannot be opened: {error.strerror}") from error
         self._pending: list[tuple[dict[str, object], asyncio.Future[None]]] = []
@@ -91,24 +96,29 @@ class AuditLog:
                 self._wake.clear()
                 await self._flush()
         finally:
-            await asyncio.shield(self._flush())
+            await self._flush()
             os.close(self._file)
 
     async def _flush(self) -> None:
+        """Write what is pending. Once begun it is finished, also when cancelled: callers wait for it."""
         batch, self._pending = self._pending, []
         if not batch:
             return
+        entries = [entry for entry, _ in batch]
+        writing = asyncio.get_running_loop().run_in_executor(None, self._write, entries)
         try:
-            await asyncio.to_thread(self._write, [entry for entry, _ in batch])
-        except OSError as error:
-            failed = AuditUnavailable(f"the audit log cannot be written: {error.strerror}")
+            await asyncio.wait({writing})
+        finally:
+            if not writing.done():  # cancelled while the disk is busy
+                await asyncio.wait({writing})
+            error = writing.exception()
             for _, done in batch:
-                if not done.done():
-                    done.set_exception(failed)
-            return
-        for _, done in batch:
-            if not done.done():
-                done.set_result(None)
+                if done.done():
+                    continue
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(AuditUnavailable(f"the audit log cannot be written: {error}"))
 
     def _write(self, entries: list[dict[str, object]]) -> None:
         previous, lines = self._previous, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import grpc
@@ -13,6 +13,7 @@ import grpc
 from artemon.api.v1 import join_tokens_pb2
 from artemon.errors import ArtemonError
 from citadeld.app import key_room
+from citadeld.audit import check_chain
 from citadeld.authority import describe
 from citadeld.settings import CitadelSettings
 
@@ -32,6 +33,17 @@ def init(data_dir: Path, trust_domain: str) -> None:
         click.echo(f"citadeld init: {error}", err=True)
         sys.exit(1)
     click.echo(describe(root))
+
+
+@click.command("check-audit")
+@click.argument("file", type=click.File("rb"))
+def check_audit(file: IO[bytes]) -> None:
+    """Say whether the lines of an audit log follow from one another."""
+    try:
+        click.echo(f"{check_chain(file)} lines, none missing, none changed")
+    except ArtemonError as error:
+        click.echo(f"citadeld check-audit: {error}", err=True)
+        sys.exit(1)
 
 
 @click.group()

@@ -99,13 +99,20 @@ async def test_tokens_by_command_line(tmp_path: Path) -> None:
         assert settings.socket.stat().st_mode & 0o777 == 0o600
         second = await asyncio.to_thread(run, *flags(settings))
         assert second.returncode == 1
-        assert "in use" in second.stderr
+        assert "another citadeld" in second.stderr
+        (tmp_path / "else").mkdir()
+        taken = settings_in(tmp_path / "else", listen=settings.listen, join_listen=settings.join_listen)
+        third = await asyncio.to_thread(run, *flags(taken))
+        assert third.returncode == 1
+        assert "port is in use" in third.stderr
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) == 0
+    checked = run("check-audit", str(settings.data_dir / "audit.jsonl"))
+    assert (checked.returncode, checked.stdout) == (0, "4 lines, none missing, none changed\n")
     nobody = await asyncio.to_thread(run, *asked, *socket)
     assert nobody.returncode == 3
-    assert "Traceback" not in wrong.stderr + second.stderr + nobody.stderr
+    assert "Traceback" not in wrong.stderr + second.stderr + third.stderr + nobody.stderr
 
 
 def test_init_makes_a_root_once(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def owners(services: Mapping[ServiceKey, Service], sources: Iterable[Source]) ->
     by_address: defaultdict[str, list[ServiceKey]] = defaultdict(list)
     for source in sources:
         keys = [ServiceKey(service.host, service.namespace) for service in source.services]
+        if not keys:
+            continue
         if source.selector is not None and SERVICE_TAG not in source.selector:
             pair = min(source.selector.items(), default=("", ""))
             by_label[(source.namespace, *pair)] += [(source.selector, key) for key in keys]

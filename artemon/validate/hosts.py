@@ -52,7 +52,7 @@ def wildcard_domain(host: str) -> Reason:
     if too:
         return too
     first, dot, rest = host.partition(".")
-    if len(first) > 65 or not _WILDCARD_LABEL.fullmatch(first):
+    if len(first) > 63 or not _WILDCARD_LABEL.fullmatch(first):
         return f'"{first}" in host "{host}" is not a DNS label or wildcard'
     return _labels(rest, host) if dot else None
 

@@ -22,11 +22,11 @@ from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import MtlsMode, ProxyView
-from artemon.snapshot.virtual_services import Routes
 from artemon.translate.listeners import listeners
 from artemon.translate.local_clusters import local_clusters
 from artemon.translate.outbound import Endpoints, Named, Outbound, OutboundScope
 from artemon.translate.routes import routes
+from artemon.translate.routes.rules import asked_labels
 from artemon.xds.resource import NO_RESOURCES, Resource, Resources, State
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
@@ -91,10 +91,11 @@ class Translator:
 
     def _routes(self, view: ProxyView) -> Named:
         if view.proxy.type is ProxyType.SIDECAR:
-            client = self._memo.get(_route_client, view.virtual_services, by=_route_facts(view.proxy))
+            asked = self._memo.get(asked_labels, view.virtual_services)
+            client = self._memo.get(_route_client, by=_route_facts(view.proxy, asked))
             view = replace(view, proxy=client, own=(), inbound_mtls=MtlsMode())
         seen = self._restricted(view, {})
-        return self._memo.get(_routes, *seen, by=(view.trust_domain,))
+        return self._memo.get(_routes, *seen, self._memo, by=(view.trust_domain,))
 
     def _restricted(self, view: ProxyView, endpoints: Endpoints) -> tuple[Any, ...]:
         """The parts of `view` by identity, with these instances alone."""
@@ -168,24 +169,20 @@ def _listeners(*parts: Any) -> Named:
 
 
 def _routes(*parts: Any) -> Named:
-    found = routes(ProxyView(*parts))
+    *seen, memo, trust_domain = parts
+    found = routes(ProxyView(*(*seen, trust_domain)), memo)
     return {name: Resource.of(name, ROUTES, one) for name, one in sorted(found.items())}
 
 
-def _route_facts(proxy: Proxy) -> tuple[Hashable, ...]:
-    labels = tuple(sorted(proxy.labels.items()))
-    return (proxy.type, proxy.namespace, proxy.dns_domain, proxy.intercepts, proxy.http_proxy_port, labels)
+def _route_facts(proxy: Proxy, asked: frozenset[str]) -> tuple[Hashable, ...]:
+    labels = tuple(sorted((name, value) for name, value in proxy.labels.items() if name in asked))
+    wants_proxy = bool(proxy.http_proxy_port)
+    return (proxy.type, proxy.namespace, proxy.dns_domain, proxy.intercepts, wants_proxy, labels)
 
 
-def _route_client(
-    virtual_services: tuple[Routes, ...],
-    kind: ProxyType,
-    namespace: str,
-    dns_domain: str,
-    *facts: Any,
-) -> Proxy:
+def _route_client(kind: ProxyType, namespace: str, dns_domain: str, *facts: Any) -> Proxy:
     """A stand-in for all proxies that routes cannot tell apart."""
-    intercepts, http_proxy_port, labels = facts
+    intercepts, wants_proxy, labels = facts
     return Proxy(
         id=f"~~~{dns_domain}",
         type=kind,
@@ -193,7 +190,7 @@ def _route_client(
         namespace=namespace,
         labels=dict(labels),
         intercepts=intercepts,
-        http_proxy_port=http_proxy_port,
+        http_proxy_port=int(wants_proxy),
     )
 
 

@@ -42,3 +42,23 @@ class Rules:
         """Every host that a rule names."""
         yield from self._exact
         yield from self._wildcards
+
+
+def asked_labels(resources: Iterable[Rule]) -> frozenset[str]:
+    """The labels of clients that some match asks for; by all others, clients cannot be told apart."""
+    found: set[str] = set()
+    for rule in resources:
+        for many in (rule.spec.http, rule.spec.tls, rule.spec.tcp):
+            found.update(label for route in many for match in route.match for label in match.source_labels)
+    return frozenset(found)
+
+
+def named_hosts(rule: Rule) -> tuple[str, ...]:
+    """The hosts that the HTTP routes of a rule send requests to, copies of them too."""
+    found: dict[str, None] = {}
+    for route in rule.spec.http:
+        mirrors = (route.mirror, *(one.destination for one in route.mirrors))
+        for target in (*(one.destination for one in route.route), *mirrors):
+            if target is not None:
+                found[target.host] = None
+    return tuple(found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from artemon.api.v1 import etcd_pb2 as pb
 from artemon.errors import StoreError, Unavailable
-from artemon.store.api import Batch, Bookmark, Deleted, Entry, Position
+from artemon.store.api import Batch, Bookmark, Deleted, Entry, Position, Snapshot
 from artemon.store.etcd.client import Compacted, NotAuthenticated
 
 
@@ -33,10 +33,13 @@ class Deliveries:
 
     `next` is the revision to resume at: one after the last event delivered. The header's revision counts only
     in a progress notice; while the server catches up it is ahead of the events in the same answer.
+    witness: a key and the version that it had at `position` (0: absent), by which the history is known again.
     """
 
-    def __init__(self, position: Position) -> None:
-        self.epoch, self.next = position.epoch, position.revision + 1
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.epoch, self.next = snapshot.position.epoch, snapshot.position.revision + 1
+        newest = max(snapshot.entries, key=lambda entry: entry.version, default=None)
+        self.witness = (newest.key, newest.version) if newest else None
         self._fragments: list[Any] = []
 
     @property
@@ -66,7 +69,10 @@ class Deliveries:
         if not events:
             return None
         self.next = events[-1].kv.mod_revision + 1
-        return Batch(tuple(change_of(event) for event in events), self.position)
+        changes = tuple(change_of(event) for event in events)
+        last = changes[-1]
+        self.witness = (last.key, 0 if isinstance(last, Deleted) else last.version)
+        return Batch(changes, self.position)
 
 
 def _cancelled(answer: Any) -> StoreError:

@@ -39,10 +39,14 @@ class History:
             return
         back = revision < since.revision or term < since.term
         if self._cluster and (cluster != self._cluster or back):
-            self._resets += 1
-            self._revision = self._term = 0
+            self.replaced()
         self._cluster = cluster
         self._revision, self._term = max(self._revision, revision), max(self._term, term)
+
+    def replaced(self) -> None:
+        """The store is known to be another one, though its numbers do not tell."""
+        self._resets += 1
+        self._revision = self._term = 0
 
     def delivered(self, epoch: str, revision: int) -> None:
         """A watch delivered `revision`, so the quorum has it."""

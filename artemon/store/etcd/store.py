@@ -182,7 +182,7 @@ class EtcdStore(BaseStore):
                 continue
             yield Snapshot(found.entries, found.position, reason)
             backoff.reset()
-            resumption = self._resumption(prefix, found.position)
+            resumption = self._resumption(prefix, found)
             try:
                 async with aclosing(resumption.items()) as items:
                     async for item in items:
@@ -192,9 +192,9 @@ class EtcdStore(BaseStore):
                 log.info("watch_starts_over", prefix=prefix, reason=reason, error=str(error))
             alive = resumption.alive
 
-    def _resumption(self, prefix: str, position: Position) -> Resumption:
+    def _resumption(self, prefix: str, found: Snapshot) -> Resumption:
         bookmark, stale_after = self._settings.bookmark, self._settings.stale_after
-        return Resumption(self._client, prefix, position, bookmark=bookmark, stale_after=stale_after)
+        return Resumption(self._client, prefix, found, bookmark=bookmark, stale_after=stale_after)
 
     async def close(self) -> None:
         """See `Store.close`."""

@@ -16,7 +16,7 @@ from artemon.backoff import Backoff
 from artemon.errors import StoreError, Unavailable
 from artemon.log import Log
 from artemon.store import clock
-from artemon.store.api import Batch, Bookmark, Position, Stale
+from artemon.store.api import Batch, Bookmark, Snapshot, Stale
 from artemon.store.etcd.client import Client, Compacted, NotAuthenticated, translate
 from artemon.store.etcd.deliveries import Deliveries
 from artemon.store.etcd.member import RANGE, Member
@@ -30,18 +30,17 @@ class Reset(StoreError):
 
 
 class Resumption:
-    """The changes under `prefix` after `position`, without loss or repetition, over any number of streams.
+    """The changes under `prefix` after `snapshot`, without loss or repetition, over any number of streams.
 
     alive: when the registry last gave proof of life to this watch.
     """
 
     def __init__(
-        self, client: Client, prefix: str, position: Position, *, bookmark: float, stale_after: float
+        self, client: Client, prefix: str, snapshot: Snapshot, *, bookmark: float, stale_after: float
     ) -> None:
         self._client, self._prefix = client, prefix
         self._bookmark, self._stale_after = bookmark, stale_after
-        self._deliveries = Deliveries(position)
-        self._first = True
+        self._deliveries = Deliveries(snapshot)
         self.alive = clock.now()
 
     async def items(self) -> AsyncGenerator[Batch | Bookmark | Stale]:
@@ -104,9 +103,8 @@ class Resumption:
 
     async def _received(self, member: Member, answer: Any) -> Batch | Bookmark | None:
         if answer.created and not answer.canceled:
-            first, self._first = self._first, False
-            if not first or answer.header.revision + 1 < self._deliveries.next:
-                await self._probe(member)
+            await self._probe(member)
+            await self._recall(member)
         item = self._deliveries.receive(answer)
         if isinstance(item, Batch):
             self._client.history.delivered(item.position.epoch, item.position.revision)
@@ -120,6 +118,22 @@ class Resumption:
         await self._client.call(RANGE, request, member=member)
         if self._client.history.epoch != self._deliveries.epoch:
             raise Reset(f"etcd: the store is another one, or was reset ({self._client.history.epoch})")
+
+    async def _recall(self, member: Member) -> None:
+        """The history must have what we saw of it at our position: a store that was wiped and written again
+        may have the same id, and be ahead of us."""
+        deliveries = self._deliveries
+        if deliveries.witness is None:
+            return
+        key, version = deliveries.witness
+        request = pb.RangeRequest(key=key.encode(), revision=deliveries.position.revision, keys_only=True)
+        try:
+            answer = await self._client.call(RANGE, request, member=member)
+        except Compacted:
+            return  # the watch itself will say so
+        if (answer.kvs[0].mod_revision if answer.kvs else 0) != version:
+            self._client.history.replaced()
+            raise Reset(f"etcd: {key} was never what it is said to have been; the store is another one")
 
 
 async def _answers(call: Any, first: float, idle: float) -> AsyncGenerator[Any]:

@@ -1,0 +1,88 @@
+"""Every backend behind the one contract. A test that takes `backend` runs on all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers import Etcd, find_etcd
+
+from artemon.store.api import Store
+from artemon.store.open import open_store
+
+Open = Callable[..., Awaitable[Store]]
+
+MEMORY, SQLITE = "memory", "sqlite"
+ETCD = pytest.param("etcd", marks=pytest.mark.etcd)
+
+
+@pytest.fixture(scope="session")
+def shared_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """One etcd for the tests that do not disturb it; their prefixes keep them apart."""
+    require_etcd()
+    server = Etcd(tmp_path_factory.mktemp("etcd")).start()
+    yield server
+    server.kill()
+
+
+def require_etcd() -> None:
+    """Skip where there is no etcd."""
+    if find_etcd() is None:
+        pytest.skip("no etcd: run .ci/servers, or set ARTEMON_ETCD")
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[Etcd]:
+    """An etcd of the test's own, to be killed and paused."""
+    require_etcd()
+    server = Etcd(tmp_path / "etcd").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=[MEMORY, SQLITE, ETCD])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of the backend; a test names others by indirect parameters."""
+    return str(request.param)
+
+
+@pytest.fixture
+def url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Where the registry is."""
+    if backend == "etcd":
+        return str(request.getfixturevalue("shared_etcd").url)
+    return {MEMORY: "memory://", SQLITE: f"sqlite://{tmp_path}/mesh.db"}[backend]
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Open]:
+    """Opens stores that the end of the test closes."""
+    stores: list[Store] = []
+
+    async def opening(where: str, **settings: object) -> Store:
+        stores.append(await open_store(where, **settings))
+        return stores[-1]
+
+    yield opening
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.fixture
+async def store(url: str, opened: Open) -> Store:
+    """The registry."""
+    return await opened(url)
+
+
+@pytest.fixture
+async def other(backend: str, url: str, store: Store, opened: Open) -> Store:
+    """The same registry, opened a second time where there can be a second time."""
+    return store if backend == MEMORY else await opened(url)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A part of the registry that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}/"

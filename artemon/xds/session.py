@@ -87,9 +87,9 @@ class Session:
         return not any(channel.in_flight or channel.waiting for channel in self._channels.values())
 
     @property
-    def refusing(self) -> bool:
-        """Whether the client refuses something that it should have."""
-        return any(len(channel.quarantine) for channel in self._channels.values())
+    def refusing(self) -> frozenset[str]:
+        """The types of which the client refuses something that it should have."""
+        return frozenset(url for url, channel in self._channels.items() if len(channel.quarantine))
 
     def receive(self, request: Request) -> list[Event]:
         """What a request means. Raises TooMuch when the client subscribes to more than the limits allow."""

@@ -1,0 +1,127 @@
+"""All parts of discovery, put together over one registry; transport and identity are the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from artemon.daemon.health import Health
+from artemon.log import Log
+from artemon.model.hosts import DEFAULT_DOMAIN
+from artemon.snapshot.world import World
+from artemon.store import clock
+from artemon.store.api import Store
+from artemon.store.follow import FollowMetrics
+from artemon.store.layout import Layout
+from artemon.translate import Translator
+from artemon.xds.wire import Bodies
+from pilotd.connection import Serving
+from pilotd.debug import Pages
+from pilotd.fleet import Fleet, Limits
+from pilotd.guard import Guard, Rules
+from pilotd.ingest import Ingest
+from pilotd.leased import LeasedRecords
+from pilotd.metrics import Metrics
+from pilotd.publish import Publisher
+from pilotd.records import Records
+
+STATUS_PAUSE = 0.1
+"""Seconds between two writes of statuses, so that a burst of pushes is one write."""
+
+
+def time_of_day() -> str:
+    """RFC 3339, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What decides how discovery works. pilot: the name of this process. data_dir: None keeps nothing."""
+
+    pilot: str
+    mesh: str = "default"
+    domain: str = DEFAULT_DOMAIN
+    trust_domain: str = "cluster.local"
+    data_dir: Path | None = None
+    lease_ttl: float = 15.0
+    limits: Limits = field(default_factory=Limits)
+    guard: Rules = field(default_factory=Rules)
+    require_identity: bool = True
+
+
+class Discovery:
+    """Reads `store` and knows what every connected proxy should have. `serving` is what streams need."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: Options,
+        *,
+        log: Log,
+        registry: CollectorRegistry,
+        now: Callable[[], float] = clock.now,
+    ) -> None:
+        layout = Layout(options.mesh)
+        metrics = Metrics(registry)
+        self.world = World(domain=options.domain)
+        self.fleet = Fleet(Translator(), log, metrics, now=now, limits=options.limits)
+        self.ingest = Ingest(
+            store,
+            layout,
+            self.world,
+            guard=Guard(options.guard),
+            log=log,
+            metrics=metrics,
+            views=FollowMetrics(registry),
+            now=now,
+            data_dir=options.data_dir,
+        )
+        self.publisher = Publisher(self.ingest, self.world, self.fleet, log=log, metrics=metrics, now=now)
+        self._workloads, self._statuses = (
+            LeasedRecords(
+                store,
+                log.bind(records=what),
+                ttl=options.lease_ttl,
+                pause=pause,
+                failed=metrics.registry_failures.labels(what).inc,
+            )
+            for what, pause in (("workloads", 0.0), ("statuses", STATUS_PAUSE))
+        )
+        metrics.workloads.set_function(lambda: len(self._workloads.keys))
+        self.records = Records(
+            layout,
+            self._workloads,
+            self._statuses,
+            log,
+            pilot=options.pilot,
+            now=now,
+            wall=time_of_day,
+        )
+        self.pages = Pages(self.fleet, self._problems)
+        self.serving = Serving(
+            fleet=self.fleet,
+            records=self.records,
+            bodies=Bodies(),
+            metrics=metrics,
+            log=log,
+            trust_domain=options.trust_domain,
+            now=now,
+            require_identity=options.require_identity,
+        )
+
+    def _problems(self) -> Mapping[str, list[str]]:
+        return {key: [str(one) for one in many] for key, many in sorted(self.world.problems.items())}
+
+    async def run(self, health: Health) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.ingest.run(health), name="ingest")
+            tasks.create_task(self.publisher.run(), name="publisher")
+            tasks.create_task(self._workloads.run(), name="workloads")
+            tasks.create_task(self._statuses.run(), name="statuses")
+            tasks.create_task(self.records.run(), name="departures")

@@ -93,10 +93,8 @@ async def configuration(subject: Subject) -> AsyncIterator[Check]:
     """The API answers with this mesh's certificate and the operator's token."""
     name = "galleyd serves the API"
     try:
-        found = await _api(subject, "/apis/networking.istio.io/v1/virtualservices")
-        yield Check(
-            "control plane", name, True, f"{subject.layout.server}, {len(found['items'])} VirtualServices"
-        )
+        await _api(subject, "/apis/networking.istio.io/v1/virtualservices")
+        yield Check("control plane", name, True)
     except (ClientError, TimeoutError, ValueError, OSError) as error:
         yield Check("control plane", name, False, reason(error))
 

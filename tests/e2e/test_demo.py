@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from meshctl.up.processes import start_time
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 NETWORK = "127.0.77.0/24"
@@ -58,6 +61,7 @@ class Mesh:
             capture_output=True,
             text=True,
             timeout=200,
+            check=False,
             env={**os.environ, "XDG_CONFIG_HOME": str(self.folder / "xdg"), "PYTHONPATH": os.getcwd()},
         )
 
@@ -206,19 +210,20 @@ def test_after_a_restart_everything_is_as_before(mesh: Mesh) -> None:
 
 
 def test_down_stops_exactly_what_was_started(mesh: Mesh) -> None:
-    with subprocess.Popen(["sleep", "300"]) as bystander:
+    bystander = subprocess.Popen(["sleep", "300"])
+    try:
         pids = [process["pid"] for process in mesh.status()["processes"]]
         down = mesh.run("down", "--dir", str(mesh.folder / "mesh"))
         assert down.returncode == 0, down.stderr
-        assert [pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists()] == []
+        assert [pid for pid in pids if start_time(pid)] == []
         assert bystander.poll() is None
+    finally:
         bystander.kill()
+        bystander.wait(10)
     assert mesh.run("down", "--dir", str(mesh.folder / "mesh")).returncode == 0
 
 
 def test_a_port_in_use_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    import socket
-
     with socket.create_server(("127.0.78.10", 8080)):
         refused = Mesh(tmp_path).run(
             "up", "--demo", "--dir", str(tmp_path / "mesh"), "--network", "127.0.78.0/24"

@@ -12,6 +12,7 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.service import Endpoint, Port, Resolution, Service
 from artemon.snapshot.changes import MESH, ChangeSet, ServiceKey
+from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
@@ -80,7 +81,8 @@ def _objects(world: World, kind: str) -> Iterable[Resource[Any]]:
 
 def _virtual_services(world: World, memo: Memo) -> tuple[Resource[Any], ...]:
     every = oldest_first(_objects(world, "VirtualService"))
-    return tuple(memo.get(full_names, one, by=(world.domain,)) for one in every)
+    named = [memo.get(full_names, one, by=(world.domain,)) for one in every]
+    return inlined(memo, named, world.mesh.default_virtual_service_export_to)
 
 
 def _modes(world: World, _: Memo) -> Modes:
@@ -89,7 +91,7 @@ def _modes(world: World, _: Memo) -> Modes:
 
 _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
     "mesh": (frozenset({MESH}), lambda world, _: world.mesh),
-    "virtual_services": (frozenset({"VirtualService"}), _virtual_services),
+    "virtual_services": (frozenset({"VirtualService", MESH}), _virtual_services),
     "rules": (
         frozenset({"DestinationRule"}),
         lambda world, _: rule_spaces(oldest_first(_objects(world, "DestinationRule")), world.domain),

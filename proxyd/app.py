@@ -26,10 +26,11 @@ from proxyd.bootstrap import bootstrap, node, node_id
 from proxyd.envoylog import EnvoyLog
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
+from proxyd.sds import SecretStreams
 from proxyd.server import ADS, SDS, serve
 from proxyd.settings import ProxydSettings
 from proxyd.status import status_routes
-from proxyd.streams import ConfigurationStreams, SecretStreams
+from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
@@ -71,7 +72,7 @@ class Agent:
         self._configuration = ConfigurationStreams(
             self._view, changed=self._changed, moved=self._moved, log=self._log, metrics=self._metrics
         )
-        self._secrets = SecretStreams(changed=Bells(), log=self._log, metrics=self._metrics)
+        self._secrets = SecretStreams(log=self._log, metrics=self._metrics)
         self._upstream = Upstream(
             settings.pilotd,
             json_format.ParseDict(node(settings, context.node), base_pb2.Node()),
@@ -107,6 +108,7 @@ class Agent:
         }
         routes = status_routes(context.health, context.metrics, self._admin)
         async with AsyncExitStack() as stack:
+            stack.callback(self._supervisor.give_up)
             status = f"{_host(settings.bind)}:{settings.status_port}"
             await stack.enter_async_context(serve_http(status, routes))
             await stack.enter_async_context(serve(Path(settings.run_dir), services))
@@ -115,12 +117,14 @@ class Agent:
             work = [
                 tasks.create_task(self._keep_identity()),
                 tasks.create_task(self._save()),
+                tasks.create_task(secrets.watch_files()),
                 tasks.create_task(envoy_log.follow()),
                 tasks.create_task(self._supervisor.watch(self._on_state)),
             ]
             mesh = tasks.create_task(self._follow_pilotd())
             envoy = tasks.create_task(self._supervisor.run())
             await context.stop.wait()
+            context.health.expect("running", "proxyd is being stopped")
             mesh.cancel()
             envoy.cancel()
             await self._supervisor.stop()

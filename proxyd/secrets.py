@@ -6,7 +6,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 
 from artemon.daemon.identity_files import Identity
-from artemon.xds.resource import Resource, Resources
+from artemon.xds.resource import Resource
 from artemon.xds.types import SECRET
 
 CERTIFICATE = "default"
@@ -14,7 +14,7 @@ ROOTS = "ROOTCA"
 NAMES = frozenset({CERTIFICATE, ROOTS})
 
 
-def secrets(identity: Identity, *, previous: Resources | None = None) -> Resources:
+def secrets(identity: Identity) -> dict[str, Resource]:
     """Both secrets. Chain and key travel in one secret, so Envoy never sees halves of two identities."""
     certificate = common_pb2.TlsCertificate(
         certificate_chain=_inline(identity.cert_chain_pem), private_key=_inline(identity.key_pem)
@@ -24,8 +24,7 @@ def secrets(identity: Identity, *, previous: Resources | None = None) -> Resourc
         secret_pb2.Secret(name=CERTIFICATE, tls_certificate=certificate),
         secret_pb2.Secret(name=ROOTS, validation_context=roots),
     )
-    items = {message.name: Resource.of(message.name, SECRET, message) for message in messages}
-    return Resources.of({SECRET: items}, previous=previous)
+    return {message.name: Resource.of(message.name, SECRET, message) for message in messages}
 
 
 def _inline(content: bytes) -> base_pb2.DataSource:

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from artemon.errors import ArtemonError
+from artemon.xds.request import Malformed, TooMuch
 from proxyd.bootstrap import XDS_SOCKET
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
@@ -20,6 +21,11 @@ ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 SDS = "envoy.service.secret.v3.SecretDiscoveryService"
 MAX_REQUEST = 8 * 1024 * 1024
 STOP_SECONDS = 0.2
+STATUS = {
+    Malformed: grpc.StatusCode.INVALID_ARGUMENT,
+    TooMuch: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+"""How a request that cannot be taken is answered."""
 
 
 @asynccontextmanager

@@ -6,29 +6,19 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 
-import grpc
-
-from artemon.daemon.identity_files import Identity
 from artemon.log import Log
-from artemon.xds.channel import Response
-from artemon.xds.request import Malformed, Request, TooMuch, parse_delta, parse_sotw
-from artemon.xds.resource import Resources
-from artemon.xds.session import Event, Rejected, Session
+from artemon.xds.request import Malformed, TooMuch, parse_delta
+from artemon.xds.session import Event, Rejected
 from artemon.xds.types import SHORT
 from artemon.xds.wire import Bodies
 from proxyd.bells import Bells, heard
 from proxyd.conversation import Conversation
 from proxyd.metrics import Metrics
-from proxyd.secrets import NAMES, secrets
-from proxyd.server import Context
+from proxyd.server import STATUS, Context
 from proxyd.view import View
 
 PATIENCE_SECONDS = 20.0
 STEADY_SECONDS = 2.0
-_STATUS = {
-    Malformed: grpc.StatusCode.INVALID_ARGUMENT,
-    TooMuch: grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
 
 
 class ConfigurationStreams:
@@ -77,7 +67,7 @@ class ConfigurationStreams:
                 for event in conversation.receive(parse_delta(data)[0]):
                     self._note(event)
             except (Malformed, TooMuch) as error:
-                await context.abort(_STATUS[type(error)], str(error))
+                await context.abort(STATUS[type(error)], str(error))
             wake.set()
 
     async def _write(self, conversation: Conversation, context: Context, wake: asyncio.Event) -> None:
@@ -104,59 +94,3 @@ class ConfigurationStreams:
             names = ",".join(name for name, _ in event.resources)
             kind = SHORT.get(event.type_url, event.type_url)
             self._log.error("envoy refuses configuration", type=kind, resources=names, reason=event.message)
-
-
-class SecretStreams:
-    """SDS: the identity for Envoy. Until there is one, Envoy waits."""
-
-    def __init__(self, *, changed: Bells, log: Log, metrics: Metrics) -> None:
-        self._changed = changed
-        self._log = log
-        self._metrics = metrics
-        self._secrets: Resources | None = None
-
-    def publish(self, identity: Identity) -> None:
-        """Envoy shall have this identity, at once."""
-        self._secrets = secrets(identity, previous=self._secrets)
-        self._changed.ring()
-
-    async def delta(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """One stream, incremental."""
-        await self._serve(requests, context, delta=True)
-
-    async def sotw(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        """One stream, state of the world."""
-        await self._serve(requests, context, delta=False)
-
-    async def _serve(self, requests: AsyncIterator[bytes], context: Context, *, delta: bool) -> None:
-        session, bodies = Session(delta=delta), Bodies(limit=0)
-        parse = parse_delta if delta else parse_sotw
-        with self._changed.listen() as wake:
-            async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(self._write(session, context, wake, bodies))
-                async for data in requests:
-                    try:
-                        self._receive(session, parse(data)[0])
-                    except (Malformed, TooMuch) as error:
-                        await context.abort(_STATUS[type(error)], str(error))
-                    wake.set()
-                writer.cancel()
-
-    def _receive(self, session: Session, request: Request) -> None:
-        for event in session.receive(request):
-            if isinstance(event, Rejected):
-                self._log.error("envoy refuses a secret", reason=event.message)
-        for name in {*request.names, *request.subscribe} - NAMES:
-            if not request.nonce:
-                self._log.error("envoy asks for a secret that there is not", name=name)
-
-    async def _write(self, session: Session, context: Context, wake: asyncio.Event, bodies: Bodies) -> None:
-        while True:
-            wake.clear()
-            for response in self._owed(session):
-                await context.write(bodies.encode(response, response.nonce, delta=session.delta))
-                self._metrics.secrets.inc(len(response.resources))
-            await wake.wait()
-
-    def _owed(self, session: Session) -> list[Response]:
-        return session.owed(self._secrets) if self._secrets is not None else []

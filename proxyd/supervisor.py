@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import random
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,7 @@ class Supervisor:
         self._log = log
         self._metrics = metrics
         self._process: Process | None = None
+        self._useful = False
         digest = hashlib.sha256(self._bootstrap.encode()).hexdigest()[:16]
         self._file = f"bootstrap-{digest}.json"
         health.expect(CONDITION, "Envoy has not been started")
@@ -108,6 +110,7 @@ class Supervisor:
             state = await self._admin.state() if self.running else None
             on_state(state)
             if state == "LIVE":
+                self._useful = True
                 self._health.meet(CONDITION)
             else:
                 self._health.expect(CONDITION, f"Envoy is {state or 'not answering'}")
@@ -128,6 +131,11 @@ class Supervisor:
         self._log.info("envoy stopped", pid=process.pid)
         process.close()
 
+    def give_up(self) -> None:
+        """proxyd fails. An Envoy that has ever been live goes on; another is of no use."""
+        if self._process is not None and not self._useful:
+            self._process.signal(signal.SIGKILL)
+
     async def _adopt(self) -> Process | None:
         """The Envoy of an earlier proxyd, if it was started just as we would; any other one is ended."""
         for pid, arguments in running_in(self._directory).items():
@@ -139,6 +147,7 @@ class Supervisor:
                 continue
             obstacle = await self._obstacle(arguments)
             if not obstacle:
+                self._useful = True
                 self._log.info("envoy adopted", pid=pid)
                 return process
             self._log.warning("envoy not adopted", pid=pid, reason=obstacle)

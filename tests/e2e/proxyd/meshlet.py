@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.server
 import os
 import random
 import secrets
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -180,7 +182,7 @@ def loopback() -> str:
                 return address
 
 
-def http(url: str) -> tuple[int, str]:
+def get(url: str) -> tuple[int, str]:
     """Status and body; (0, reason) when nobody answers."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
@@ -192,7 +194,7 @@ def http(url: str) -> tuple[int, str]:
 
 
 async def fetch(url: str) -> tuple[int, str]:
-    return await asyncio.to_thread(http, url)
+    return await asyncio.to_thread(get, url)
 
 
 class Agent:
@@ -276,15 +278,14 @@ def proto(kind: Any, **fields: Any) -> Any:
 
 
 @contextlib.contextmanager
-def upstream_app(text: str) -> Iterator[int]:
-    """An HTTP server in a process-wide thread that answers `text`; yields its port."""
-    import http.server
-    import threading
+def upstream_app(text: str, *, seconds: float = 0) -> Iterator[int]:
+    """An HTTP server in a thread that answers `text` after `seconds`; yields its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            time.sleep(seconds)
             self.send_response(200)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

@@ -19,7 +19,7 @@ from cryptography import x509
 from meshlet import ROOT, Agent, Ca, Pilot, eventually, fetch, loopback
 from worlds import world
 
-from artemon.daemon.files import make_private_dir
+from artemon.daemon.files import make_private_dir, write_public, write_secret
 from proxyd import lastgood
 
 pytestmark = pytest.mark.envoy
@@ -124,7 +124,7 @@ async def test_envoy_gets_each_renewed_certificate(citadel: Citadel, tmp_path: P
         ca_pin=str(citadel.root),
     )
     pilot = Pilot(Ca())
-    pilot.publish(*world(agent.ip, 9, tls=True))
+    pilot.publish(*world(agent.ip, 9, tls="default"))
     seed_last_good(agent, pilot)
     try:
         agent.start()
@@ -134,6 +134,47 @@ async def test_envoy_gets_each_renewed_certificate(citadel: Citadel, tmp_path: P
         status, text = await fetch(f"{agent.status}/metrics")
         assert status == 200
         assert 0 < float(text.split("\nistio_agent_cert_expiry_seconds ")[1].split()[0]) <= 10
+    finally:
+        agent.clean()
+
+
+async def test_a_certificate_in_files_is_served_and_read_again_when_it_changes(
+    agent: Agent, pilot: Pilot, ca: Ca, tmp_path: Path
+) -> None:
+    def write() -> int:
+        identity = ca.identity("bookinfo", "site")
+        write_public(tmp_path / "tls.crt", identity.cert_chain_pem)
+        write_secret(tmp_path / "tls.key", identity.key_pem)
+        return x509.load_pem_x509_certificate(identity.cert_chain_pem).serial_number
+
+    first = write()
+    roots = ca.identity("bookinfo", "site").roots_pem.decode()
+    pilot.publish(*world(agent.ip, 9, tls=f"file-cert:{tmp_path}/tls.crt~{tmp_path}/tls.key"))
+    agent.start()
+    await eventually(lambda: presented(agent.ip, roots) == first, "the certificate in the file")
+    second = write()
+    await eventually(lambda: presented(agent.ip, roots) == second, "the one that replaced it")
+
+
+async def test_a_secret_that_cannot_be_had_means_no_connection(agent: Agent, pilot: Pilot, ca: Ca) -> None:
+    roots = ca.identity("bookinfo", "site").roots_pem.decode()
+    pilot.publish(*world(agent.ip, 9, tls="file-cert:/none.crt~/none.key"))
+    agent.start()
+    await eventually(lambda: agent.log.exists() and agent.said("/none.crt does not exist"), "said so")
+    await asyncio.sleep(0.5)
+    assert presented(agent.ip, roots) is None
+    assert (await fetch(f"http://{agent.ip}:8080/"))[0] == 0
+
+
+async def test_proxyd_that_may_not_join_ends_and_leaves_nothing(tmp_path: Path, pilot: Pilot) -> None:
+    agent = Agent(tmp_path, None, [pilot.address], join_token_file=str(tmp_path / "none"), ca_pin="0" * 64)
+    try:
+        agent.start()
+        assert agent.process
+        assert await asyncio.to_thread(agent.process.wait, 20) == 1
+        assert agent.said("does not exist") == 1
+        assert "Traceback" not in agent.log.read_text()
+        await eventually(lambda: not agent.envoys(), "no Envoy is left")
     finally:
         agent.clean()
 

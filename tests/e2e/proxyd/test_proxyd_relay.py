@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -160,6 +161,21 @@ async def test_readiness_tells_what_it_waits_for_and_metrics_are_merged(
     assert (await fetch(f"http://{agent.ip}:15090/config_dump"))[0] == 404
 
 
+async def test_what_is_under_way_is_finished_when_proxyd_is_told_to_stop(agent: Agent, pilot: Pilot) -> None:
+    agent.settings["drain_seconds"] = 2
+    with upstream_app("slow", seconds=1) as port:
+        pilot.publish(*world(agent.ip, port))
+        agent.start()
+        await agent.ready()
+        request = asyncio.ensure_future(fetch(f"http://{agent.ip}:8080/"))
+        await asyncio.sleep(0.3)
+        stopping = asyncio.ensure_future(asyncio.to_thread(agent.stop))
+        await eventually(lambda: unready(agent), "not ready while it drains")
+        assert await request == (200, "slow")
+        assert await stopping == 0
+    assert agent.envoys() == []
+
+
 async def test_another_daemon_is_not_taken_for_pilotd(ca: Ca, tmp_path: Path, app: int) -> None:
     impostor = Pilot(ca, daemon="galleyd")
     await impostor.start()
@@ -189,6 +205,10 @@ async def test_the_second_pilotd_is_asked_when_the_first_is_away(
 
 async def answers(agent: Agent, text: str) -> bool:
     return (await fetch(f"http://{agent.ip}:8080/")) == (200, text)
+
+
+async def unready(agent: Agent) -> bool:
+    return (await fetch(f"{agent.status}/healthz/ready"))[0] == 503
 
 
 async def waits(agent: Agent, condition: str) -> str:

@@ -48,7 +48,7 @@ def routes(name: str, to: str) -> Item:
     return ROUTES, name, proto(route_pb2.RouteConfiguration, name=name, virtualHosts=hosts)
 
 
-def listener(ip: str, port: int, route: str, *, tls: bool = False) -> Item:
+def listener(ip: str, port: int, route: str, *, tls: str = "") -> Item:
     name = f"{ip}_{port}"
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
@@ -68,22 +68,22 @@ def listener(ip: str, port: int, route: str, *, tls: bool = False) -> Item:
         "filters": [{"name": "envoy.filters.network.http_connection_manager", "typedConfig": manager}]
     }
     if tls:
-        chain["transportSocket"] = {"name": "envoy.transport_sockets.tls", "typedConfig": downstream_tls()}
+        chain["transportSocket"] = {"name": "envoy.transport_sockets.tls", "typedConfig": downstream_tls(tls)}
     address = {"socketAddress": {"address": ip, "portValue": port}}
     return LISTENER, name, proto(listener_pb2.Listener, name=name, address=address, filterChains=[chain])
 
 
-def downstream_tls() -> dict[str, Any]:
+def downstream_tls(secret: str) -> dict[str, Any]:
     kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     common = {
-        "tlsCertificateSdsSecretConfigs": [{"name": "default", "sdsConfig": SDS}],
+        "tlsCertificateSdsSecretConfigs": [{"name": secret, "sdsConfig": SDS}],
         "validationContextSdsSecretConfig": {"name": "ROOTCA", "sdsConfig": SDS},
     }
     return {"@type": kind, "requireClientCertificate": True, "commonTlsContext": common}
 
 
-def world(ip: str, port: int, *, tls: bool = False) -> list[Item]:
-    """Everything on `ip`:8080 goes to 127.0.0.1:`port`."""
+def world(ip: str, port: int, *, tls: str = "") -> list[Item]:
+    """Everything on `ip`:8080 goes to 127.0.0.1:`port`. tls: the secret to terminate mutual TLS with."""
     return [
         cluster("app"),
         endpoints("app", port),

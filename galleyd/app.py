@@ -22,7 +22,7 @@ from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.tls import server_context
-from artemon.translate.envoy_values import reason_against
+from artemon.translate.envoy_values import problems_of as parse_envoy
 from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described
@@ -102,7 +102,7 @@ class Parts:
         """The HTTP application."""
         context = self._context
         verdicts = Verdicts(context.metrics)
-        rules = Rules(parse_envoy=reason_against)
+        rules = Rules(parse_envoy=parse_envoy)
         admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
         edits = Edits(Writer(self._store, self.keys), admission)
         rest = Rest(edits, self._store, self.keys, self.config, Table())

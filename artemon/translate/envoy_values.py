@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from artemon.errors import Problem
 from artemon.model.duration import parse_duration
+from artemon.model.words import kind_of
 
 MESSAGES: Mapping[str, str] = {
     "LISTENER": "envoy.config.listener.v3.Listener",
@@ -29,28 +31,30 @@ MESSAGES: Mapping[str, str] = {
 _PACKAGE = re.compile(r"(envoy|udpa|xds|google\.rpc)(\.[a-z0-9_]+)+")
 
 
-def reason_against(apply_to: str, value: Mapping[str, Any]) -> str | None:
-    """Why `value` cannot be read as the message that `apply_to` patches; unknown fields are let pass."""
+def problems_of(apply_to: str, value: Mapping[str, Any]) -> list[Problem]:
+    """Why `value` is not the message that `apply_to` patches; what only newer Envoys know is a warning."""
     from google.protobuf import json_format, message_factory
     from google.protobuf.descriptor_pool import Default
 
     name = MESSAGES.get(apply_to)
     if name is None:
-        return None
+        return []
     for needed in {name, *_types(value)}:
         load(needed)
-    made = message_factory.GetMessageClass(Default().FindMessageTypeByName(name))()
-    try:
-        json_format.ParseDict(proto3_json(value, made.DESCRIPTOR), made, ignore_unknown_fields=True)
-    except (json_format.ParseError, TypeError, ValueError) as problem:
-        return f"is not {name}: {problem}"
-    return None
+    message = message_factory.GetMessageClass(Default().FindMessageTypeByName(name))
+    for lenient in (True, False):
+        try:
+            plain = proto3_json(value, message.DESCRIPTOR)
+            json_format.ParseDict(plain, message(), ignore_unknown_fields=lenient)
+        except (json_format.ParseError, TypeError, ValueError) as problem:
+            return [Problem("", f"is not {name}: {problem}", "error" if lenient else "warning")]
+    return []
 
 
 def proto3_json(value: Any, message: Any) -> Any:
     """`value` with durations in seconds: Istio also takes `500ms`, proto3 JSON does not.
 
-    message: the descriptor of the message that `value` describes.
+    message: the descriptor of the message that `value` describes. Raises ValueError for what is no message.
     """
     if message.full_name == "google.protobuf.Duration" and isinstance(value, str):
         try:
@@ -60,6 +64,8 @@ def proto3_json(value: Any, message: Any) -> Any:
     if message.full_name == "google.protobuf.Any" and isinstance(value, Mapping):
         message = _described(value.get("@type")) or message
     if not isinstance(value, Mapping):
+        if value is not None and not message.full_name.startswith("google.protobuf."):
+            raise ValueError(f"{message.full_name} must be a mapping, not {kind_of(value)}")
         return value
     fields = {name: one for one in message.fields for name in (one.name, one.json_name)}
     return {key: _field(inner, fields.get(key)) for key, inner in value.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-EnvoyParser = Callable[[str, Mapping[str, Any]], str | None]
-"""(applyTo of an EnvoyFilter patch, its value) -> why it is not that Envoy message, or None."""
+from artemon.errors import Problem
+
+EnvoyParser = Callable[[str, Mapping[str, Any]], Sequence[Problem]]
+"""(applyTo of an EnvoyFilter patch, its value) -> why it is not that Envoy message."""
 
 
 @dataclass(frozen=True, slots=True)

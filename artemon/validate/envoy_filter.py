@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from artemon.model.envoy_filter import (
     EnvoyFilter,
     EnvoyFilterEnvoyConfigObjectMatch,
@@ -67,7 +69,8 @@ def _patch(entry: EnvoyFilterEnvoyConfigObjectPatch, path: str, *, parse: EnvoyP
     elif patch.operation != "REMOVE" and patch.value is None:
         yield error(f"{path}.patch.value", f"is required for {patch.operation}")
     elif patch.value is not None and parse is not None:
-        yield from wrong(f"{path}.patch.value", parse(entry.apply_to, patch.value))
+        for problem in parse(entry.apply_to, patch.value):
+            yield replace(problem, path=f"{path}.patch.value")
 
 
 def _match(match: EnvoyFilterEnvoyConfigObjectMatch, path: str, *, apply_to: str) -> Problems:

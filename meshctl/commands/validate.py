@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from artemon.translate.envoy_values import reason_against
+from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context
 from meshctl.validation import STDIN, Report, validate_paths
 
@@ -35,7 +35,7 @@ def validate(paths: tuple[str, ...], namespace: str, output: str, more: tuple[st
     missing = [path for path in (*paths, *more) if path != STDIN and not Path(path).exists()]
     if missing:
         raise click.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="-f")
-    context = Context(parse_envoy=reason_against)
+    context = Context(parse_envoy=problems_of)
     reports = list(validate_paths((*paths, *more), namespace=namespace, context=context))
     if output == "json":
         found = [asdict(finding) for report in reports for finding in report.findings]

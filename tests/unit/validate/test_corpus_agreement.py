@@ -11,7 +11,7 @@ import pytest
 
 from artemon.errors import Problem, Refused
 from artemon.model.decode import decode
-from artemon.translate.envoy_values import reason_against
+from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context, problems
 
 CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
@@ -31,7 +31,7 @@ def cases() -> list[Any]:
 
 def verdict(obj: dict[str, Any]) -> list[Problem]:
     try:
-        return problems(decode(obj), Context(parse_envoy=reason_against))
+        return problems(decode(obj), Context(parse_envoy=problems_of))
     except Refused as refused:
         return list(refused.problems)
 

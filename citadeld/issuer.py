@@ -6,7 +6,6 @@ audit line is on disk before the certificate leaves the process.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -108,7 +107,7 @@ class Issuer:
             validity = leaf_validity(leaf.lifetime, authority, now)
             record = _record(leaf.identity, authority, validity=validity, node=node, now=now)
             await self._persist(leaf, serial, record=record, claim=claim)
-            signed = await asyncio.to_thread(make_leaf, leaf, authority, serial=serial, now=now)
+            signed = make_leaf(leaf, authority, serial=serial, now=now)
             parsed = load_certificates(chain_pem([signed]))[0]
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)
         except (CertificateRefused, StoreError):

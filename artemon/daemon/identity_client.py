@@ -58,12 +58,15 @@ class Signed:
 async def ask_for_certificate(
     address: str, credentials: grpc.ChannelCredentials, *, csr: bytes, token: str = ""
 ) -> Signed:
-    """Have `csr` signed; the channel was verified by `credentials`. Raises CitadelUnreachable/Refused."""
+    """Have `csr` signed; the channel is verified by `credentials`. Raises CitadelUnreachable/Refused.
+
+    The roots are asked for first: once a token is used up, only the answer itself can still be lost.
+    """
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     request = ca_pb2.IstioCertificateRequest(csr=csr.decode())
     async with _channel(address, credentials) as channel:
-        answer = await _call(channel, CREATE, request, ca_pb2.IstioCertificateResponse, metadata)
         bundle = await _call(channel, GET_BUNDLE, trust_pb2.GetBundleRequest(), trust_pb2.Bundle)
+        answer = await _call(channel, CREATE, request, ca_pb2.IstioCertificateResponse, metadata)
     chain = [one.encode() for one in answer.cert_chain]
     roots = "".join(bundle.roots).encode()
     trusted = set(load_certificates(roots))

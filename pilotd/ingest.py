@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from artemon import validate
 from artemon.daemon.health import Health
 from artemon.log import Log
 from artemon.snapshot import records
@@ -117,7 +118,7 @@ class Ingest:
         self._apply(admitted, self._position(changes))
 
     def _read(self, entry: Entry, value: bytes | None) -> Change | None:
-        change = records.read(self._layout.relative(entry.key), value)
+        change = records.read(self._layout.relative(entry.key), value, check=validate.problems)
         if isinstance(change, Bad):
             problems = "; ".join(str(problem) for problem in change.problems[:3])
             self._log.error(

@@ -73,7 +73,7 @@ def decode_workload(namespace: str, value: bytes) -> Workload:
     try:
         fields = json.loads(value)
         return _workload(namespace, fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Refused([Problem("", f"is not a workload record: {error!r}")]) from error
 
 

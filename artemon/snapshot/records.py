@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from collections.abc import Callable, Iterable
 
 from artemon.errors import Problem, Refused
 from artemon.model import kinds
-from artemon.model.decode import decode, load_json
-from artemon.model.mesh_config import MeshConfig
+from artemon.model.decode import decode, decode_mesh_config, load_json
 from artemon.model.message import Message
 from artemon.model.resource import Resource
-from artemon.model.words import describe, path_of
 from artemon.model.workload import decode_workload
 from artemon.snapshot.changes import Bad, Change, Delete, Object, Upsert
 
@@ -28,36 +26,40 @@ def upsert(resource: Resource[Message]) -> Upsert:
     return Upsert(config_key(resource), resource)
 
 
-def read(key: str, value: bytes | None) -> Change | None:
-    """What `key` having `value` (None: being gone) means; nothing for keys that are no part of the world."""
+Check = Callable[[Resource[Message]], Iterable[Problem]]
+"""What is wrong with an object that decoded (`artemon.validate.problems`)."""
+
+
+def nothing_wrong(_: Resource[Message]) -> tuple[Problem, ...]:
+    """A check that finds nothing."""
+    return ()
+
+
+def read(key: str, value: bytes | None, *, check: Check = nothing_wrong) -> Change | None:
+    """What `key` having `value` (None: being gone) means; nothing for keys that are no part of the world.
+    An object in which `check` finds an error is not used."""
     if not key.startswith(PREFIXES):
         return None
     if value is None:
         return Delete(key)
     try:
-        return Upsert(key, _object(key, value))
+        return Upsert(key, _object(key, value, check))
     except Refused as refusal:
         return Bad(key, refusal.problems)
 
 
-def _object(key: str, value: bytes) -> Object:
+def _object(key: str, value: bytes, check: Check) -> Object:
     parts = key.split("/")
     if parts[0] == "workloads" and len(parts) == 4:
         return decode_workload(parts[1], value)
     if key == "mesh":
-        return _mesh(value)
+        return decode_mesh_config(load_json(value))
     if parts[0] != "config" or len(parts) != 4 or kinds.by_plural(parts[1]) is None:
         raise Refused([Problem("", f"nothing is kept under the key {key}")])
     resource = decode(load_json(value), namespace=parts[2])
     if config_key(resource) != key:
         raise Refused([Problem("metadata", f"is of {config_key(resource)}, but kept under {key}")])
+    errors = [problem for problem in check(resource) if problem.level == "error"]
+    if errors:
+        raise Refused(errors, resource.ref)
     return resource
-
-
-def _mesh(value: bytes) -> MeshConfig:
-    try:
-        return MeshConfig.model_validate(load_json(value))
-    except ValidationError as error:
-        raise Refused(
-            [Problem(path_of(item["loc"]), describe(item)) for item in error.errors()], "MeshConfig"
-        ) from error

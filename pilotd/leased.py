@@ -20,17 +20,19 @@ OVERHEAD = 512
 
 @dataclass(slots=True)
 class _Record:
-    """wanted: None to be deleted. version: what we believe the key is at; None: not known."""
+    """wanted: None to be deleted. version: what we believe the key is at; None: not known. mine: whether it
+    is still for this process to write, whoever wrote it last."""
 
     wanted: bytes | None
     version: int | None = ABSENT
+    mine: bool = True
 
 
 class LeasedRecords:
     """Keeps a set of keys as wanted, under one lease that is renewed while `run` runs.
 
     Every write is compare-and-set. A key that someone else wrote meanwhile is taken over when it is wanted
-    here, and left alone when it was to be deleted: its new owner holds it. After the lease is lost,
+    here, and left to its new owner when it was on its way out. After the lease is lost,
     everything is written again under a new one. pause: seconds between batches of writes.
     """
 
@@ -55,15 +57,16 @@ class LeasedRecords:
     def put(self, key: str, value: bytes) -> None:
         """The key shall have this value."""
         record = self._records.setdefault(key, _Record(None))
+        record.mine = True
         if record.wanted != value or key in self._dirty:
             record.wanted = value
             self._touch(key)
 
-    def drop(self, key: str) -> None:
-        """The key shall not exist, unless it is someone else's by now."""
+    def leave(self, key: str, value: bytes | None) -> None:
+        """The key shall have this value (None: not exist), unless it is someone else's by now."""
         record = self._records.get(key)
         if record is not None:
-            record.wanted = None
+            record.wanted, record.mine = value, False
             self._touch(key)
 
     @property
@@ -159,7 +162,7 @@ class LeasedRecords:
         """Another wrote the key: take it over if it is wanted here, else leave it to its new owner."""
         entry = await self._store.get(key)
         record = self._records[key]
-        if record.wanted is None and (entry is None or entry.lease != lease.id):
+        if not record.mine and (entry is None or entry.lease != lease.id):
             del self._records[key]
             self._dirty.pop(key, None)
         else:

@@ -81,7 +81,7 @@ class Records:
             yield report
         finally:
             if self._left(status) and not self._closing:
-                self._statuses.drop(status)
+                self._statuses.leave(status, None)
             if workload is not None and self._left(key) and not self._closing:
                 self._leaving[key] = _Leaving(workload, self._now() + GRACE_SECONDS)
                 self._news.set()
@@ -124,9 +124,9 @@ class Records:
         for key, leaving in [item for item in self._leaving.items() if item[1].until <= now]:
             if leaving.draining:
                 del self._leaving[key]
-                self._workloads.drop(key)
+                self._workloads.leave(key, None)
                 self._log.info("workload_left", key=key)
             else:
                 leaving.draining = True
                 leaving.until = now + DRAIN_SECONDS
-                self._workloads.put(key, encode_workload(replace(leaving.workload, health=Health.DRAINING)))
+                self._workloads.leave(key, encode_workload(replace(leaving.workload, health=Health.DRAINING)))

@@ -1,0 +1,129 @@
+"""The parts of pilotd that decide without I/O: debounce, guard, nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from artemon.model.service import Health
+from artemon.model.workload import Workload
+from artemon.snapshot.changes import Change, Delete, Upsert
+from artemon.xds.request import Node
+from pilotd.debounce import Debounce
+from pilotd.guard import Guard, Rules
+from pilotd.node import WrongNode, proxy_of
+
+
+def key(number: int, service: str = "reviews") -> str:
+    return f"workloads/books/{service}/{service}-{number}"
+
+
+def joined(number: int, service: str = "reviews", health: Health = Health.HEALTHY) -> Upsert:
+    workload = Workload(f"n{number}", "books", service, f"10.0.0.{number}", health=health)
+    return Upsert(key(number, service), workload)
+
+
+def guarded(count: int, service: str = "reviews") -> Guard:
+    guard = Guard(Rules(hold=300, restart=60, window=30))
+    guard.admit([joined(number, service) for number in range(count)], now=0)
+    return guard
+
+
+def gone(*numbers: int, service: str = "reviews") -> list[Change]:
+    return [Delete(key(number, service)) for number in numbers]
+
+
+def test_the_first_change_goes_at_once_and_the_next_after_a_pause() -> None:
+    debounce = Debounce(least=0.010, factor=3.0)
+    assert debounce.wait(100.0) == 0
+    debounce.worked(100.0, 100.001)
+    assert debounce.wait(100.001) == pytest.approx(0.010)
+    debounce.worked(100.011, 100.111)
+    assert debounce.wait(100.111) == pytest.approx(0.3)
+    assert debounce.wait(100.5) == 0
+
+
+def test_one_of_many_that_vanished_goes() -> None:
+    assert guarded(10).admit(gone(3), now=1) == gone(3)
+
+
+def test_a_service_that_vanishes_is_held_until_its_time_is_over() -> None:
+    guard = guarded(3)
+    assert guard.admit(gone(0, 1, 2), now=1) == []
+    assert (guard.due, len(guard.held)) == (301, 3)
+    assert guard.release(now=300) == []
+    assert guard.release(now=301) == gone(0, 1, 2)
+
+
+def test_vanishing_one_by_one_is_mass_removal_too() -> None:
+    guard = guarded(4)
+    passed = [len(guard.admit(gone(number), now=number)) for number in range(4)]
+    assert passed == [1, 1, 0, 0]
+
+
+def test_a_third_of_the_mesh_is_held_whatever_the_service() -> None:
+    guard = Guard()
+    every = [joined(number, f"s{number}{copy}") for number in range(5) for copy in "ab"]
+    guard.admit([joined(n, f"s{s}") for s in range(10) for n in range(2)], now=0)
+    guard.admit(every, now=0)
+    assert guard.admit([Delete(key(0, f"s{s}")) for s in range(10)], now=1) == []
+
+
+def test_whoever_said_goodbye_goes_at_once_even_all_of_them() -> None:
+    guard = guarded(3)
+    guard.admit([joined(number, health=Health.DRAINING) for number in range(3)], now=1)
+    assert guard.admit(gone(0, 1, 2), now=2) == gone(0, 1, 2)
+
+
+def test_who_comes_back_is_not_removed_later() -> None:
+    guard = guarded(3)
+    guard.admit(gone(0, 1, 2), now=1, restarting=True)
+    guard.admit([joined(1)], now=5)
+    assert guard.release(now=61) == gone(0, 2)
+
+
+def test_configuration_is_not_held() -> None:
+    change = Delete("config/virtualservices/books/reviews")
+    assert guarded(1).admit([change], now=1, restarting=True) == [change]
+
+
+def test_a_node_becomes_a_proxy() -> None:
+    metadata = {
+        "SERVICE_ACCOUNT": "reviews",
+        "LABELS": {"version": "v1"},
+        "INSTANCE_IPS": "10.0.0.1, fd00::1",
+        "INTERCEPTION_MODE": "NONE",
+        "HTTP_PROXY_PORT": "15080",
+        "ARTEMON_SERVICE": "reviews",
+        "ARTEMON_PORTS": '[{"name": "http", "number": 80, "protocol": "HTTP", "listenPort": 9080}]',
+    }
+    proxy = proxy_of(Node("sidecar~10.0.0.1~reviews-1.books~books.svc.cluster.local", metadata=metadata))
+    assert (proxy.name, proxy.namespace, proxy.ip_addresses) == (
+        "reviews-1",
+        "books",
+        ("10.0.0.1", "fd00::1"),
+    )
+    assert (proxy.intercepts, proxy.http_proxy_port, proxy.labels) == (False, 15080, {"version": "v1"})
+    port = proxy.ports[0]
+    assert (port.number, port.listen_port, port.app_port) == (80, 9080, 9080)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "metadata", "reason"),
+    [
+        pytest.param("x", {}, "node.id must be", id="not-four-parts"),
+        pytest.param("pod~1.1.1.1~a.b~b.svc.c", {}, "type must be", id="unknown-type"),
+        pytest.param("sidecar~1.1.1.1~a.b~c.svc.c", {}, "domain must begin", id="another-namespace"),
+        pytest.param("sidecar~1.1.1.1~a/../b.b~b.svc.c", {}, "name must be", id="slash-in-name"),
+        pytest.param("sidecar~1.1.1.1~a.b~b.svc.c", {"LABELS": 1}, "LABELS must be", id="labels"),
+        pytest.param(
+            "sidecar~1.1.1.1~a.b~b.svc.c", {"HTTP_PROXY_PORT": "70000"}, "0 to 65535", id="proxy-port"
+        ),
+        pytest.param("sidecar~1.1.1.1~a.b~b.svc.c", {"ARTEMON_PORTS": "{}"}, "a list", id="ports-no-list"),
+        pytest.param(
+            "sidecar~1.1.1.1~a.b~b.svc.c", {"ARTEMON_PORTS": "[1]"}, "ARTEMON_PORTS", id="port-is-number"
+        ),
+    ],
+)
+def test_a_wrong_node_says_what_is_wrong(identifier: str, metadata: dict, reason: str) -> None:
+    with pytest.raises(WrongNode, match=reason):
+        proxy_of(Node(identifier, metadata=metadata))

@@ -1,0 +1,114 @@
+"""Workloads outlive what happens to the control plane, and go when they have gone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pilot_clients import identity, mesh, node, until
+
+from artemon.store import follow
+from artemon.store.open import open_store
+from artemon.xds.types import CLUSTER, ENDPOINTS
+from pilotd import ingest, records
+from pilotd.discovery import Options
+from pilotd.guard import Rules
+
+REVIEWS = "outbound|9080||reviews.books.svc.cluster.local"
+RECORD = "workloads/books/reviews/reviews-1"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(records, "DRAIN_SECONDS", 0.1)
+
+
+async def test_a_workload_goes_a_while_after_its_stream(quick: None) -> None:
+    async with mesh() as running:
+        client = running.connect(node())
+        other = running.connect(node("reviews-2", ip="127.0.1.2"))
+        other.ask(ENDPOINTS, REVIEWS)
+        await other.until(ENDPOINTS, REVIEWS, b"127.0.1.1")
+        client.pipe.requests.put_nowait(None)
+        await running.eventually(RECORD, lambda found: found["health"] == "DRAINING")
+        await running.eventually(RECORD, lambda found: found is None)
+        await until(lambda: b"127.0.1.1" not in other.held[ENDPOINTS][REVIEWS])
+
+
+async def test_a_proxy_that_comes_back_keeps_its_record(quick: None) -> None:
+    async with mesh() as running:
+        client = running.connect(node())
+        before = await running.eventually(RECORD, bool)
+        client.pipe.requests.put_nowait(None)
+        await until(lambda: not running.discovery.fleet.clients)
+        running.connect(node())
+        await asyncio.sleep(0.6)
+        assert await running.value(RECORD) == before
+
+
+async def test_another_replica_takes_the_record_over(quick: None) -> None:
+    async with mesh() as first, mesh(first.store, options=Options(pilot="pilot-b")) as second:
+        client = first.connect(node())
+        await first.eventually(RECORD, bool)
+        second.connect(node())
+        client.pipe.requests.put_nowait(None)
+        await asyncio.sleep(0.7)
+        found = await first.value(RECORD)
+        assert found is not None
+        assert found["health"] == "HEALTHY"
+
+
+async def test_endpoints_survive_a_restart_of_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leases ran out while no pilotd lived; the proxy of the other instance is still on its way back."""
+    monkeypatch.setattr(follow, "SAVE_EVERY", 0.1)
+    saved = tmp_path / "workloads.snapshot"
+    file = f"sqlite://{tmp_path}/mesh.db"
+    rules = Rules(restart=1.0)
+    options = Options(pilot="pilot-a", data_dir=tmp_path, guard=rules)
+    store = await open_store(file)
+    async with mesh(store, options=options) as running:
+        for name, ip in (("reviews-1", "127.0.1.1"), ("reviews-2", "127.0.1.2")):
+            running.connect(node(name, ip=ip))
+        client = running.connect(node("reviews-3", ip="127.0.1.3"))
+        client.ask(ENDPOINTS, REVIEWS)
+        for ip in (b"127.0.1.1", b"127.0.1.2", b"127.0.1.3"):
+            await client.until(ENDPOINTS, REVIEWS, ip)
+        await until(lambda: b"reviews-3" in saved.read_bytes() if saved.exists() else False)
+    for number in (1, 2, 3):
+        await store.delete(f"artemon/default/workloads/books/reviews/reviews-{number}")
+    await store.close()
+
+    store = await open_store(file)
+    async with mesh(store, options=replace(options, pilot="pilot-b")) as running:
+        client = running.connect(node("reviews-1", ip="127.0.1.1"))
+        client.ask(ENDPOINTS, REVIEWS)
+        await client.until(ENDPOINTS, REVIEWS, b"127.0.1.1")
+        for response in client.taken:
+            for item in response.resources:
+                if item.name == REVIEWS and response.type_url == ENDPOINTS:
+                    assert b"127.0.1.2" in item.resource.value
+        await until(lambda: b"127.0.1.2" not in client.held[ENDPOINTS][REVIEWS])
+        assert b"127.0.1.1" in client.held[ENDPOINTS][REVIEWS], "the one that came back stays"
+    await store.close()
+
+
+async def test_a_wiped_registry_removes_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "SETTLE_SECONDS", 0.0)
+    async with mesh() as running, mesh(running.store, options=Options(pilot="pilot-b")) as looker:
+        for number in (1, 2, 3):
+            running.connect(node(f"reviews-{number}", ip=f"127.0.1.{number}"))
+        client = looker.connect(node("client", ip="127.0.1.9", ARTEMON_SERVICE=""), peer=identity())
+        client.ask(ENDPOINTS, REVIEWS)
+        for number in (1, 2, 3):
+            await client.until(ENDPOINTS, REVIEWS, f"127.0.1.{number}".encode())
+        for number in (1, 2, 3):
+            await running.store.delete(f"artemon/default/workloads/books/reviews/reviews-{number}")
+        await asyncio.sleep(0.5)
+        held = client.held[ENDPOINTS][REVIEWS]
+        assert sum(f"127.0.1.{number}".encode() in held for number in (1, 2, 3)) >= 2
+        assert REVIEWS in client.held[CLUSTER]

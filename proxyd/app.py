@@ -35,7 +35,8 @@ from proxyd.supervisor import Supervisor
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
 
-SAVE_SECONDS = 0.5
+SAVE_SECONDS = 0.2
+REST_SECONDS = 2.0
 IDENTITY, CONFIGURATION = "identity", "configuration"
 
 
@@ -67,6 +68,7 @@ class Agent:
         self._file = Path(settings.data_dir) / lastgood.FILE
         good = lastgood.load(self._file, self._node_id, self._log)
         never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
+        self._saved = 0
         self._view = View(good, never_empty=never_empty)
         self._identity = IdentityKeeper(settings.identity_options, self._log)
         self._configuration = ConfigurationStreams(
@@ -116,7 +118,7 @@ class Agent:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             work = [
                 tasks.create_task(self._keep_identity()),
-                tasks.create_task(self._save()),
+                tasks.create_task(self._keep_last_good()),
                 tasks.create_task(secrets.watch_files()),
                 tasks.create_task(envoy_log.follow()),
                 tasks.create_task(self._supervisor.watch(self._on_state)),
@@ -130,6 +132,7 @@ class Agent:
             await self._supervisor.stop()
             for task in work:
                 task.cancel()
+        await self._save()
 
     def _on_state(self, state: str | None) -> None:
         if state == "LIVE" and (self._configuration.configured or not self._settings.pilotd):
@@ -156,21 +159,26 @@ class Agent:
     async def _renewed(self) -> None:
         await self._identity.changed(self._identity.current())
 
-    async def _save(self) -> None:
-        saved = self._view.revision
+    async def _keep_last_good(self) -> None:
         with self._moved.listen() as wake:
             while True:
                 await wake.wait()
                 wake.clear()
-                if self._view.revision == saved:
-                    continue
-                await asyncio.sleep(SAVE_SECONDS)
-                saved = self._view.revision
-                try:
-                    await asyncio.to_thread(lastgood.save, self._file, self._node_id, self._view.good())
-                    self._metrics.saved.set_to_current_time()
-                except ArtemonError as error:
-                    self._log.error("last-good configuration not saved", reason=str(error))
+                if self._view.revision != self._saved:
+                    await asyncio.sleep(SAVE_SECONDS)
+                    await self._save()
+                    await asyncio.sleep(REST_SECONDS)
+                    wake.set()
+
+    async def _save(self) -> None:
+        if self._view.revision == self._saved:
+            return
+        self._saved = self._view.revision
+        try:
+            await asyncio.to_thread(lastgood.save, self._file, self._node_id, self._view.good())
+            self._metrics.saved.set_to_current_time()
+        except ArtemonError as error:
+            self._log.error("last-good configuration not saved", reason=str(error))
 
     def _certificate_seconds(self) -> float:
         try:

@@ -30,7 +30,7 @@ class ConfigurationStreams:
         self._moved = moved
         self._log = log
         self._metrics = metrics
-        self._bodies = Bodies()
+        self._bodies = Bodies(limit=0)  # there is one Envoy: nobody to share with
         self._current: Conversation | None = None
 
     @property

@@ -84,7 +84,8 @@ def overlapping(localities: Sequence[str]) -> Reason:
 
     `*` takes what the earlier ones leave over.
     """
-    seen: list[list[str]] = []
+    taken: set[tuple[str, ...]] = set()
+    above: set[tuple[str, ...]] = set()
     for locality in localities:
         parts = locality.split("/", 2)
         if "" in parts:
@@ -92,12 +93,10 @@ def overlapping(localities: Sequence[str]) -> Reason:
         if "*" in locality[:-1]:
             return f'locality "{locality}" may have one "*", at its end'
         rest = parts[-1] == "*"
-        plain = parts[:-1] if rest else parts
-        if any(_covers(other, plain) or (not rest and _covers(plain, other)) for other in seen):
+        plain = tuple(parts[:-1] if rest else parts)
+        prefixes = {plain[:length] for length in range(len(plain) + 1)}
+        if prefixes & taken or (not rest and plain in above):
             return f'locality "{locality}" overlaps an earlier one'
-        seen.append(plain)
+        taken.add(plain)
+        above |= prefixes
     return None
-
-
-def _covers(one: list[str], other: list[str]) -> bool:
-    return one == other[: len(one)]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 CACHE = Path(os.environ.get("ARTEMON_SERVERS") or Path.home() / ".cache" / "artemon-servers")
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 def find_etcd() -> str | None:
@@ -33,9 +31,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def die_with_parent() -> None:
-    """For `preexec_fn`: the child is killed when the test run ends, however it ends."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def dying_with_parent(*command: str) -> list[str]:
+    """`command`, to be killed when the thread that starts it ends, however it ends. (A `preexec_fn` would do
+    the same, but forks a process that has gRPC's threads.)"""
+    code = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-IS", "-c", code, *command]
 
 
 class Etcd:
@@ -63,23 +63,16 @@ class Etcd:
     def start(self, *, port: int | None = None, wait: bool = True) -> Etcd:
         """Start the process; with `port`, clients find it only there this time."""
         client, peer = (f"http://127.0.0.1:{number}" for number in (port or self.port, self._peer))
-        binary = find_etcd()
-        assert binary is not None
+        binary = shutil.which(find_etcd() or "etcd") or ""
         members = ",".join(f"{name}=http://127.0.0.1:{number}" for name, number in self._cluster.items())
-        command = [
+        command = dying_with_parent(
             *(binary, "--name", self.name, "--data-dir", str(self.folder / "data")),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", members, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"),
-        ]
+        )
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it makes one system call
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if wait:
             self.wait_healthy(port or self.port)
         return self

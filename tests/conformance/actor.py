@@ -1,8 +1,8 @@
-"""A process that uses a registry, for tests that kill and pause processes: python actor.py ROLE URL KEY.
+"""A process that uses a registry, to be killed and paused by tests: python actor.py ROLE URL KEY.
 
 lead: campaigns for KEY, prints the fence when it leads, then writes KEY-done under that fence for each line
-that it reads. write: writes KEY-a and KEY-b with the same number in one transaction, for ever, and prints each
-number when it is acknowledged. hold: binds KEY to a lease and prints "held".
+that it reads. write: writes KEY-a and KEY-b with the same number in one transaction, for ever, and prints
+each number when it is acknowledged. hold: binds KEY to a lease and prints "held".
 """
 
 # ruff: noqa: T201

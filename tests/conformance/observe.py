@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from servers import die_with_parent
+from servers import dying_with_parent
 
 from artemon.store.api import Batch, Bookmark, Deleted, Position, Snapshot, Stale, Store, WatchItem
 
@@ -93,13 +93,11 @@ async def wait_set(event: asyncio.Event, seconds: float) -> None:
 @asynccontextmanager
 async def actor(role: str, url: str, key: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of its own that does `role` (actor.py); killed at the end."""
+    script = str(Path(__file__).with_name("actor.py"))
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("actor.py")),
-        *(role, url, key),
+        *dying_with_parent(sys.executable, script, role, url, key),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=die_with_parent,
     )
     try:
         yield process

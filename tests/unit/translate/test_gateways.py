@@ -15,7 +15,7 @@ from artemon.translate.routes import routes
 
 ROUTER = {"type": "router", "labels": {"app": "gateway"}}
 WEB = service_entry("web.default.svc.cluster.local", [(9080, "HTTP")])
-SECRET = "kubernetes://c"
+SECRET, ROOTS = "kubernetes://c", "kubernetes://c-cacert"
 TO_WEB = "outbound|9080||web.default.svc.cluster.local"
 
 
@@ -96,13 +96,13 @@ def test_plain_requests_are_sent_to_https() -> None:
     ("tls", "certificate", "roots", "asks"),
     [
         pytest.param({"mode": "SIMPLE", "credentialName": "c"}, SECRET, "", False, id="simple"),
-        pytest.param({"mode": "MUTUAL", "credentialName": "c"}, SECRET, f"{SECRET}-cacert", True, id="mutual"),
+        pytest.param({"mode": "MUTUAL", "credentialName": "c"}, SECRET, ROOTS, True, id="mutual"),
         pytest.param(
             {"mode": "MUTUAL", "serverCertificate": "/c", "privateKey": "/k", "caCertificates": "/r"},
             "file-cert:/c~/k", "file-root:/r", True, id="files",
         ),
         pytest.param(
-            {"mode": "OPTIONAL_MUTUAL", "credentialName": "c"}, SECRET, f"{SECRET}-cacert", False, id="optional"
+            {"mode": "OPTIONAL_MUTUAL", "credentialName": "c"}, SECRET, ROOTS, False, id="optional"
         ),
         pytest.param({"mode": "ISTIO_MUTUAL"}, "default", "ROOTCA", True, id="istio-mutual"),
     ],

@@ -17,6 +17,7 @@ import yaml
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from artemon import __version__, log
+from artemon.daemon import memory
 from artemon.daemon.health import Health
 from artemon.daemon.http import health_routes, serve_http
 from artemon.daemon.settings import Settings, load, options
@@ -88,6 +89,7 @@ def run(
     if check or show:
         sys.exit(0)
     log.setup(level=loaded.log_level, form=loaded.log_format)
+    memory.few_arenas()
     sys.exit(asyncio.run(_main(name, loaded, app)))
 
 
@@ -139,6 +141,7 @@ async def _notify(context: Context) -> None:
     """Tells systemd when the daemon is ready and, at half the asked interval, that it lives."""
     await context.health.wait_ready()
     notify("READY=1")
+    memory.settle()
     interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
     while interval > 0:
         await asyncio.sleep(interval)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -200,6 +200,24 @@ def _choices(service: Service, destination: Destination | None, mesh: MeshConfig
         for target in targets(service, destination, mesh)
         if target.discovery == Cluster.EDS
     )
+
+
+def locality_matters(destinations: Mapping[str, Destination], mesh: MeshConfig) -> bool:
+    """Whether clients at different places may be sent different instances."""
+    found = (one for each in destinations.values() for one in (each.policy, *_of_subsets(each)))
+    return any(_may_eject(policy) for policy in (mesh.default_traffic_policy, *found))
+
+
+def _of_subsets(destination: Destination) -> Iterator[TrafficPolicy | None]:
+    for subset in destination.subsets:
+        yield subset.traffic_policy
+
+
+def _may_eject(policy: TrafficPolicy | None) -> bool:
+    if policy is None:
+        return False
+    levels = any(level.outlier_detection is not None for level in policy.port_level_settings)
+    return levels or policy.outlier_detection is not None
 
 
 def prefers_near(policy: TrafficPolicy, mesh: MeshConfig) -> bool:

@@ -22,6 +22,7 @@ from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import MtlsMode, ProxyView
+from artemon.translate.clusters import locality_matters
 from artemon.translate.listeners import listeners
 from artemon.translate.local_clusters import local_clusters
 from artemon.translate.outbound import Endpoints, Named, Outbound, OutboundScope
@@ -58,8 +59,9 @@ class Translator:
         )
 
     def _outbound(self, view: ProxyView) -> Outbound:
-        by = (view.proxy.locality,)
         memo = self._memo
+        by_place = memo.get(locality_matters, view.destinations, view.mesh)
+        by = (view.proxy.locality if by_place else "",)
         scope = memo.get(OutboundScope, view.services, view.destinations, view.mesh, memo, by=by)
         return scope.outbound(view.endpoints)
 

@@ -75,14 +75,13 @@ def retries(policy: HTTPRetry | None, path: str) -> Problems:
     if policy is None:
         return
     yield from not_negative(policy.attempts, f"{path}.attempts")
-    others = policy.model_fields_set & {
-        "per_try_timeout",
-        "retry_on",
-        "retry_remote_localities",
-        "retry_ignore_previous_hosts",
-        "backoff",
-    }
-    if policy.attempts == 0 and others:
+    others = (
+        policy.per_try_timeout,
+        policy.backoff,
+        policy.retry_remote_localities,
+        policy.retry_ignore_previous_hosts,
+    )
+    if policy.attempts == 0 and (policy.retry_on or any(value is not None for value in others)):
         yield error(f"{path}.attempts", "is 0 (never try again), but other fields say how to try again")
     yield from duration(policy.per_try_timeout, f"{path}.perTryTimeout")
     yield from duration(policy.backoff, f"{path}.backoff")

@@ -82,7 +82,11 @@ def _dns(spec: ServiceEntry, ports: Collection[str]) -> Problems:
             if fqdn(host):
                 yield error(f"spec.hosts[{index}]", f'"{host}" cannot be resolved; give spec.endpoints')
     for index, endpoint in enumerate(spec.endpoints):
-        yield from workload(endpoint, f"spec.endpoints[{index}]", names=True, sockets=False, ports=ports)
+        path = f"spec.endpoints[{index}]"
+        if endpoint.address:
+            yield from workload(endpoint, path, names=True, sockets=False, ports=ports)
+        else:
+            yield error(f"{path}.address", f"is required with resolution {spec.resolution}")
     tcp = [listed for listed in spec.ports if not is_http(listed.protocol) and listed.protocol]
     if spec.addresses and len(spec.hosts) > 1 and tcp:
         yield warning("spec.hosts", "several hosts cannot share addresses on a TCP port")

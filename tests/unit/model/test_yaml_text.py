@@ -54,6 +54,10 @@ def test_text_is_refused(text: str, reason: str) -> None:
         pytest.param("1_000", 1000, id="underscore"),
         pytest.param("0x10", 16, id="hex"),
         pytest.param("010", 8, id="octal"),
+        pytest.param("0b_", "0b_", id="no-digits"),
+        pytest.param("0x", "0x", id="no-hex-digits"),
+        pytest.param("-0b11", -3, id="negative-binary"),
+        pytest.param("089", 89.0, id="no-octal"),
         pytest.param("-5", -5, id="negative"),
         pytest.param("1e3", 1000.0, id="exponent"),
         pytest.param("1.", 1.0, id="dot"),
@@ -79,6 +83,10 @@ def test_number_keys_are_text_as_in_istio_examples() -> None:
     ]
 
 
+def test_a_byte_order_mark_and_foreign_line_ends_do_not_matter() -> None:
+    assert load_yaml("\ufeffa: 1\r\nb: 2\r\n") == [{"a": 1, "b": 2}]
+
+
 def test_documents_and_lists_are_taken_apart() -> None:
     text = "a: 1\n---\n---\n# nothing\n---\nkind: List\nitems:\n- b: 2\n- kind: List\n  items: [{c: 3}]\n"
     assert load_yaml(text) == [{"a": 1}, {"b": 2}, {"c": 3}]
@@ -97,11 +105,13 @@ def test_what_yaml_writers_write_is_read(obj: dict[str, Any]) -> None:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    assert load_yaml(yaml.dump(obj, Dumper=Plain, allow_unicode=True)) == [obj]
+    assert load_yaml(yaml.dump(obj, Dumper=Plain)) == [obj]
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet=st.sampled_from("ab: -\n[]{}&*!?|>'\"#%,1.~<\t"), max_size=40) | st.text(max_size=40))
+@given(
+    st.text(alphabet=st.sampled_from("ab: -0x_\n[]{}&*!?|>'\"#%,1.~<\t"), max_size=40) | st.text(max_size=40)
+)
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(Refused):
         assert all(isinstance(item, dict) for item in load_yaml(text))

@@ -60,6 +60,7 @@ E = "spec.endpoints[0]"
         (static({"address": "1.1.1.1", "locality": "a/b/c/d"}), f"{E}.locality"),
         (dns(hosts=["*.a"]), "spec.hosts[0]"),
         (dns({"address": "a_b"}), f"{E}.address"),
+        (dns({"network": "n"}), f"{E}.address"),
         (dns({"address": "unix:///a"}), f"{E}.address"),
         (dns({"address": "a"}, {"address": "b"}, resolution="DNS_ROUND_ROBIN"), "spec.endpoints"),
         (static(hosts=["a.b", "c.d"], ports=[TCP], addresses=["1.1.1.1"]), "spec.ports[0]"),
@@ -81,9 +82,7 @@ def test_service_entry_is_refused(spec: dict[str, Any], path: str) -> None:
         entry(addresses=["10.0.0.0/8", "::1"], ports=[TCP]),
         static({"address": "1.1.1.1", "ports": {"http": 8080}, "locality": "a/b", "weight": 5}),
         static({"address": "unix:///a"}),
-        static(workloadSelector={"labels": {"app": "a"}}, endpoints=[])
-        if False
-        else entry(resolution="STATIC", workloadSelector={"labels": {"app": "a"}}),
+        entry(resolution="STATIC", workloadSelector={"labels": {"app": "a"}}),
         dns({"address": "a.b"}, {"address": "::1"}),
         dns(hosts=["*.a"], endpoints=[{"address": "a.b"}]),
         entry(resolution="DYNAMIC_DNS", hosts=["*.a", "*.b"], location="MESH_INTERNAL"),

@@ -111,10 +111,17 @@ class Channel:
             if self.subscription.covers(name):
                 self._differs[name] = Unknown.HELD
 
+    def in_step(self, desired: State) -> bool:
+        """Whether nothing is owed, told without looking at any resource; False is no statement."""
+        return desired is self._base and not self._differs and not self._unanswered
+
     def offer(self, desired: State, nonce: str, *, may_remove: bool = True) -> Response | None:
         """The response that is owed now and is thereby in flight; None when none is, or one is under way."""
         if self._in_flight:
-            self.waiting = self.waiting or desired is not self._base
+            self.waiting = self.waiting or not self.in_step(desired)
+            return None
+        if self.in_step(desired):
+            self.waiting = False
             return None
         plan = self._plan(desired, may_remove=may_remove)
         self._base = desired

@@ -116,7 +116,7 @@ class Session:
         for type_url in self.types:
             channel = self._channels[type_url]
             if patient and type_url in {LISTENER, ROUTES} and self._in_flight(CLUSTER, ENDPOINTS):
-                channel.waiting = True
+                channel.waiting = not channel.in_step(desired[type_url])
                 continue
             self._offer(channel, desired, responses, may_remove=type_url not in {CLUSTER, ENDPOINTS})
         unfinished = any(self._channels[url].waiting for url in (LISTENER, ROUTES) if url in self._channels)

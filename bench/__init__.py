@@ -1,0 +1,1 @@
+"""Figures of the control plane on this machine: `python -m bench [NAME...]`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from artemon.daemon.http import health_routes, split_address
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import server_name, ssl_server_context
 from artemon.daemon.run import Context
-from artemon.errors import ArtemonError
+from artemon.errors import ArtemonError, Problem
 from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.tls import server_context
-from artemon.translate.envoy_values import problems_of as parse_envoy
 from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described
@@ -44,6 +43,13 @@ from galleyd.writer import Writer
 
 async def app(settings: GalleySettings, context: Context) -> None:
     """The configuration of the mesh: REST API, validation, history."""
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(_run(settings, context), name="galleyd")
+        await context.stop.wait()
+        running.cancel()
+
+
+async def _run(settings: GalleySettings, context: Context) -> None:
     make_private_dir(Path(settings.state_dir))
     context.health.expect("registry", f"the first view of {settings.registry}")
     context.health.expect("api", "the REST API is not served yet")
@@ -53,16 +59,15 @@ async def app(settings: GalleySettings, context: Context) -> None:
         stack.push_async_callback(store.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         parts = Parts(settings, store, context, keeper)
-        jobs = [tasks.create_task(job) for job in parts.jobs()]
-        await parts.config.until(lambda: parts.config.synced or context.stop.is_set(), float("inf"))
-        async with serve(settings.listen, parts.application(), parts.tls()) as address:
-            context.health.meet("api")
-            context.log.info("serving", address=address, registry=settings.registry)
-            await context.stop.wait()
-            parts.config.close()
-            parts.proxies.close()
-        for job in jobs:
-            job.cancel()
+        for job in parts.jobs():
+            tasks.create_task(job)
+        await parts.config.until(lambda: parts.config.synced, float("inf"))
+        tls = parts.tls()
+        address = await stack.enter_async_context(serve(settings.listen, parts.application(), tls))
+        stack.callback(parts.close)
+        context.health.meet("api")
+        context.log.info("serving", address=address, registry=settings.registry)
+        await parts.reloads(tls)
 
 
 async def _identity(settings: GalleySettings, context: Context) -> IdentityKeeper | None:
@@ -87,6 +92,7 @@ class Parts:
         self._settings, self._store, self._context, self._keeper = settings, store, context, keeper
         self.keys = Keys(Layout(settings.mesh))
         self.config, self.proxies = Feed(), Feed()
+        self._tokens = callers.Tokens({})
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the server."""
@@ -102,7 +108,7 @@ class Parts:
         """The HTTP application."""
         context = self._context
         verdicts = Verdicts(context.metrics)
-        rules = Rules(parse_envoy=parse_envoy)
+        rules = Rules(parse_envoy=_parse_envoy)
         admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
         edits = Edits(Writer(self._store, self.keys), admission)
         rest = Rest(edits, self._store, self.keys, self.config, Table())
@@ -125,13 +131,36 @@ class Parts:
         assert self._keeper is not None
         return ssl_server_context(self._keeper.current)
 
+    def close(self) -> None:
+        """Let every watching and waiting client go."""
+        self.config.close()
+        self.proxies.close()
+
+    async def reloads(self, tls: ssl.SSLContext) -> None:
+        """Read one's own certificate and the tokens again at every SIGHUP, until cancelled. What cannot be
+        read is told, and what was in force stays."""
+        settings, context = self._settings, self._context
+        while True:
+            await context.reload.wait()
+            context.reload.clear()
+            try:
+                self._tokens.replace(_known(settings))
+                if settings.tls_cert:
+                    tls.load_cert_chain(settings.tls_cert, settings.tls_key)
+                context.log.info("reloaded")
+            except (ArtemonError, OSError) as error:
+                context.log.error("not_reloaded", reason=error)
+
     def _gate(self) -> Gate:
         settings = self._settings
-        known = callers.admin(callers.admin_token(settings.admin_token_path))
-        if settings.tokens_file:
-            known |= callers.read_tokens(Path(settings.tokens_file))
+        self._tokens.replace(_known(settings))
         names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), server_name("galleyd")}
-        return Gate(callers.Tokens(known), settings.trust_domain, frozenset(names.union(settings.hosts)))
+        return Gate(self._tokens, settings.trust_domain, frozenset(names.union(settings.hosts)))
+
+
+def _known(settings: GalleySettings) -> dict[str, callers.Caller]:
+    known = callers.admin(callers.admin_token(settings.admin_token_path))
+    return known | callers.read_tokens(Path(settings.tokens_file)) if settings.tokens_file else known
 
 
 def _own_certificate(settings: GalleySettings) -> ssl.SSLContext:
@@ -146,6 +175,14 @@ def _own_certificate(settings: GalleySettings) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     return context
+
+
+def _parse_envoy(apply_to: str, value: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the value of an EnvoyFilter's patch. Envoy's messages take much memory: they are
+    loaded when the first EnvoyFilter comes."""
+    from artemon.translate.envoy_values import problems_of
+
+    return problems_of(apply_to, value)
 
 
 async def follow(store: Store, prefix: str, feed: Feed, context: Context) -> None:

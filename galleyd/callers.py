@@ -48,6 +48,10 @@ class Tokens:
     def __init__(self, callers: Mapping[str, Caller]) -> None:
         self._callers = dict(callers)
 
+    def replace(self, callers: Mapping[str, Caller]) -> None:
+        """Know these from now on, and no others."""
+        self._callers = dict(callers)
+
     def find(self, token: str) -> Caller | None:
         """The caller of a token."""
         wanted = digest(token)

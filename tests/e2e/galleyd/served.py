@@ -109,6 +109,11 @@ class Galleyd:
             time.sleep(0.05)
         raise AssertionError((self.folder / "galleyd.log").read_text()[-2000:])
 
+    def reload(self) -> None:
+        """As `systemctl reload`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """As `kill -9`."""
         self._end(signal.SIGKILL)

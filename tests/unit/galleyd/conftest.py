@@ -32,8 +32,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         async with TestClient(TestServer(parts.application())) as client:
             token = settings.admin_token_path.read_text().strip()
             yield Api(client, parts, store, token)
-            parts.config.close()
-            parts.proxies.close()
+            parts.close()
         for job in jobs:
             job.cancel()
     await store.close()

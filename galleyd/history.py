@@ -83,10 +83,16 @@ async def trim(store: Store, prefix: str, limit: int, log: Log) -> None:
     """Keep the newest `limit` records, until cancelled."""
     while True:
         try:
-            entries = (await store.list(prefix)).entries
-            surplus = entries[: max(len(entries) - limit, 0)]
-            for start in range(0, len(surplus), MAX_TXN_OPS):
-                await store.txn((), [Delete(entry.key) for entry in surplus[start : start + MAX_TXN_OPS]])
+            await trim_once(store, prefix, limit)
         except StoreError as error:
             log.warning("history_not_trimmed", reason=error)
         await asyncio.sleep(TRIM_SECONDS)
+
+
+async def trim_once(store: Store, prefix: str, limit: int) -> int:
+    """Delete all but the newest `limit` records; how many. Raises StoreError."""
+    entries = (await store.list(prefix)).entries
+    surplus = entries[: max(len(entries) - limit, 0)]
+    for start in range(0, len(surplus), MAX_TXN_OPS):
+        await store.txn((), [Delete(entry.key) for entry in surplus[start : start + MAX_TXN_OPS]])
+    return len(surplus)

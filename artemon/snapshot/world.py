@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from artemon.errors import Problem, Refused
 from artemon.model.hosts import DEFAULT_DOMAIN
@@ -84,55 +84,67 @@ class World:
         if isinstance(change, Bad):
             self.problems[change.key] = change.problems
             return
-        self.problems.pop(change.key, None)
-        old = self._objects.get(change.key)
+        key, old = change.key, self._objects.get(change.key)
         new = change.object if isinstance(change, Upsert) else None
-        if old is new or (old is not None and new is not None and _same(old, new)):
-            return
+        self.problems.pop(key, None)
         try:
-            self._replace(change.key, old, new, touched)
+            if not _same(old, new):
+                self._replace(key, old, new, touched)
         except Refused as refusal:
-            self.problems[change.key] = refusal.problems
+            self.problems[key] = refusal.problems
             return
-        if new is None:
-            self._objects.pop(change.key, None)
-        else:
-            self._objects[change.key] = new
+        self._report(key)
 
     def _replace(self, key: str, old: Object | None, new: Object | None, touched: _Touched) -> None:
-        one = old if new is None else new
-        if isinstance(one, MeshConfig):
-            self._set_mesh(MeshConfig() if new is None else one, touched)
-        elif isinstance(one, Workload):
-            self._set_workload(key, cast("Workload | None", old), cast("Workload | None", new), touched)
-        elif isinstance(one, Source):
-            self._set_source(one.id, None if new is None else one, touched)
-            touched.add(SERVICE, one.namespace)
-        elif one is not None:
-            self._set_resource(key, one, gone=new is None, touched=touched)
+        if old is not None and type(old) is not type(new):
+            self._taken(old)(key, old, None, touched)
+            self._objects.pop(key)
+            old = None
+        if new is not None:
+            self._taken(new)(key, old, new, touched)
+            self._objects[key] = new
 
-    def _set_resource(self, key: str, one: Resource[Any], *, gone: bool, touched: _Touched) -> None:
-        kind = one.kind.name
-        if kind == "ServiceEntry":
-            self._set_service_entry(key, one, gone=gone, touched=touched)
-        elif kind == "WorkloadEntry":
-            self._set_member(key, None if gone else one, touched)
-            touched.add(kind, one.meta.namespace, endpoints_only=True)
-        else:
-            touched.add(kind, one.meta.namespace)
-        if gone:
-            self._by_kind[kind].pop(key, None)
-        else:
-            self._by_kind[kind][key] = one
+    def _taken(self, one: Object) -> Callable[[str, Any, Any, _Touched], None]:
+        """What takes in objects of this type: key, the object before and the one after (None: gone)."""
+        takers: dict[type, Callable[[str, Any, Any, _Touched], None]] = {
+            MeshConfig: self._set_mesh,
+            Workload: self._set_workload,
+            Source: self._set_known_source,
+            Resource: self._set_resource,
+        }
+        return takers[type(one)]
 
-    def _set_service_entry(
-        self, key: str, entry: Resource[ServiceEntry], *, gone: bool, touched: _Touched
-    ) -> None:
-        source = None if gone else from_service_entry(entry, self.mesh, self.domain)
-        self._set_source(entry.ref, source, touched)
-        touched.add("ServiceEntry", entry.meta.namespace)
+    def _report(self, key: str) -> None:
+        """Say again what of the object in force cannot be used."""
+        one = self._objects.get(key)
+        source = self.membership.sources.get(one.ref) if isinstance(one, Resource) else None
         if source is not None and source.problems:
             self.problems[key] = source.problems
+
+    def _set_known_source(self, _: str, old: Source | None, new: Source | None, touched: _Touched) -> None:
+        for one in (old, new):
+            if one is not None:
+                self._set_source(one.id, one if one is new else None, touched)
+                touched.add(SERVICE, one.namespace)
+
+    def _set_resource(
+        self, key: str, old: Resource[Any] | None, new: Resource[Any] | None, touched: _Touched
+    ) -> None:
+        one = new or old
+        assert one is not None
+        kind = one.kind.name
+        if kind == "ServiceEntry":
+            self._set_service_entry(one, gone=new is None, touched=touched)
+        elif kind == "WorkloadEntry":
+            self._set_member(key, new, touched)
+        touched.add(kind, one.meta.namespace, endpoints_only=kind == "WorkloadEntry")
+        self._by_kind[kind].pop(key, None)
+        if new is not None:
+            self._by_kind[kind][key] = new
+
+    def _set_service_entry(self, entry: Resource[ServiceEntry], *, gone: bool, touched: _Touched) -> None:
+        source = None if gone else from_service_entry(entry, self.mesh, self.domain)
+        self._set_source(entry.ref, source, touched)
 
     def _set_source(self, identity: str, source: Source | None, touched: _Touched) -> None:
         """Replace what a source defines; services of before and after are touched."""
@@ -194,13 +206,14 @@ class World:
             del self._joined[group], self._declared[group]
         self._set_source(f"Workload/{namespace}/{service}", source, touched)
 
-    def _set_mesh(self, mesh: MeshConfig, touched: _Touched) -> None:
-        before, self.mesh = self.mesh, mesh
-        touched.add(MESH, mesh.root_namespace)
-        if before.default_service_export_to == mesh.default_service_export_to:
+    def _set_mesh(self, _: str, old: MeshConfig | None, new: MeshConfig | None, touched: _Touched) -> None:
+        before, self.mesh = old or MeshConfig(), new or MeshConfig()
+        touched.add(MESH, self.mesh.root_namespace)
+        if before.default_service_export_to == self.mesh.default_service_export_to:
             return
-        for key, entry in self.resources("ServiceEntry").items():
-            self._set_service_entry(key, entry, gone=False, touched=touched)
+        touched.endpoints_only = False
+        for entry in self.resources("ServiceEntry").values():
+            self._set_service_entry(entry, gone=False, touched=touched)
         for group in list(self._joined):
             self._set_joined(group, touched)
 
@@ -231,10 +244,10 @@ class _Touched:
         )
 
 
-def _same(old: Object, new: Object) -> bool:
+def _same(old: Object | None, new: Object | None) -> bool:
     """Whether nothing differs that configures a proxy (a new generation or status alone does not)."""
     if not isinstance(old, Resource) or not isinstance(new, Resource):
-        return old == new
+        return old is new or old == new
     return (
         old.spec == new.spec
         and old.meta.labels == new.meta.labels

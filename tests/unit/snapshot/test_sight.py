@@ -10,7 +10,7 @@ from world_in_yaml import entry, joined, obj, proxy, snapshot
 from artemon.errors import Problem
 from artemon.model.proxy import ProxyType
 from artemon.snapshot.build import build
-from artemon.snapshot.changes import Bad, Change
+from artemon.snapshot.changes import Bad, Change, Delete
 from artemon.snapshot.world import World
 
 WEB = "web.ns.svc.cluster.local"
@@ -162,6 +162,16 @@ def test_of_one_host_the_own_then_the_older_definition_counts() -> None:
         client: mesh.view(proxy(namespace=client)).services["a.com"].namespace for client in ("y", "o", "z")
     }
     assert owners == {"y": "y", "o": "o", "z": "o"}
+
+
+def test_a_report_lasts_as_long_as_its_reason() -> None:
+    world, theft = World(), entry("e", WEB, namespace="thief")
+    reported = []
+    for change in (theft, theft, Bad(theft.key, (Problem("", "x"),)), theft, Delete(theft.key)):
+        world.apply([change])
+        reported.append([problem.message[:11] for problem in world.problems.get(theft.key, ())])
+    taken = f'"{WEB}"'[:11]
+    assert reported == [[taken], [taken], ["x"], [taken], []]
 
 
 def test_a_taken_host_is_reported() -> None:

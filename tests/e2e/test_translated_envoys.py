@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from real_envoy import envoy
-from servers import die_with_parent, free_ports
+from servers import dying_with_parent, free_ports
 
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
 SERVER, CLIENT = "127.0.40.2", "127.0.40.3"
@@ -90,11 +90,13 @@ class Pair:
         return answer.status, answer.read()
 
 
-def mesh(listen: int) -> str:
-    endpoint = {"address": SERVER, "ports": {"http": listen}, "serviceAccount": "reviews"}
+def mesh(listen: int, sniffed: int) -> str:
+    ports = {"http": listen, "auto": sniffed}
+    endpoint = {"address": SERVER, "ports": ports, "serviceAccount": "reviews"}
     entry = {
         "hosts": ["reviews.default.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
-        "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}], "endpoints": [endpoint],
+        "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}, {"number": 9081, "name": "auto"}],
+        "endpoints": [endpoint],
     }  # fmt: skip
     objects = [
         ("networking.istio.io/v1", "ServiceEntry", "reviews", entry),
@@ -122,25 +124,23 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     binary, folder = envoy(), tmp_path_factory.mktemp("envoys")
     app = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     threading.Thread(target=app.serve_forever, daemon=True).start()
-    proxy_port, listen = free_ports(2)
-    (folder / "mesh.yaml").write_text(mesh(listen))
-    port = {
-        "name": "http",
-        "number": 9080,
-        "protocol": "HTTP",
-        "listenPort": listen,
-        "appPort": app.server_port,
-    }
+    proxy_port, listen, sniffed = free_ports(3)
+    (folder / "mesh.yaml").write_text(mesh(listen, sniffed))
+    common = {"appPort": app.server_port}
+    ports = [
+        {"name": "http", "number": 9080, "protocol": "HTTP", "listenPort": listen, **common},
+        {"name": "auto", "number": 9081, "listenPort": sniffed, **common},
+    ]
     without = {"INTERCEPTION_MODE": "NONE"}
     proxies = {
-        "reviews": {"ipAddresses": [SERVER], "metadata": {**without, "ARTEMON_PORTS": [port]}},
+        "reviews": {"ipAddresses": [SERVER], "metadata": {**without, "ARTEMON_PORTS": ports}},
         "page": {"ipAddresses": [CLIENT], "metadata": {**without, "HTTP_PROXY_PORT": proxy_port}},
     }
     authority, processes = Authority(), []
     for name, proxy in proxies.items():
         path = translated(folder, name, proxy, authority.issue(folder / "certs" / name, name))
-        command = [binary, "-c", path, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
-        processes.append(subprocess.Popen(command, preexec_fn=die_with_parent))  # noqa: PLW1509
+        options = ["--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
+        processes.append(subprocess.Popen(dying_with_parent(str(binary), "-c", str(path), *options)))
     running = Pair(proxy_port, listen, folder)
     until_answered(running)
     yield running
@@ -170,8 +170,9 @@ def tls(certificates: Path | None) -> ssl.SSLContext:
     return context
 
 
-def test_the_application_learns_who_called(pair: Pair) -> None:
-    status, body = pair.ask("http://reviews.default:9080/who")
+@pytest.mark.parametrize("port", [pytest.param(9080, id="http"), pytest.param(9081, id="sniffed")])
+def test_the_application_learns_who_called(pair: Pair, port: int) -> None:
+    status, body = pair.ask(f"http://reviews.default:{port}/who")
     assert status == 200
     caller = json.loads(body)["x-forwarded-client-cert"]
     assert f"URI={SPIFFE.format('page')}" in caller

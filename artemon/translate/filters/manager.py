@@ -47,7 +47,7 @@ def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
     """Paths are normalized before anything matches on them; WebSockets pass; streams may idle."""
     out = HttpConnectionManager(
         stat_prefix=http.stat_prefix,
-        http_filters=http_filters(grpc_web=http.grpc_web),
+        http_filters=http_filters(grpc_web=http.grpc_web, outbound=http.side is not Side.INBOUND),
         access_log=access_logs(mesh),
         stream_idle_timeout=ZERO,
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
@@ -56,7 +56,8 @@ def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
     out.use_remote_address.value = http.side is Side.GATEWAY
     out.upgrade_configs.add(upgrade_type="websocket")
     _paths(out, mesh)
-    _caller(out, http.side)
+    topology = mesh.default_config.gateway_topology
+    _caller(out, http.side, topology.num_trusted_proxies if topology else 0)
     if isinstance(http.route, RouteConfiguration):
         out.route_config.CopyFrom(http.route)
     else:
@@ -72,7 +73,7 @@ def _paths(out: HttpConnectionManager, mesh: MeshConfig) -> None:
         out.path_with_escaped_slashes_action = HttpConnectionManager.UNESCAPE_AND_FORWARD
 
 
-def _caller(out: HttpConnectionManager, side: Side) -> None:
+def _caller(out: HttpConnectionManager, side: Side, trusted_hops: int) -> None:
     """Who called, in x-forwarded-client-cert: a sidecar appends, a gateway believes no one before it."""
     if side is Side.OUTBOUND:
         return
@@ -81,6 +82,7 @@ def _caller(out: HttpConnectionManager, side: Side) -> None:
     details.dns = True
     details.uri = True
     if side is Side.GATEWAY:
+        out.xff_num_trusted_hops = trusted_hops
         out.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
         details.cert = True
     else:

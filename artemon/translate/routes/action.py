@@ -46,12 +46,15 @@ _DEFAULT_PORTS = {("http", 80), ("https", 443)}
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A cluster and its part of the requests. hashing: how they stick to an instance of it."""
+    """A cluster and its part of the requests. hashing: how they stick to an instance of it.
+
+    sniffed: whether the other side finds out by itself that these are requests."""
 
     cluster: str
     weight: int = 1
     headers: Headers | None = None
     hashing: LoadBalancerSettingsConsistentHashLB | None = None
+    sniffed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class Forward:
     mirrors: tuple[RouteAction.RequestMirrorPolicy, ...] = ()
     authority: str = ""
 
+    @property
+    def is_sniffed(self) -> bool:
+        """Whether all of it goes where it has to be found out that these are requests."""
+        return all(share.sniffed for share in self.shares)
+
 
 def forward_of(route: HTTPRoute, client: Client, targets: Targets) -> Forward:
     """The part of a VirtualService route that forwards."""
@@ -77,6 +85,9 @@ def forward_of(route: HTTPRoute, client: Client, targets: Targets) -> Forward:
             weight=one.weight,
             headers=one.headers,
             hashing=targets.hashing(one.destination, client.port),
+            sniffed=targets.is_sniffed(
+                one.destination.host, targets.port(one.destination, client.port), one.destination.subset
+            ),
         )
         for one in route.route
         if one.destination is not None and (one.weight > 0 or not weighted)

@@ -11,6 +11,7 @@ from artemon.model.virtual_service import (
     VirtualService,
 )
 from artemon.translate import names
+from artemon.translate.filters.http import says_http
 from artemon.translate.routes.action import (
     Forward,
     Share,
@@ -53,7 +54,9 @@ def http_routes(resource: Resource[VirtualService], client: Client, targets: Tar
 def default_route(host: str, client: Client, targets: Targets) -> Route:
     """All requests for a service, on the port they came for."""
     share = Share(
-        cluster=names.outbound_cluster(host, client.port), hashing=targets.default_hashing(host, client.port)
+        cluster=names.outbound_cluster(host, client.port),
+        hashing=targets.default_hashing(host, client.port),
+        sniffed=targets.is_sniffed(host, client.port),
     )
     out = Route(
         name=names.DEFAULT_ROUTE,
@@ -61,6 +64,8 @@ def default_route(host: str, client: Client, targets: Targets) -> Route:
         route=forward_action(Forward(shares=(share,), retries=targets.retries)),
     )
     out.decorator.operation = names.service_stat_name(host, client.port)
+    if share.sniffed:
+        says_http(out)
     return out
 
 
@@ -98,6 +103,8 @@ def _act(out: Route, rule: HTTPRoute, client: Client, targets: Targets) -> None:
         forward = forward_of(rule, client, targets)
         if forward.shares:
             out.route.CopyFrom(forward_action(forward))
+            if forward.is_sniffed:
+                says_http(out)
 
 
 def _operation(

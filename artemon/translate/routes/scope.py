@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from artemon.model.destination_rule import LoadBalancerSettingsConsistentHashLB
-from artemon.model.service import Service
+from artemon.model.service import Protocol, Service
 from artemon.model.virtual_service import Destination as RouteTarget
 from artemon.model.virtual_service import HTTPRetry
 from artemon.snapshot.view import Destination, ProxyView
@@ -67,6 +67,16 @@ class Targets:
     def hashing(self, target: RouteTarget, port: int) -> LoadBalancerSettingsConsistentHashLB | None:
         """How requests to a destination stick to an instance; None when they do not."""
         return self.default_hashing(target.host, self.port(target, port), target.subset)
+
+    def is_sniffed(self, host: str, port: int, subset: str = "") -> bool:
+        """Whether the sidecar there has to find out what comes: a port of the mesh that does not say."""
+        service, rules = self.services.get(host), self.destinations.get(host)
+        if service is None or service.mesh_external:
+            return False
+        if not any(one.number == port and one.protocol is Protocol.AUTO for one in service.ports):
+            return False
+        tls = rules.policy_for(port, subset).tls if rules is not None else None
+        return tls is None or tls.mode == "ISTIO_MUTUAL"
 
     def default_hashing(
         self, host: str, port: int, subset: str = ""

@@ -358,3 +358,34 @@ def test_an_http_proxy_is_asked_for_host_and_port() -> None:
     assert hosts["shop.example.com:8080"] == "shop.example.com:8080"
     assert "reviews" not in hosts
     assert "shop.example.com:5432" not in hosts
+
+
+@pytest.mark.parametrize(
+    ("protocol", "location", "tls", "says"),
+    [
+        pytest.param("", "MESH_INTERNAL", None, True, id="sniffed"),
+        pytest.param("", "MESH_INTERNAL", "ISTIO_MUTUAL", True, id="sniffed-mutual"),
+        pytest.param("", "MESH_INTERNAL", "SIMPLE", False, id="tls-of-its-own"),
+        pytest.param("", "MESH_EXTERNAL", None, False, id="outside"),
+        pytest.param("http", "MESH_INTERNAL", None, False, id="declared"),
+    ],
+)
+def test_a_sniffing_sidecar_is_told_that_requests_come(
+    protocol: str, location: str, tls: str | None, says: bool
+) -> None:
+    objects = [service_entry("auto.example.com", [(9080, protocol)], location=location)]
+    if tls:
+        spec = {"host": "auto.example.com", "trafficPolicy": {"tls": {"mode": tls}}}
+        kind = {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": "auto"},
+        }
+        objects.append(json.dumps({**kind, "spec": spec}))
+    http = [{"match": [{"uri": {"prefix": "/x"}}], "route": [{"destination": {"host": "auto.example.com"}}]}]
+    ruled = virtual_service([*http, TO_REVIEWS])
+    default = next(host for host in table(*objects).virtual_hosts if host.name.startswith("auto."))
+    by_rule = next(host for host in table(*objects, ruled).virtual_hosts if host.name.startswith("reviews."))
+    for route in (default.routes[0], by_rule.routes[0]):
+        assert ("envoy.filters.http.set_filter_state" in route.typed_per_filter_config) == says
+    assert not by_rule.routes[1].typed_per_filter_config

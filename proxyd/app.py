@@ -130,6 +130,7 @@ class Agent:
             mesh.cancel()
             envoy.cancel()
             await self._supervisor.stop()
+            envoy_log.finish()
             for task in work:
                 task.cancel()
         await self._save()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from artemon.log import Log
 
+LOG_FORMAT = "%l %n %v"
+"""Level, logger, text. No tabs: Envoy escapes them."""
+
 LIMIT = 1 << 20
 CHUNK = 1 << 18
 EVERY_SECONDS = 0.3
@@ -21,10 +24,10 @@ _LEVELS = {
 
 
 def emit(line: str, log: Log) -> None:
-    """One line of Envoy's (`level<TAB>logger<TAB>text`), or of whatever else it wrote, as an event."""
-    level, tab, rest = line.partition("\t")
-    logger, second, text = rest.partition("\t")
-    if level in _LEVELS and tab and second:
+    """One line of Envoy's (LOG_FORMAT), or of whatever else it wrote, as an event."""
+    level, _, rest = line.partition(" ")
+    logger, _, text = rest.partition(" ")
+    if level in _LEVELS and text:
         _LEVELS[level](log, text.strip(), component=logger)
     elif line.strip():
         log.info(line.strip())
@@ -44,6 +47,11 @@ class EnvoyLog:
         while True:
             more = self.read()
             await asyncio.sleep(0 if more else EVERY_SECONDS)
+
+    def finish(self) -> None:
+        """Take what is left: Envoy has ended."""
+        while self.read():
+            pass
 
     def read(self) -> bool:
         """Take what is new; whether there may be more. A file read to its end is emptied when it is large."""

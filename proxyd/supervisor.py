@@ -18,6 +18,7 @@ from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.admin import Admin
 from proxyd.bootstrap import Json, node_id
+from proxyd.envoylog import LOG_FORMAT
 from proxyd.metrics import Metrics
 from proxyd.process import Process, running_in
 from proxyd.settings import ProxydSettings
@@ -25,6 +26,7 @@ from proxyd.settings import ProxydSettings
 LOG_FILE = "envoy.log"
 CONDITION = "envoy"
 STEADY_SECONDS = 10.0
+EAGER_SECONDS, CALM_SECONDS = 0.1, 2.0
 STOP_SECONDS = 5.0
 ADOPT_TRIES = 20
 ADOPT_PAUSE = 0.2
@@ -77,7 +79,7 @@ class Supervisor:
             "-c": self._file,
             "--concurrency": str(self._settings.concurrency),
             "-l": self._settings.envoy_log_level,
-            "--log-format": "%l\t%n\t%v",
+            "--log-format": LOG_FORMAT,
             "--drain-time-s": str(drain),
             "--drain-strategy": "immediate",
         }
@@ -114,7 +116,7 @@ class Supervisor:
                 self._health.meet(CONDITION)
             else:
                 self._health.expect(CONDITION, f"Envoy is {state or 'not answering'}")
-            await asyncio.sleep(2.0 if state == "LIVE" else 0.1)
+            await asyncio.sleep(CALM_SECONDS if self._health.ready else EAGER_SECONDS)
 
     async def stop(self) -> None:
         """Drain: fail health checks, close gracefully, wait, end."""

@@ -235,6 +235,13 @@ class Agent:
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
 
+    def command(self, name: str) -> tuple[int, str]:
+        """Exit status and output of a subcommand with the agent's settings."""
+        arguments = [sys.executable, "-m", "proxyd", name, "--config", str(self.directory / "proxyd.yaml")]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
     def kill(self) -> None:
         """As the machine does when it has no memory left."""
         assert self.process

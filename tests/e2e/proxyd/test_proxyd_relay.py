@@ -28,6 +28,7 @@ async def test_envoy_serves_what_pilotd_says(agent: Agent, pilot: Pilot, app: in
         await pilot.until(Accepted, type_url=url)
     assert agent.stop() == 0
     assert agent.envoys() == []
+    assert agent.said("warning proxyd: caught ENVOY_SIGTERM source=envoy component=main") == 1
 
 
 async def test_a_change_of_endpoints_reaches_envoy(agent: Agent, pilot: Pilot, app: int) -> None:
@@ -159,6 +160,7 @@ async def test_readiness_tells_what_it_waits_for_and_metrics_are_merged(
     assert "envoy_server_live" in text
     assert "envoy_server_live" in (await fetch(f"http://{agent.ip}:15090/stats/prometheus"))[1]
     assert (await fetch(f"http://{agent.ip}:15090/config_dump"))[0] == 404
+    assert await asyncio.to_thread(agent.command, "status") == (0, "ready\n")
 
 
 async def test_what_is_under_way_is_finished_when_proxyd_is_told_to_stop(agent: Agent, pilot: Pilot) -> None:

@@ -15,9 +15,9 @@ from proxyd.envoylog import EnvoyLog, emit
 @pytest.mark.parametrize(
     ("line", "level", "text"),
     [
-        pytest.param("warning\tconfig\tdrained", logging.WARNING, "drained", id="warning"),
-        pytest.param("critical\tmain\tcannot bind", logging.ERROR, "cannot bind", id="critical"),
-        pytest.param("error\tmain\ta\tb", logging.ERROR, "a\tb", id="tab-in-the-text"),
+        pytest.param("warning config drained", logging.WARNING, "drained", id="warning"),
+        pytest.param("critical main cannot bind", logging.ERROR, "cannot bind", id="critical"),
+        pytest.param("error main a  b", logging.ERROR, "a  b", id="spaces-in-the-text"),
         pytest.param('{"path": "/"}', logging.INFO, '{"path": "/"}', id="access-log"),
         pytest.param("Caught Segmentation fault", logging.INFO, "Caught Segmentation fault", id="crash"),
     ],
@@ -31,10 +31,10 @@ def test_levels(line: str, level: int, text: str, caplog: pytest.LogCaptureFixtu
 def test_only_whole_new_lines_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     file = tmp_path / "envoy.log"
-    file.write_text("info\tmain\tof an earlier proxyd\n")
+    file.write_text("info main of an earlier proxyd\n")
     log = EnvoyLog(file, Log("envoy"))
     with file.open("a") as out:
-        out.write("info\tmain\tone\ninfo\tmain\tt")
+        out.write("info main one\ninfo main t")
     assert log.read()
     with file.open("a") as out:
         out.write("wo\n")
@@ -46,7 +46,7 @@ def test_only_whole_new_lines_are_read(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_large_file_is_emptied_when_read(tmp_path: Path) -> None:
     file = tmp_path / "envoy.log"
     log = EnvoyLog(file, Log("envoy"))
-    file.write_bytes(b"info\tmain\tx\n" * (envoylog.LIMIT // 10))
+    file.write_bytes(b"info main x\n" * (envoylog.LIMIT // 10))
     while log.read():
         pass
     assert file.stat().st_size == 0

@@ -57,8 +57,9 @@ def parse(text: str) -> Iterator[Document]:
             elif isinstance(event, yaml.DocumentEndEvent):
                 yield document
                 reader = None
-            elif reader is not None:
-                reader.feed(event)
+            elif reader is not None and not reader.feed(event):
+                yield document  # the scanner takes quadratic time at great depth, so nothing more is read
+                return
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else document.line
         yield _broken(document, reader, line, f"is not YAML: {error.problem or error.context}")
@@ -86,50 +87,39 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._open: list[_Open] = []
-        self._skipped = 0
 
-    def feed(self, event: yaml.Event) -> None:
-        """Take one event. What must not be there becomes a problem and is left out."""
+    def feed(self, event: yaml.Event) -> bool:
+        """Take one event; what must not be there becomes a problem. False: too deep, do not go on."""
         line = _line(event)
         if isinstance(event, yaml.AliasEvent):
             self._refuse(line, f"alias *{event.anchor} is not allowed; write the value out")
             self._put(None, line)
-            return
+            return True
         anchor = getattr(event, "anchor", None)
         if anchor:
             self._refuse(line, f"anchor &{anchor} is not allowed; write the value out")
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event, line)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            if len(self._open) >= MAX_DEPTH:
+                self._refuse(line, f"is nested more than {MAX_DEPTH} levels deep; nothing after it was read")
+                return False
             self._start({} if isinstance(event, yaml.MappingStartEvent) else [], event.tag, line)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            self._end()
+            self._open.pop()
+        return True
 
     def _start(self, value: dict[str, Any] | list[Any], tag: str | None, line: int) -> None:
         if tag and tag not in _PLAIN_TAGS:
             self._refuse(line, f"tag {tag} is not allowed")
-        if self._skipped or len(self._open) >= MAX_DEPTH:
-            if not self._skipped:
-                self._refuse(line, f"is nested more than {MAX_DEPTH} levels deep")
-            self._skipped += 1
-            return
         if self._wants_key():
             self._refuse(line, "a key must be text, not a collection")
             self._open[-1].key = ""
-        self._put(value, line)
+        else:
+            self._put(value, line)
         self._open.append(_Open(value))
 
-    def _end(self) -> None:
-        if self._skipped:
-            self._skipped -= 1
-            if not self._skipped and self._open and isinstance(self._open[-1].value, dict):
-                self._open[-1].key = None
-            return
-        self._open.pop()
-
     def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
-        if self._skipped:
-            return
         text = str(event.value)
         tag = event.tag
         if tag and tag not in _PLAIN_TAGS and tag not in {f"{_CORE}str", "!"}:
@@ -153,8 +143,6 @@ class _Reader:
         mapping.key = value
 
     def _put(self, value: Any, line: int) -> None:
-        if self._skipped:
-            return
         if not self._open:
             self._document.value = value
             return

@@ -36,7 +36,7 @@ from artemon.model.decode import load_yaml
         pytest.param("- a", "f:1: an object must be a mapping, not a list", id="list"),
         pytest.param("just text", "f:1: an object must be a mapping", id="text"),
         pytest.param("a: " + "[" * 70 + "]" * 70, "f:1: is nested more than 64 levels", id="deep"),
-        pytest.param("[" * 20_000, "f:1: is nested more than 64 levels", id="very-deep"),
+        pytest.param("[" * 2_000_000, "f:1: is nested more than 64 levels", id="very-deep"),
         pytest.param("a: " + "x" * 270_000, "f:1: has 270008 bytes", id="large"),
         pytest.param("a: 1\n---\nb: *x", "f:3: alias", id="second-document"),
     ],
@@ -93,6 +93,9 @@ def test_documents_and_lists_are_taken_apart() -> None:
 
 
 def test_all_documents_are_looked_at() -> None:
+    with pytest.raises(Refused) as refused:
+        load_yaml("? {a: b}\n: c\nd: e\n", "f")
+    assert len(refused.value.problems) == 1
     with pytest.raises(Refused) as refused:
         load_yaml("a: *x\n---\nb: 1\nb: 2\n---\n- 1\n", "f")
     assert [problem.path for problem in refused.value.problems] == ["f:1", "f:4", "f:5"]

@@ -38,6 +38,19 @@ def dying_with_parent(*command: str) -> list[str]:
     return [sys.executable, "-IS", "-c", code, *command]
 
 
+def wait_listening(port: int) -> None:
+    """Return when somebody listens. Raises OSError after 30 s."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 class Etcd:
     """One etcd process, a member of a cluster of `cluster` (name -> peer port)."""
 
@@ -48,8 +61,9 @@ class Etcd:
         name: str = "e1",
         ports: Sequence[int] = (),
         cluster: dict[str, int] | None = None,
+        tls: Sequence[str] = (),
     ) -> None:
-        self.folder, self.name = folder, name
+        self.folder, self.name, self._tls = folder, name, tls
         self.port, self._peer = ports or free_ports(2)
         self._cluster = cluster or {name: self._peer}
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,18 +76,22 @@ class Etcd:
 
     def start(self, *, port: int | None = None, wait: bool = True) -> Etcd:
         """Start the process; with `port`, clients find it only there this time."""
-        client, peer = (f"http://127.0.0.1:{number}" for number in (port or self.port, self._peer))
+        client = f"{'https' if self._tls else 'http'}://127.0.0.1:{port or self.port}"
+        peer = f"http://127.0.0.1:{self._peer}"
         binary = shutil.which(find_etcd() or "etcd") or ""
         members = ",".join(f"{name}=http://127.0.0.1:{number}" for name, number in self._cluster.items())
         command = dying_with_parent(
             *(binary, "--name", self.name, "--data-dir", str(self.folder / "data")),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *self._tls,
             *("--initial-cluster", members, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"),
         )
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        if wait:
+        if wait and self._tls:
+            wait_listening(self.port)
+        elif wait:
             self.wait_healthy(port or self.port)
         return self
 

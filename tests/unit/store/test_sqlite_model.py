@@ -105,9 +105,23 @@ class Registry(RuleBasedStateMachine):
     def _version_near(self, key: str) -> st.SearchStrategy[int]:
         return st.sampled_from([self._version(key), ABSENT, self.model.revision + 1])
 
-    @rule(ttl=st.integers(2, 9))
-    def grant(self, ttl: int) -> None:
-        self.model.deadlines[self.database.grant(ttl, deadline=0)] = self.clock() + ttl
+    @rule(ttl=st.integers(2, 9), keys=st.lists(KEYS, max_size=2, unique=True))
+    def bind(self, ttl: int, keys: list[str]) -> None:
+        self.model.expire(self.clock())
+        lease = self.database.grant(ttl, deadline=0)
+        self.model.deadlines[lease] = self.clock() + ttl
+        for op in [Put(key, b"bound", lease) for key in keys]:
+            self.model.write([op])
+            assert self.database.txn([], [op], deadline=0).ok
+
+    @rule(count=st.integers(1, 6))
+    def burst(self, count: int) -> None:
+        """As many revisions as history keeps, or a few more or less, then compaction."""
+        self.model.expire(self.clock())
+        for op in [Put("a", str(number).encode()) for number in range(count)]:
+            self.model.write([op])
+            assert self.database.txn([], [op], deadline=0).ok
+        self.database.compact(deadline=0)
 
     @precondition(lambda self: self.model.deadlines)
     @rule(data=st.data())
@@ -121,10 +135,6 @@ class Registry(RuleBasedStateMachine):
         self.clock.seconds += seconds
         self.database.maintain(deadline=0)
         self.model.expire(self.clock())
-
-    @rule()
-    def compact(self) -> None:
-        self.database.compact(deadline=0)
 
     @rule()
     def lazy_looks(self) -> None:
@@ -157,4 +167,4 @@ class Registry(RuleBasedStateMachine):
 
 
 TestRegistry = Registry.TestCase
-TestRegistry.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRegistry.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

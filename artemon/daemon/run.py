@@ -90,6 +90,7 @@ def run(
         sys.exit(0)
     log.setup(level=loaded.log_level, form=loaded.log_format)
     memory.few_arenas()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its core writes a raw line for every stray client
     sys.exit(asyncio.run(_main(name, loaded, app)))
 
 

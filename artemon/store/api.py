@@ -2,7 +2,8 @@
 
 Guarantees. Bounded in time: every call but `watch`. Atomic: `txn`, `list`. Level, not edge: `watch` delivers
 every lasting state and every delete; states in between may be skipped. Keys have no leading slash and consist
-of `[a-zA-Z0-9._/~-]`. Values up to 256 KiB; transactions up to 64 operations and 384 KiB.
+of `[a-zA-Z0-9._/~-]`. Values up to 256 KiB; transactions up to 64 operations and 384 KiB. What is over the
+limits is refused as TooLarge by every backend alike, what makes no sense as StoreError.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ ABSENT = 0
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A point in the registry's history; comparable only within one epoch."""
+    """A point in the registry's history; comparable only within one epoch.
+
+    A new epoch begins when the registry was wiped, restored or replaced. Each client counts resets of one and
+    the same registry for itself, so epochs are compared within one process only; revisions travel.
+    """
 
     epoch: str
     revision: int
@@ -124,8 +129,9 @@ class TxnResult:
 class Lease(Protocol):
     """Keys bound to it vanish not before `ttl` seconds after its last renewal.
 
-    Renewed in the background; `lost` is set by the local monotonic clock at the latest at the sending time
-    of the last good renewal + ttl, before the server deletes anything.
+    Renewed in the background; `lost` is set by the local clock (suspended time counts) at the latest at the
+    sending time of the last good renewal + ttl, before the server deletes anything. It is never renewed after
+    that: take a new lease and write again. A closed store renews nothing; its leases run out.
     """
 
     id: str
@@ -137,7 +143,11 @@ class Lease(Protocol):
 
 
 class Election(Protocol):
-    """A campaign for one role. While `leading` is set, `check()` goes into every leader-only transaction."""
+    """A campaign for one role, until it is resigned: after a loss it campaigns again.
+
+    While `leading` is set, `check()` goes into every leader-only transaction. `lost` is set from the loss of
+    the role until it is won again.
+    """
 
     leading: asyncio.Event
     lost: asyncio.Event
@@ -159,7 +169,10 @@ class Store(Protocol):
         """All entries whose key starts with `prefix`, at one position."""
 
     async def txn(self, checks: Sequence[Check], ops: Sequence[Op]) -> TxnResult:
-        """All operations, if every check holds; else none. A failed check is a result, not an exception."""
+        """All operations, if every check holds; else none. A failed check is a result, not an exception.
+
+        No key may be written twice. Raises LeaseGone for a Put whose lease is over; then nothing was applied.
+        """
 
     async def put(
         self, key: str, value: bytes, *, if_version: int | None = None, lease: str = ""
@@ -174,7 +187,7 @@ class Store(Protocol):
 
     def watch(self, prefix: str) -> AsyncIterator[WatchItem]:
         """A Snapshot, then Batches in increasing position; on any doubt a new Snapshot with its reason.
-        Ends only by cancellation; survives outages of the server."""
+        Ends only by cancellation; survives outages of the server. Whoever wants a copy uses `Follow`."""
 
     async def elect(self, role: str, identity: str, ttl: float = 10.0) -> Election:
         """Start to campaign for the key `role`; returns at once."""

@@ -33,8 +33,11 @@ async def reached(client: Client, revision: int, seconds: int) -> dict[str, Any]
     return found
 
 
-def tell(found: dict[str, Any], seconds: int) -> int:
-    """Print how it went: 0 all proxies have it, 1 some refused it, 3 some have not answered."""
+def tell(found: dict[str, Any], seconds: int, *, fresh: bool = True) -> int:
+    """Print how it went: 0 all proxies have it, 1 some refused it, 3 some have not answered.
+
+    fresh: whether this command wrote the revision; else there is no time to tell.
+    """
     acked, proxies, revision = found["acked"], found["proxies"], found["revision"]
     for nack in found["nacks"]:
         place = ": ".join(part for part in (nack["proxy"], nack["type"], nack["resource"]) if part)
@@ -46,8 +49,15 @@ def tell(found: dict[str, Any], seconds: int) -> int:
             err=True,
         )
     elif not found["nacks"]:
-        took = round(found["milliseconds"])
-        click.echo(f"applied revision {revision}: {acked}/{proxies} proxies in {took} ms")
+        took = f"proxies in {round(found['milliseconds'])} ms" if fresh else "proxies have it"
+        click.echo(f"applied revision {revision}: {acked}/{proxies} {took}")
+    if not proxies:
+        click.echo("no proxy is connected", err=True)
+    return exit_status(found)
+
+
+def exit_status(found: dict[str, Any]) -> int:
+    """0 all proxies have it, 1 some refused it, 3 some have not answered."""
     if found["nacks"]:
         return 1
     return 0 if found["done"] else UNKNOWN

@@ -11,7 +11,7 @@ from artemon.kube import Client
 from meshctl.connection import connected, files, output, show, talk, warn
 from meshctl.context import Target
 from meshctl.inputs import read_objects
-from meshctl.waiting import reached, tell, wait_option
+from meshctl.waiting import exit_status, reached, tell, wait_option
 
 
 @click.command()
@@ -59,7 +59,8 @@ async def _apply(
     found = await reached(client, revision, wait)
     if output != "text":
         show({**outcome, "wait": found}, output)
-    return tell(found, wait) if output == "text" else (1 if found["nacks"] else 0 if found["done"] else 3)
+        return exit_status(found)
+    return tell(found, wait, fresh=bool(outcome["revision"]))
 
 
 def _ref(result: dict[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from artemon.daemon.files import make_private_dir
+from artemon.daemon.health import Health
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.run import Context
@@ -33,6 +35,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             work = [
+                tasks.create_task(_settle_memory(context.health), name="memory"),
                 tasks.create_task(keeper.run(), name="identity"),
                 tasks.create_task(discovery.run(context.health), name="discovery"),
             ]
@@ -55,6 +58,14 @@ async def _serve(
         await context.stop.wait()
         context.log.info("stopping", streams=len(discovery.fleet.clients))
         discovery.records.close()
+
+
+async def _settle_memory(health: Health) -> None:
+    """Once everything has been read: what was made until then stays, the collector need not look at it again
+    (a full collection over a large mesh would hold every stream up)."""
+    await health.wait_ready()
+    gc.collect()
+    gc.freeze()
 
 
 def _options(settings: PilotdSettings, context: Context) -> Options:

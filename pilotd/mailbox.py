@@ -26,10 +26,13 @@ class Mailbox(Generic[T]):
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Return at the next news (True), or after `seconds` without any (False)."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return False
+        if seconds is None or self._news.is_set():
+            await self._news.wait()
+        else:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+            except TimeoutError:
+                return False
         self._news.clear()
         return True

@@ -1,0 +1,31 @@
+"""`python -m bench [snapshot] [streams] [memory]`: all by default."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import memory, snapshot, streams
+from bench.report import show
+
+TABLES = {
+    "snapshot": ("Snapshot and translation, 1,000 services x 10 instances", snapshot.run),
+    "streams": ("Streams over gRPC (plaintext, loopback), registry in memory", streams.run),
+    "memory": ("Memory of pilotd (RSS)", memory.run),
+}
+
+
+def main() -> int:
+    """Prints the tables asked for; 2 for an unknown name."""
+    asked = sys.argv[1:] or list(TABLES)
+    unknown = [name for name in asked if name not in TABLES]
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; known: {', '.join(TABLES)}", file=sys.stderr)
+        return 2
+    for name in asked:
+        title, run = TABLES[name]
+        show(title, run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

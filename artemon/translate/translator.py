@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -46,30 +46,33 @@ class Translator:
         """All resources of the proxy. With `previous`, what it had before, unchanged types keep their
         state, and changed ones know what changed."""
         before = previous or NO_RESOURCES
-        shared = self._memo.get
-        outbound = self._outbound(view)
-        own = self._own(view)
-        return Resources(
-            {
-                CLUSTER: shared(_Shared, outbound.clusters, own.clusters).state(before[CLUSTER]),
-                ENDPOINTS: shared(_Instances, outbound).state(before[ENDPOINTS]),
-                LISTENER: shared(_Shared, own.listeners).state(before[LISTENER]),
-                ROUTES: shared(_Shared, own.routes).state(before[ROUTES]),
-            }
-        )
+        slot = self._memo.get(_Slot, *_parts(view), by=(view.trust_domain,))
+        slot.scope = slot.scope or self._scope(view)
+        outbound = slot.scope.outbound(view.endpoints)
+        own = self._own(view, slot)
+        made_of = (outbound.clusters, own.clusters, own.listeners, own.routes)
+        if any(map(is_not, made_of, slot.made_of)):
+            slot.made_of, slot.states = made_of, self._states(outbound, own, before)
+        instances = self._memo.get(_Instances, outbound).state(before[ENDPOINTS])
+        return Resources({**slot.states, ENDPOINTS: instances})
 
-    def _outbound(self, view: ProxyView) -> Outbound:
+    def _states(self, outbound: Outbound, own: _Own, before: Resources) -> dict[str, State]:
+        shared = self._memo.get
+        return {
+            CLUSTER: shared(_Shared, outbound.clusters, own.clusters).state(before[CLUSTER]),
+            LISTENER: shared(_Shared, own.listeners).state(before[LISTENER]),
+            ROUTES: shared(_Shared, own.routes).state(before[ROUTES]),
+        }
+
+    def _scope(self, view: ProxyView) -> OutboundScope:
         memo = self._memo
         by_place = memo.get(locality_matters, view.destinations, view.mesh)
         by = (view.proxy.locality if by_place else "",)
-        scope = memo.get(OutboundScope, view.services, view.destinations, view.mesh, memo, by=by)
-        return scope.outbound(view.endpoints)
+        return memo.get(OutboundScope, view.services, view.destinations, view.mesh, memo, by=by)
 
-    def _own(self, view: ProxyView) -> _Own:
+    def _own(self, view: ProxyView, slot: _Slot) -> _Own:
         """What is made for this proxy. While nothing but instances changed, only those that it may be made
         from are looked at."""
-        parts = [getattr(view, name) for name in _PARTS]
-        slot = self._memo.get(_Slot, *parts, by=(view.trust_domain,))
         seen = [view.endpoints.get(host, ()) for host in slot.hosts]
         if slot.own is None or any(map(is_not, seen, slot.seen)):
             slot.own, slot.seen = self._made(view, dict(zip(slot.hosts, seen, strict=True))), seen
@@ -197,6 +200,7 @@ def _route_client(kind: ProxyType, namespace: str, dns_domain: str, *facts: Any)
 
 
 _PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in ("endpoints", "trust_domain"))
+_parts = attrgetter(*_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,9 @@ class _Slot:
         self.hosts = tuple(dict.fromkeys((*own, *undiscovered)))
         self.seen: list[tuple[Endpoint, ...]] = []
         self.own: _Own | None = None
+        self.scope: OutboundScope | None = None
+        self.made_of: tuple[Named | None, ...] = (None,) * 4
+        self.states: dict[str, State] = {}
 
 
 class _Shared:

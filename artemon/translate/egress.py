@@ -20,8 +20,9 @@ Offer = tuple[Service, Port]
 class Egress:
     """Services that share listeners: those of one Sidecar egress listener, or all that are visible.
 
-    port: 0 is the services' own ports. bind: "" is the instance's address, or the wildcard when captured.
-    captured: whether traffic comes by interception, so that nothing is bound.
+    port: 0 is the services' own ports. bind: "" is the instance's address, or the wildcard when captured;
+    `unix://<path>` is a socket, without a port. captured: whether traffic comes by interception, so that
+    nothing is bound.
     """
 
     services: tuple[Service, ...]
@@ -29,6 +30,17 @@ class Egress:
     port: int = 0
     protocol: Protocol = Protocol.AUTO
     bind: str = ""
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is a Unix domain socket."""
+        return self.bind.startswith("unix://")
+
+    @property
+    def is_sole(self) -> bool:
+        """Whether whoever connects to its address can only mean its one service."""
+        own_address = bool(self.bind) or not self.captured
+        return own_address and bool(self.port) and len(self.services) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +78,15 @@ def _egress(view: ProxyView, listener: IstioEgressListener, namespace: str) -> E
     services = tuple(filter(Imports.of(listener.hosts, namespace).service, view.services.values()))
     if listener.port is None:
         return Egress(services, captured=True) if captured else None
+    protocol = Protocol.parse(listener.port.protocol)
+    if listener.bind.startswith("unix://"):
+        return Egress(services, captured=False, protocol=protocol, bind=listener.bind)
     number = listener.port.number
     return Egress(
         services=tuple(s for s in services if any(port.number == number for port in s.ports)),
-        captured=captured and not listener.bind,
+        captured=captured,
         port=number,
-        protocol=Protocol.parse(listener.port.protocol),
+        protocol=protocol,
         bind=listener.bind,
     )
 
@@ -104,6 +119,15 @@ def route_tables(view: ProxyView) -> Mapping[str, RouteTable]:
 
 
 def _tables(egress: Egress) -> Iterator[RouteTable]:
+    if egress.is_socket:
+        if egress.protocol.is_http:
+            found = tuple(offer for offer in offers(egress) if takes_http(offer[1].protocol))
+            yield RouteTable(egress.bind, found, port=80, with_ports=True, others=True)
+        return
+    yield from _port_tables(egress)
+
+
+def _port_tables(egress: Egress) -> Iterator[RouteTable]:
     by_port: dict[int, list[Offer]] = {}
     for service, port in offers(egress):
         http = egress.protocol.is_http if egress.protocol else takes_http(port.protocol)
@@ -116,9 +140,8 @@ def _tables(egress: Egress) -> Iterator[RouteTable]:
     if egress.port and egress.protocol.is_http:
         by_port.setdefault(egress.port, [])
     for number, found in by_port.items():
-        sole = bool(egress.port) and not egress.captured and len(found) == 1
         name = names.outbound_route(number)
-        yield RouteTable(name, tuple(found), port=number, sole=sole, others=number == 80)
+        yield RouteTable(name, tuple(found), port=number, sole=egress.is_sole, others=number == 80)
 
 
 def takes_http(protocol: Protocol) -> bool:

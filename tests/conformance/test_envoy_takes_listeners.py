@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
 
 pytestmark = pytest.mark.envoy
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[3] / "shared" / "corpus")
 ROUTER = {"type": "router", "labels": {"istio": "ingressgateway"}}
 DIRECT = {"ipAddresses": ["127.0.0.9"], "metadata": {"INTERCEPTION_MODE": "NONE", "HTTP_PROXY_PORT": 15999}}
 
@@ -162,6 +163,8 @@ spec:
   egress:
   - {port: {number: 7080, name: http, protocol: HTTP}, bind: 127.0.0.10, captureMode: NONE, hosts: ["./*"]}
   - {port: {number: 83, name: tcp, protocol: TCP}, hosts: ["./web.default.svc.cluster.local"]}
+  - {port: {number: 7443, name: tls, protocol: TLS}, bind: 10.9.9.9, hosts: ["./*"]}
+  - {port: {number: 0, name: socket, protocol: HTTP}, bind: "unix:///tmp/artemon-test.sock", hosts: ["*/*"]}
   - {hosts: ["*/*"]}
   outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 """

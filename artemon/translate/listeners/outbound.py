@@ -26,7 +26,7 @@ from artemon.translate.filters.manager import Http, Side, http_filter
 from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.listeners.base import listener
 from artemon.translate.listeners.draft import Draft
-from artemon.translate.listeners.tcp import service_chains
+from artemon.translate.listeners.tcp import TellBy, service_chains
 from artemon.translate.routes.rules import Rules
 from artemon.translate.routes.scope import targets_of
 
@@ -38,22 +38,43 @@ def outbound_listeners(view: ProxyView) -> Iterator[Listener]:
     rules, targets = Rules(view.virtual_services), targets_of(view)
     drafts: dict[str, Draft] = {}
     for egress in egress_of(view):
+        if egress.is_socket:
+            _socket(view, drafts, egress)
+            continue
         for offer in offers(egress):
             for draft in _drafts(view, drafts, egress, offer=offer):
-                _add(view, draft, egress, offer=offer)
+                _add(draft, egress, offer)
                 if not _protocol(egress, offer).is_http:
-                    draft.take(service_chains(view, offer, rules.for_host(offer[0].host), targets=targets,
-                                              shared=draft.address == WILDCARD))  # fmt: skip
+                    told_apart = _told_apart(draft, egress, offer)
+                    speaking = rules.for_host(offer[0].host)
+                    draft.take(service_chains(view, offer, speaking, targets=targets, by=told_apart))
         if egress.port and egress.protocol.is_http:
-            _draft(drafts, _bound(view, egress), egress.port, egress).route = names.outbound_route(
-                egress.port
-            )
+            draft = _draft(drafts, _bound(view, egress), egress.port, egress)
+            draft.route = names.outbound_route(egress.port)
     for name in sorted(drafts):
         yield _listener(view, drafts[name])
     if proxy_port(view):
         yield _http_proxy(view)
     if view.proxy.intercepts and egress_of(view):
         yield _virtual_outbound(view)
+
+
+def _socket(view: ProxyView, drafts: dict[str, Draft], egress: Egress) -> None:
+    """A Unix domain socket: all HTTP services by their hosts and ports, or the first service for bytes."""
+    draft = drafts.setdefault(egress.bind, Draft(egress.bind, 0, captured=False))
+    offer = next(offers(egress), None)
+    if egress.protocol.is_http:
+        draft.route = egress.bind
+    elif offer is not None:
+        cluster = names.outbound_cluster(offer[0].host, offer[1].number)
+        draft.rest = FilterChain(filters=[tcp_filter(cluster, view.mesh)])
+
+
+def _told_apart(draft: Draft, egress: Egress, offer: Offer) -> TellBy:
+    """How services that share a listener are told apart; one with an address of its own needs nothing."""
+    own_address = draft.address in virtual_addresses(offer[0])
+    shared = not own_address and not egress.is_sole
+    return TellBy(address=shared and egress.captured, name=shared)
 
 
 def _protocol(egress: Egress, offer: Offer) -> Protocol:
@@ -71,7 +92,7 @@ def _drafts(view: ProxyView, drafts: dict[str, Draft], egress: Egress, *, offer:
     if protocol is Protocol.UDP:
         return []
     addresses: tuple[str, ...] = (_bound(view, egress),)
-    if egress.captured and not protocol.is_http:
+    if egress.captured and not egress.bind and not protocol.is_http:
         addresses = virtual_addresses(service) or addresses
     return [_draft(drafts, address, port.number, egress) for address in addresses]
 
@@ -83,7 +104,7 @@ def _draft(drafts: dict[str, Draft], address: str, port: int, egress: Egress) ->
     return drafts[name]
 
 
-def _add(view: ProxyView, draft: Draft, egress: Egress, *, offer: Offer) -> None:
+def _add(draft: Draft, egress: Egress, offer: Offer) -> None:
     """The HTTP side of an offer: a table for all of the port, or one of its own where it has an address."""
     service, port = offer
     protocol = _protocol(egress, offer)
@@ -96,7 +117,8 @@ def _add(view: ProxyView, draft: Draft, egress: Egress, *, offer: Offer) -> None
 
 
 def _listener(view: ProxyView, draft: Draft) -> Listener:
-    out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh)
+    name = f"{draft.address}_{draft.port}" if draft.address.startswith("unix://") else ""
+    out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh, name=name)
     if draft.captured:
         out.bind_to_port.value = False
     rest = draft.rest

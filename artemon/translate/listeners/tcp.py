@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from envoy.config.core.v3.address_pb2 import CidrRange
@@ -20,22 +21,26 @@ from artemon.translate.routes.scope import Client, Targets
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
 
 
-def service_chains(
-    view: ProxyView, offer: Offer, rules: Iterable[Rule], *, targets: Targets, shared: bool
-) -> Iterator[FilterChain]:
-    """The chains of one service port.
+@dataclass(frozen=True, slots=True)
+class TellBy:
+    """What tells services apart that share a listener: destination addresses, server names of TLS."""
 
-    rules: those that speak for the service, best first. shared: whether services without an address of their
-    own meet on the listener, so that addresses and server names must tell them apart.
-    """
+    address: bool
+    name: bool
+
+
+def service_chains(
+    view: ProxyView, offer: Offer, rules: Iterable[Rule], *, targets: Targets, by: TellBy
+) -> Iterator[FilterChain]:
+    """The chains of one service port. rules: those that speak for the service, best first."""
     service, port = offer
     client = Client(port=port.number, namespace=view.proxy.namespace, labels=view.proxy.labels)
-    subnets = _subnets(view, service) if shared else ()
+    subnets = _subnets(view, service) if by.address else ()
     tls = port.protocol in _TLS
     read = tls_connections if tls else tcp_connections
     found = next((c for rule in rules if (c := list(read(rule, client, targets)))), [])
     if not found:
-        sni = (service.host,) if tls and shared else ()
+        sni = (service.host,) if tls and by.name else ()
         cluster = names.outbound_cluster(service.host, port.number)
         found = [Connections(((cluster, 1),), sni=sni)]
     for connections in found:

@@ -173,6 +173,28 @@ def test_without_interception_only_what_was_asked_for_is_bound() -> None:
     assert not any(one.HasField("bind_to_port") for one in listeners(view).values())
 
 
+def test_a_sidecar_resource_shapes_the_way_out_when_intercepted() -> None:
+    services = [service_entry(f"{name}.example.com", [(443, "TLS"), (80, "HTTP")]) for name in ("a", "b")]
+    tls, uds = ({"number": number, "name": p.lower(), "protocol": p} for number, p in PORTS)
+    asked = [
+        {"port": tls, "bind": "10.9.9.9", "hosts": ["./a.example.com"]},
+        {"port": uds, "bind": "unix:///run/out", "hosts": ["./*"]},
+        {"hosts": ["./b.example.com"]},
+    ]
+    view = mesh(*services, custom("Sidecar", "default", {"egress": asked}))
+    found, tables = listeners(view), routes(view)
+    assert set(found) == {
+        "virtualInbound", "virtualOutbound", "10.9.9.9_443", "unix:///run/out_0", "0.0.0.0_443", "0.0.0.0_80",
+    }  # fmt: skip
+    assert reached(view, port=443, address="10.9.9.9", sni="x")["cluster"] == "outbound|443||a.example.com"
+    assert reached(view, port=443, address="10.0.0.1", sni="a.example.com")["cluster"] == "PassthroughCluster"
+    assert reached(view, port=80, protocol=HTTP, host="a.example.com")["virtualHost"] == "allow_any"
+    assert {host.name for host in tables["unix:///run/out"].virtual_hosts} == {
+        "a.example.com:80", "b.example.com:80", "allow_any",
+    }  # fmt: skip
+
+
+PORTS = ((443, "TLS"), (0, "HTTP"))
 API, DB = "outbound|{}||api.example.com", "outbound|{}||db.example.com"
 ON, AWAY = {"address": "10.1.1.1"}, "PassthroughCluster"
 WEB_CALL = {"port": 80, "protocol": HTTP}

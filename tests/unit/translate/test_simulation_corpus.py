@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from translate_mesh import view_of
 from artemon.translate.listeners import listeners
 from artemon.translate.routes import routes
 
-CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
+CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 OUT_OF_SCOPE = {
     "sidecar/TestPassthroughTraffic/ALLOW_ANY_DYNAMIC_DNS/novip": "ALLOW_ANY_DYNAMIC_DNS is not translated",
 }

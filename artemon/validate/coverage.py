@@ -16,113 +16,117 @@ from artemon.model import kinds
 from artemon.model.message import Message
 from artemon.model.resource import Resource
 from artemon.model.words import path_of
+from artemon.validate.texts import is_claim
 
 MESSAGE = "accepted, but not translated yet by this version"
 
 Fields = Mapping[str, Any]
-"""Wire name -> ALL (it and all below), a table of what is translated below, or a set of translated values."""
+"""Wire name -> ALL (it and all below), a table of what is translated below, the set of translated values, or
+a function from a map to its keys that are not translated."""
 ALL = True
 
-_MATCH: Fields = dict.fromkeys(
-    (
-        "name",
-        "uri",
-        "headers",
-        "method",
-        "authority",
-        "scheme",
-        "queryParams",
-        "withoutHeaders",
-        "port",
-        "sourceLabels",
-        "sourceNamespace",
-        "gateways",
-        "ignoreUriCase",
-    ),
-    ALL,
-)
-_HTTP: Fields = {
-    **dict.fromkeys(
-        ("name", "route", "timeout", "retries", "rewrite", "redirect", "directResponse", "headers"), ALL
-    ),
-    "match": _MATCH,
-}
-_L4_MATCH: Fields = dict.fromkeys(("sniHosts", "port", "gateways", "sourceLabels", "sourceNamespace"), ALL)
-_L4: Fields = {"match": _L4_MATCH, "route": ALL}
 
-_PORT_POLICY: Fields = {
-    "port": ALL,
-    "loadBalancer": {"simple": ALL, "consistentHash": ALL},
-    "connectionPool": ALL,
-    "outlierDetection": ALL,
-    "tls": ALL,
+def _all(*names: str) -> Fields:
+    return dict.fromkeys(names, ALL)
+
+
+def _claims(headers: Mapping[str, Any]) -> list[str]:
+    """The matches on claims of a JWT among those on headers."""
+    return [name for name in headers if is_claim(name)]
+
+
+_HTTP_MATCH: Fields = {
+    **_all("name", "uri", "method", "authority", "scheme", "queryParams", "ignoreUriCase"),
+    **_all("port", "sourceLabels", "sourceNamespace", "gateways"),
+    "headers": _claims,
+    "withoutHeaders": _claims,
 }
-_POLICY: Fields = {**_PORT_POLICY, "portLevelSettings": _PORT_POLICY}
+_HTTP: Fields = {
+    **_all(
+        "name", "route", "redirect", "directResponse", "delegate", "rewrite", "timeout", "retries", "fault"
+    ),
+    **_all("mirror", "mirrors", "mirrorPercent", "mirrorPercentage", "corsPolicy", "headers"),
+    "match": _HTTP_MATCH,
+}
+_L4: Fields = {
+    "route": ALL,
+    "match": _all("sniHosts", "destinationSubnets", "port", "gateways", "sourceLabels", "sourceNamespace"),
+}
+
+_BALANCER: Fields = {
+    **_all("simple", "consistentHash", "warmup", "warmupDurationSecs"),
+    "localityLbSetting": _all("enabled"),
+}
+_OUTLIERS = _all(
+    "consecutiveErrors",
+    "splitExternalLocalOriginErrors",
+    "consecutiveLocalOriginFailures",
+    "consecutiveGatewayErrors",
+    "consecutive5xxErrors",
+    "interval",
+    "baseEjectionTime",
+    "maxEjectionPercent",
+    "minHealthPercent",
+)
+_CLIENT_TLS = _all(
+    "mode",
+    "clientCertificate",
+    "privateKey",
+    "caCertificates",
+    "credentialName",
+    "subjectAltNames",
+    "sni",
+    "insecureSkipVerify",
+)
+_PORT_POLICY: Fields = {
+    **_all("port", "connectionPool"),
+    "loadBalancer": _BALANCER,
+    "outlierDetection": _OUTLIERS,
+    "tls": _CLIENT_TLS,
+}
+_POLICY: Fields = {**_PORT_POLICY, **_all("retryBudget"), "portLevelSettings": _PORT_POLICY}
 
 _SERVER_TLS: Fields = {
-    **dict.fromkeys(
-        (
-            "httpsRedirect",
-            "serverCertificate",
-            "privateKey",
-            "caCertificates",
-            "credentialName",
-            "subjectAltNames",
-            "minProtocolVersion",
-            "maxProtocolVersion",
-            "cipherSuites",
-        ),
-        ALL,
-    ),
-    "mode": {"SIMPLE", "MUTUAL", "ISTIO_MUTUAL"},
-}
-_GATEWAY_PORT: Fields = {
-    "number": ALL,
-    "name": ALL,
-    "protocol": {"HTTP", "HTTP2", "GRPC", "GRPC-WEB", "TLS", "HTTPS"},
+    **_all("httpsRedirect", "serverCertificate", "privateKey", "caCertificates", "credentialName"),
+    **_all("credentialNames", "caCertCredentialName", "tlsCertificates", "subjectAltNames"),
+    **_all("verifyCertificateSpki", "verifyCertificateHash"),
+    **_all("minProtocolVersion", "maxProtocolVersion", "cipherSuites"),
+    "mode": {"PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"},
 }
 
 TRANSLATED: Mapping[str, Fields] = MappingProxyType(
     {
         kinds.VIRTUAL_SERVICE.name: {
-            "hosts": ALL,
-            "gateways": ALL,
-            "exportTo": ALL,
+            **_all("hosts", "gateways", "exportTo"),
             "http": _HTTP,
             "tls": _L4,
             "tcp": _L4,
         },
         kinds.DESTINATION_RULE.name: {
-            "host": ALL,
-            "exportTo": ALL,
+            **_all("host", "exportTo", "workloadSelector"),
             "trafficPolicy": _POLICY,
-            "subsets": {"name": ALL, "labels": ALL, "trafficPolicy": _POLICY},
+            "subsets": {**_all("name", "labels"), "trafficPolicy": _POLICY},
         },
         kinds.GATEWAY.name: {
             "selector": ALL,
-            "servers": {"hosts": ALL, "name": ALL, "bind": ALL, "port": _GATEWAY_PORT, "tls": _SERVER_TLS},
+            "servers": {**_all("hosts", "name", "bind", "port"), "tls": _SERVER_TLS},
         },
-        kinds.SERVICE_ENTRY.name: dict.fromkeys(
-            (
-                "hosts",
-                "addresses",
-                "ports",
-                "location",
-                "resolution",
-                "endpoints",
-                "workloadSelector",
-                "exportTo",
-                "subjectAltNames",
-            ),
-            ALL,
+        kinds.SERVICE_ENTRY.name: {
+            **_all("hosts", "addresses", "ports", "location", "endpoints", "workloadSelector", "exportTo"),
+            **_all("subjectAltNames"),
+            "resolution": {"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"},
+        },
+        kinds.WORKLOAD_ENTRY.name: _all(
+            "address", "ports", "labels", "network", "locality", "weight", "serviceAccount"
         ),
-        kinds.WORKLOAD_ENTRY.name: dict.fromkeys(
-            ("address", "ports", "labels", "network", "locality", "weight", "serviceAccount"), ALL
-        ),
-        kinds.SIDECAR.name: dict.fromkeys(
-            ("workloadSelector", "ingress", "egress", "outboundTrafficPolicy"), ALL
-        ),
-        kinds.PEER_AUTHENTICATION.name: dict.fromkeys(("selector", "mtls", "portLevelMtls"), ALL),
+        kinds.SIDECAR.name: {
+            **_all("workloadSelector", "egress", "inboundConnectionPool", "outboundTrafficPolicy"),
+            "ingress": {
+                **_all("port", "bind", "captureMode", "defaultEndpoint", "connectionPool"),
+                "tls": _SERVER_TLS,
+            },
+        },
+        kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),
     }
 )
 """Kind -> the fields of its spec that are translated; a kind that is absent is not translated at all."""
@@ -139,7 +143,9 @@ def untranslated(resource: Resource[Message]) -> list[Problem]:
 def _missing(value: Any, known: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:
     if known is ALL:
         return
-    if isinstance(value, tuple):
+    if callable(known):
+        yield from (Problem(path_of((*path, name)), MESSAGE, "warning") for name in known(value))
+    elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _missing(item, known, (*path, index))
     elif isinstance(value, BaseModel):

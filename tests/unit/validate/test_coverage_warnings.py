@@ -12,6 +12,8 @@ from artemon.validate import untranslated
 from artemon.validate.coverage import TRANSLATED
 
 TO = [{"destination": {"host": "a"}}]
+CLAIM = {"@request.auth.claims.sub": {"exact": "a"}, "x-user": {}}
+PORT = {"number": 443, "name": "a", "protocol": "TLS"}
 
 
 def warned(kind: str, spec: dict[str, Any]) -> list[str]:
@@ -22,49 +24,38 @@ def warned(kind: str, spec: dict[str, Any]) -> list[str]:
     ("kind", "spec", "paths"),
     [
         ("vs", {"hosts": ["a"], "http": [{"route": TO, "timeout": "1s", "match": [{"port": 1}]}]}, []),
-        ("vs", {"hosts": ["a"], "http": [{"route": TO}, {"route": TO, "fault": {}}]}, ["spec.http[1].fault"]),
         (
             "vs",
-            {"hosts": ["a"], "http": [{"route": TO, "match": [{"statPrefix": "x"}]}]},
-            ["spec.http[0].match[0].statPrefix"],
+            {"hosts": ["a"], "http": [{"route": TO}, {"route": TO, "match": [{"statPrefix": "x"}]}]},
+            ["spec.http[1].match[0].statPrefix"],
+        ),
+        (
+            "vs",
+            {"hosts": ["a"], "gateways": ["g"], "http": [{"route": TO, "match": [{"headers": CLAIM}]}]},
+            ['spec.http[0].match[0].headers["@request.auth.claims.sub"]'],
+        ),
+        (
+            "vs",
+            {"hosts": ["a"], "tcp": [{"route": TO, "match": [{"sourceSubnet": "1.1.1.1"}]}]},
+            ["spec.tcp[0].match[0].sourceSubnet"],
         ),
         (
             "dr",
-            {
-                "host": "a",
-                "subsets": [
-                    {"name": "v1", "trafficPolicy": {"tunnel": {"targetHost": "a", "targetPort": 1}}}
-                ],
-            },
-            ["spec.subsets[0].trafficPolicy.tunnel"],
+            {"host": "a", "subsets": [{"name": "v1", "trafficPolicy": {"proxyProtocol": {}}}]},
+            ["spec.subsets[0].trafficPolicy.proxyProtocol"],
         ),
         (
             "dr",
-            {
-                "host": "a",
-                "trafficPolicy": {"loadBalancer": {"simple": "RANDOM", "warmup": {"duration": "1s"}}},
-            },
-            ["spec.trafficPolicy.loadBalancer.warmup"],
+            {"host": "a", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM", "zoneAwareLbSetting": {}}}},
+            ["spec.trafficPolicy.loadBalancer.zoneAwareLbSetting"],
         ),
-        ("gw", {"servers": [{"hosts": ["*"], "port": {"number": 1, "name": "a", "protocol": "http"}}]}, []),
+        ("gw", {"servers": [{"hosts": ["*"], "port": PORT}]}, []),
         (
             "gw",
-            {"servers": [{"hosts": ["*"], "port": {"number": 1, "name": "a", "protocol": "TCP"}}]},
-            ["spec.servers[0].port.protocol"],
-        ),
-        (
-            "gw",
-            {
-                "servers": [
-                    {
-                        "hosts": ["*"],
-                        "port": {"number": 1, "name": "a", "protocol": "TLS"},
-                        "tls": {"mode": "PASSTHROUGH"},
-                    }
-                ]
-            },
+            {"servers": [{"hosts": ["*"], "port": PORT, "tls": {"mode": "AUTO_PASSTHROUGH"}}]},
             ["spec.servers[0].tls.mode"],
         ),
+        ("se", {"hosts": ["*.a"], "resolution": "DYNAMIC_DNS"}, ["spec.resolution"]),
         ("pa", {"mtls": {"mode": "STRICT"}}, []),
     ],
 )

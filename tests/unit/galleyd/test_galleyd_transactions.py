@@ -156,10 +156,10 @@ async def test_mesh_config_is_validated_and_guarded(api: Api) -> None:
 
 
 async def test_an_accepted_but_untranslated_field_is_warned_of(api: Api) -> None:
-    mirrored = virtual_service()
-    mirrored["spec"]["http"][0]["mirror"] = {"host": "reviews"}
-    response = await api.send("POST", SERVICES, mirrored)
+    named = virtual_service()
+    named["spec"]["http"][0]["match"] = [{"statPrefix": "reviews"}]
+    response = await api.send("POST", SERVICES, named)
     assert response.status == 201
-    assert "spec.http[0].mirror" in " ".join(response.headers.getall("Warning"))
-    done = await api.ask("POST", f"{TRANSACTIONS}?dryRun=All", {"objects": [mirrored]}, code=200)
-    assert done["results"][0]["warnings"][0]["path"] == "spec.http[0].mirror"
+    assert "spec.http[0].match[0].statPrefix" in " ".join(response.headers.getall("Warning"))
+    done = await api.ask("POST", f"{TRANSACTIONS}?dryRun=All", {"objects": [named]}, code=200)
+    assert done["results"][0]["warnings"][0]["path"] == "spec.http[0].match[0].statPrefix"

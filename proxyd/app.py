@@ -85,18 +85,22 @@ class Agent:
             metrics=self._metrics,
         )
         self._admin = Admin(http, f"http://{_host(settings.loopback)}:{settings.admin_port}")
-        self._supervisor = Supervisor(
-            settings,
-            bootstrap(settings, context.node),
-            name=context.node,
+        self._supervisor = self._supervise(binary)
+        self._metrics.expiry.set_function(self._certificate_seconds)
+        self._metrics.age.set_function(self._view_seconds)
+
+    def _supervise(self, binary: Path) -> Supervisor:
+        name = self._context.node
+        return Supervisor(
+            self._settings,
+            bootstrap(self._settings, name),
+            name=name,
             binary=binary,
             admin=self._admin,
-            health=context.health,
+            health=self._context.health,
             log=self._log,
             metrics=self._metrics,
         )
-        self._metrics.expiry.set_function(self._certificate_seconds)
-        self._metrics.age.set_function(self._view_seconds)
 
     async def run(self) -> None:
         """Until told to stop; then leave the mesh, drain and end Envoy. On failure Envoy goes on."""

@@ -82,29 +82,23 @@ def bootstrap(settings: ProxydSettings, name: str) -> Json:
             ],
         },
         "stats_config": {"use_all_default_tags": False, "stats_tags": _STATS_TAGS},
-        "layered_runtime": {
-            "layers": [
-                {
-                    "name": "defaults",
-                    "static_layer": {"re2.max_program_size.error_level": REGEX_PROGRAM_SIZE},
-                },
-                {"name": "admin", "admin_layer": {}},
-            ]
-        },
-        "overload_manager": {
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": f"{_TYPES}.resource_monitors.downstream_connections.v3"
-                        ".DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": MAX_CONNECTIONS,
-                    },
-                }
-            ]
-        },
+        "layered_runtime": {"layers": _LAYERS},
+        "overload_manager": {"resource_monitors": [_CONNECTIONS]},
     }
 
+
+_LAYERS: list[Json] = [
+    {"name": "defaults", "static_layer": {"re2.max_program_size.error_level": REGEX_PROGRAM_SIZE}},
+    {"name": "admin", "admin_layer": {}},
+]
+
+_CONNECTIONS: Json = {
+    "name": "envoy.resource_monitors.global_downstream_max_connections",
+    "typed_config": {
+        "@type": f"{_TYPES}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        "max_active_downstream_connections": MAX_CONNECTIONS,
+    },
+}
 
 _ADS: Json = {"ads": {}, "initial_fetch_timeout": NEVER, "resource_api_version": "V3"}
 

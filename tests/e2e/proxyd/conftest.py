@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from meshlet import Agent, Ca, Pilot, upstream_app
+from meshlet import Agent, Ca, Pilot
+from meshlet_net import upstream_app
 
 
 @pytest.fixture(scope="module")

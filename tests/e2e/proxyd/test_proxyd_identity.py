@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
-from meshlet import ROOT, Agent, Ca, Pilot, eventually, fetch, loopback
+from meshlet import ROOT, Agent, Ca, Pilot
+from meshlet_net import eventually, fetch, loopback
 from worlds import world
 
 from artemon.daemon.files import make_private_dir, write_public, write_secret
@@ -163,7 +164,7 @@ async def test_a_secret_that_cannot_be_had_means_no_connection(agent: Agent, pil
     await eventually(lambda: agent.log.exists() and agent.said("/none.crt does not exist"), "said so")
     await asyncio.sleep(0.5)
     assert presented(agent.ip, roots) is None
-    assert (await fetch(f"http://{agent.ip}:8080/"))[0] == 0
+    assert (await fetch(f"http://{agent.ip}:28080/"))[0] == 0
 
 
 async def test_proxyd_that_may_not_join_ends_and_leaves_nothing(tmp_path: Path, pilot: Pilot) -> None:
@@ -187,11 +188,11 @@ def seed_last_good(agent: Agent, pilot: Pilot) -> None:
 
 
 def presented(ip: str, roots: str) -> int | None:
-    """The serial of the certificate that Envoy shows on port 8080, verified against `roots`."""
+    """The serial of the certificate that Envoy shows on port 28080, verified against `roots`."""
     context = ssl.create_default_context(cadata=roots)
     context.check_hostname = False
     try:
-        with socket.create_connection((ip, 8080), timeout=1) as plain, context.wrap_socket(plain) as tls:
+        with socket.create_connection((ip, 28080), timeout=1) as plain, context.wrap_socket(plain) as tls:
             der = tls.getpeercert(binary_form=True)
     except OSError:
         return None

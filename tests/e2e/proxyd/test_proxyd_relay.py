@@ -9,7 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from meshlet import Agent, Ca, Pilot, eventually, fetch, upstream_app
+from meshlet import Agent, Ca, Pilot
+from meshlet_net import eventually, fetch, upstream_app
 from worlds import cluster, world
 
 from artemon.xds.session import Accepted, Rejected
@@ -22,7 +23,7 @@ async def test_envoy_serves_what_pilotd_says(agent: Agent, pilot: Pilot, app: in
     pilot.publish(*world(agent.ip, app))
     agent.start()
     await agent.ready()
-    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
     assert pilot.nodes[0].id == f"sidecar~{agent.ip}~reviews-1.bookinfo~bookinfo.svc.cluster.local"
     for url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES):
         await pilot.until(Accepted, type_url=url)
@@ -66,7 +67,7 @@ async def test_an_envoy_killed_while_everything_is_dead_comes_back_from_disk(
     await agent.ready()
     await eventually((agent.data / "last-good.json").exists, "saved")
     await pilot.stop()
-    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
     (envoy,) = agent.envoys()
     os.kill(envoy, signal.SIGKILL)
     await eventually(lambda: answers(agent, "hello"), "served again by a new Envoy")
@@ -74,7 +75,7 @@ async def test_an_envoy_killed_while_everything_is_dead_comes_back_from_disk(
     assert agent.stop() == 0
     agent.start()
     await agent.ready()
-    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
 
 
 async def test_nothing_equal_is_sent_again_when_pilotd_returns(agent: Agent, pilot: Pilot, app: int) -> None:
@@ -99,7 +100,7 @@ async def test_an_empty_pilotd_removes_nothing(agent: Agent, pilot: Pilot, app: 
     await pilot.until(Accepted, type_url=ROUTES)
     pilot.publish()
     await pilot.until(Rejected, type_url=CLUSTER)
-    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
     assert agent.said("held back") >= 1
 
 
@@ -121,7 +122,7 @@ async def test_a_killed_proxyd_leaves_envoy_and_the_next_one_adopts_it(
     await agent.ready()
     (envoy,) = agent.envoys()
     agent.kill()
-    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
     agent.start()
     await agent.ready()
     assert agent.envoys() == [envoy]
@@ -169,7 +170,7 @@ async def test_what_is_under_way_is_finished_when_proxyd_is_told_to_stop(agent: 
         pilot.publish(*world(agent.ip, port))
         agent.start()
         await agent.ready()
-        request = asyncio.ensure_future(fetch(f"http://{agent.ip}:8080/"))
+        request = asyncio.ensure_future(fetch(f"http://{agent.ip}:28080/"))
         await asyncio.sleep(0.3)
         stopping = asyncio.ensure_future(asyncio.to_thread(agent.stop))
         await eventually(lambda: unready(agent), "not ready while it drains")
@@ -202,11 +203,11 @@ async def test_the_second_pilotd_is_asked_when_the_first_is_away(
     pilot.publish(*world(agent.ip, app))
     agent.start()
     await agent.ready()
-    assert await fetch(f"http://{agent.ip}:8080/") == (200, "hello")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
 
 
 async def answers(agent: Agent, text: str) -> bool:
-    return (await fetch(f"http://{agent.ip}:8080/")) == (200, text)
+    return (await fetch(f"http://{agent.ip}:28080/")) == (200, text)
 
 
 async def unready(agent: Agent) -> bool:

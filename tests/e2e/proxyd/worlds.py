@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noq
     http_connection_manager_pb2,
 )
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401
-from meshlet import proto
+from meshlet_net import proto
 
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
@@ -83,10 +83,10 @@ def downstream_tls(secret: str) -> dict[str, Any]:
 
 
 def world(ip: str, port: int, *, tls: str = "") -> list[Item]:
-    """Everything on `ip`:8080 goes to 127.0.0.1:`port`. tls: the secret to terminate mutual TLS with."""
+    """Everything on `ip`:28080 goes to 127.0.0.1:`port`. tls: the secret to terminate mutual TLS with."""
     return [
         cluster("app"),
         endpoints("app", port),
-        listener(ip, 8080, "http", tls=tls),
+        listener(ip, 28080, "http", tls=tls),
         routes("http", "app"),
     ]

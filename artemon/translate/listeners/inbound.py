@@ -62,6 +62,12 @@ class Door:
     served: Served | None = None
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether a Sidecar keeps it out of interception."""
+        ingress = self.served.ingress if self.served else None
+        return ingress is not None and ingress.capture_mode == "NONE"
+
+    @property
     def inspects_tls(self) -> bool:
         return needs_tls_inspector(self.mode)
 
@@ -77,8 +83,8 @@ def inbound_listeners(view: ProxyView) -> Iterator[Listener]:
     address = instance_address(view)
     doors = [_door(view, served, address) for served in served_ports(view)]
     if view.proxy.intercepts:
-        yield _virtual_inbound(view, doors)
-        return
+        yield _virtual_inbound(view, [door for door in doors if not door.stands_alone])
+        doors = [door for door in doors if door.stands_alone]
     for door in doors:
         bind = (door.served.bind if door.served else "") or address
         out = listener(bind, door.port, TrafficDirection.INBOUND, view.mesh)

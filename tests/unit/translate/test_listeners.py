@@ -173,6 +173,23 @@ def test_without_interception_only_what_was_asked_for_is_bound() -> None:
     assert not any(one.HasField("bind_to_port") for one in listeners(view).values())
 
 
+def test_a_sidecar_resource_shapes_the_way_in() -> None:
+    ingress = [
+        {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "defaultEndpoint": "127.0.0.1:8080"},
+        {
+            "port": {"number": 90, "name": "own", "protocol": "HTTP"},
+            "captureMode": "NONE",
+            "bind": "127.0.1.9",
+        },
+    ]
+    view = mesh(WEB, policy("STRICT"), custom("Sidecar", "default", {"ingress": ingress}))
+    assert set(listeners(view)) >= {"virtualInbound", "127.0.1.9_90"}
+    for port, listener in ((80, "virtualInbound"), (90, "127.0.1.9_90")):
+        found = reached(view, port=port, protocol=HTTP, tls="mtls", mode="inbound")
+        assert (found["listener"], found["cluster"]) == (listener, f"inbound|{port}||")
+    assert reached(view, port=82, tls="mtls", mode="inbound")["cluster"] == "InboundPassthroughCluster"
+
+
 def test_a_sidecar_resource_shapes_the_way_out_when_intercepted() -> None:
     services = [service_entry(f"{name}.example.com", [(443, "TLS"), (80, "HTTP")]) for name in ("a", "b")]
     tls, uds = ({"number": number, "name": p.lower(), "protocol": p} for number, p in PORTS)

@@ -162,6 +162,12 @@ def until_answered(pair: Pair) -> None:
     pytest.fail("the Envoys do not serve after 30 s")
 
 
+def test_nobody_else_may_act_in_the_name_of_the_client(pair: Pair) -> None:
+    stranger = http.client.HTTPConnection(CLIENT, pair.proxy, timeout=5, source_address=("127.0.40.9", 0))
+    with pytest.raises((ConnectionError, http.client.BadStatusLine)):
+        status(stranger)
+
+
 def tls(certificates: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -11,11 +11,13 @@ from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 @dataclass(slots=True)
 class Draft:
     """route: the table of its HTTP chain, "" for none. chains: those that match on addresses or server names.
-    rest: the chain of all other connections."""
+    rest: the chain of all other connections. private: only the instance itself may connect, for whoever does
+    acts in its name."""
 
     address: str
     port: int
     captured: bool
+    private: bool = False
     route: str = ""
     grpc_web: bool = False
     chains: list[FilterChain] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
-from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch
 from envoy.config.listener.v3.listener_pb2 import Listener
 
 from artemon.model.service import Protocol
@@ -25,6 +25,7 @@ from artemon.translate.filters.inspect import http_inspector, tls_inspector
 from artemon.translate.filters.manager import Http, Side, http_filter
 from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.chains import PLAIN, PLAIN_HTTP
 from artemon.translate.listeners.draft import Draft
 from artemon.translate.listeners.tcp import TellBy, service_chains
 from artemon.translate.routes.rules import Rules
@@ -100,7 +101,8 @@ def _drafts(view: ProxyView, drafts: dict[str, Draft], egress: Egress, *, offer:
 def _draft(drafts: dict[str, Draft], address: str, port: int, egress: Egress) -> Draft:
     name = names.listener(address, port)
     if name not in drafts:
-        drafts[name] = Draft(address, port, captured=egress.captured)
+        private = not egress.captured and not egress.bind
+        drafts[name] = Draft(address, port, captured=egress.captured, private=private)
     return drafts[name]
 
 
@@ -121,29 +123,43 @@ def _listener(view: ProxyView, draft: Draft) -> Listener:
     out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh, name=name)
     if draft.captured:
         out.bind_to_port.value = False
-    rest = draft.rest
-    if rest is None and draft.captured:
-        rest = FilterChain(
-            name=names.PASSTHROUGH_FILTER_CHAIN, filters=[tcp_filter(egress_cluster(view), view.mesh)]
-        )
+        draft.rest = draft.rest or _onward(view)
+    sniffs_http = bool(draft.route) and bool(draft.rest or draft.chains)
     if draft.route:
         chain = FilterChain(filters=[http_filter(_http(draft.route, draft), view.mesh)])
-        if rest is not None or draft.chains:
-            chain.filter_chain_match.transport_protocol = "raw_buffer"
-            chain.filter_chain_match.application_protocols.extend(("http/1.1", "h2c"))
+        if sniffs_http:
+            chain.filter_chain_match.transport_protocol = PLAIN
+            chain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         out.filter_chains.append(chain)
     out.filter_chains.extend(draft.chains)
-    if rest is not None:
-        if out.filter_chains:
-            out.default_filter_chain.CopyFrom(rest)
-        else:
-            out.filter_chains.append(rest)
-    sniffs_http = bool(draft.route) and (rest is not None or bool(draft.chains))
+    _close(out, draft, sniffs_http=sniffs_http)
     if sniffs_http or any(chain.filter_chain_match.server_names for chain in draft.chains):
         out.listener_filters.append(tls_inspector())
     if sniffs_http:
         out.listener_filters.append(http_inspector())
     return out
+
+
+def _onward(view: ProxyView) -> FilterChain:
+    """Where intercepted connections go that no service claims."""
+    onward = tcp_filter(egress_cluster(view), view.mesh)
+    return FilterChain(name=names.PASSTHROUGH_FILTER_CHAIN, filters=[onward])
+
+
+def _close(out: Listener, draft: Draft, *, sniffs_http: bool) -> None:
+    """All other connections, and who may make any. A private listener has no default chain, which would take
+    everyone; so the chain stands once more where plaintext was told apart and turned out not to be HTTP."""
+    if draft.private:
+        for transport in ("", PLAIN) if sniffs_http else ("",):
+            if draft.rest is not None:
+                out.filter_chains.append(draft.rest)
+                out.filter_chains[-1].filter_chain_match.transport_protocol = transport
+        for chain in out.filter_chains:
+            chain.filter_chain_match.source_type = FilterChainMatch.SAME_IP_OR_LOOPBACK
+    elif draft.rest is not None and out.filter_chains:
+        out.default_filter_chain.CopyFrom(draft.rest)
+    elif draft.rest is not None:
+        out.filter_chains.append(draft.rest)
 
 
 def _http(route: str, draft: Draft) -> Http:
@@ -153,10 +169,8 @@ def _http(route: str, draft: Draft) -> Http:
 
 def _http_proxy(view: ProxyView) -> Listener:
     """For applications that are told of it (`http_proxy`): requests name the host and port that they mean."""
-    draft = Draft(instance_address(view), proxy_port(view), captured=False)
-    out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh)
-    out.filter_chains.append(FilterChain(filters=[http_filter(_http(names.HTTP_PROXY, draft), view.mesh)]))
-    return out
+    address, port = instance_address(view), proxy_port(view)
+    return _listener(view, Draft(address, port, captured=False, private=True, route=names.HTTP_PROXY))
 
 
 def _virtual_outbound(view: ProxyView) -> Listener:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from artemon.errors import StoreError, TooLarge, Unknown
+from artemon.log import Log
 from artemon.store.api import (
     ABSENT,
     MAX_TXN_BYTES,
@@ -28,10 +29,14 @@ from galleyd.keys import Keys
 from galleyd.objects import Object, Ref, Stored
 from galleyd.status import ApiError, Cause, outcome_unknown
 
+log = Log("galleyd")
+
 MAX_OBJECTS = MAX_TXN_OPS - 1
 """Objects that one transaction may change; the last operation is its history."""
 TRIES = 5
 """How often a write is tried again when somebody else wrote in between."""
+LOGGED = 3
+"""Objects of a write that its log line names."""
 REMEMBERED = 1024
 """Writes whose time is remembered, to tell how long proxies took."""
 _ROOM = 4 * 1024
@@ -155,6 +160,10 @@ class Writer:
                 return await self._recover(record, error)
         if not result.ok:
             raise Lost
+        told = [f"{step.verb} {step.plural}/{step.namespace}/{step.name}" for step in taken[:LOGGED]]
+        log.info(
+            "written", revision=result.position.revision, who=who, objects=len(taken), first=", ".join(told)
+        )
         self._committed[result.position.revision] = asyncio.get_running_loop().time()
         while len(self._committed) > REMEMBERED:
             self._committed.popitem(last=False)

@@ -28,6 +28,14 @@ spec: {host: reviews}
 """
 
 
+PLUGIN = """
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: filter}
+spec: {url: "oci://registry.example/filter:v1"}
+"""
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int
@@ -103,11 +111,11 @@ def test_a_bad_object_refuses_the_whole_transaction(run: Run, file: Path) -> Non
 
 
 def test_warnings_go_to_standard_error(run: Run, file: Path) -> None:
-    file.write_text(OBJECTS.replace("route:", "mirror: {host: a}, route:"))
+    file.write_text(PLUGIN)
     done = run("apply", "-f", str(file), "--dry-run")
-    assert done.code == 0
-    assert "warning: VirtualService/shop/reviews: spec.http[0].mirror: " in done.err
-    assert done.out.splitlines()[0] == "VirtualService/shop/reviews created (dry run)"
+    assert (done.code, done.out) == (0, "WasmPlugin/shop/filter created (dry run)\n")
+    assert done.err.startswith("warning: WasmPlugin/shop/filter: ")
+    assert "not translated" in done.err
 
 
 def test_get_shows_tables_and_objects(run: Run, file: Path) -> None:

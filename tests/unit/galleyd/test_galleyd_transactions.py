@@ -155,11 +155,17 @@ async def test_mesh_config_is_validated_and_guarded(api: Api) -> None:
     assert refusal["details"]["causes"][0]["field"] == "proxyHttpPrt"
 
 
-async def test_an_accepted_but_untranslated_field_is_warned_of(api: Api) -> None:
-    named = virtual_service()
-    named["spec"]["http"][0]["match"] = [{"statPrefix": "reviews"}]
-    response = await api.send("POST", SERVICES, named)
+async def test_what_is_accepted_but_not_translated_is_warned_of(api: Api) -> None:
+    plugin = {
+        "apiVersion": "extensions.istio.io/v1alpha1",
+        "kind": "WasmPlugin",
+        "metadata": {"name": "filter", "namespace": "shop"},
+        "spec": {"url": "oci://registry.example/filter:v1"},
+    }
+    path = "/apis/extensions.istio.io/v1alpha1/namespaces/shop/wasmplugins"
+    response = await api.send("POST", path, plugin)
     assert response.status == 201
-    assert "spec.http[0].match[0].statPrefix" in " ".join(response.headers.getall("Warning"))
-    done = await api.ask("POST", f"{TRANSACTIONS}?dryRun=All", {"objects": [named]}, code=200)
-    assert done["results"][0]["warnings"][0]["path"] == "spec.http[0].match[0].statPrefix"
+    assert response.headers["Warning"].startswith('299 - "')
+    assert "not translated" in response.headers["Warning"]
+    done = await api.ask("POST", f"{TRANSACTIONS}?dryRun=All", {"objects": [plugin]}, code=200)
+    assert "not translated" in done["results"][0]["warnings"][0]["message"]

@@ -144,7 +144,7 @@ class Client:
             async with self._send(
                 "GET", path_of(kind, namespace), asked, accept, timeout=timeout
             ) as response:
-                if response.status >= 400:
+                if response.status >= 300:
                     raise _refusal(response.status, await _content(response))
                 async for line in response.content:
                     yield _event(line)
@@ -176,7 +176,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError) as error:
             text = f"{self._access.server}: {method} {path}: no answer: {reason_of(error)}"
             raise (Unavailable(text) if method == "GET" else Unknown(text)) from error
-        if response.status >= 400:
+        if response.status >= 300:
             raise _refusal(response.status, value, writing=method != "GET")
         return Answer(value, warnings)
 

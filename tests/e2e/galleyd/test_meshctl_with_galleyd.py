@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -206,3 +207,16 @@ def test_contexts_are_remembered(run: Run, galleyd: Galleyd, monkeypatch: pytest
     broken = run("get", "vs")
     assert (broken.code, "contexts.a.sever" in broken.err) == (1, True)
     config_path().unlink()
+
+
+def test_watching_prints_each_change(run: Run, galleyd: Galleyd, file: Path) -> None:
+    run("apply", "-f", str(file))
+    argv = [sys.executable, "-u", "-m", "meshctl", "get", "vs", "-w", "-n", "shop"]
+    watching = subprocess.Popen(argv, env=galleyd.environ, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    assert watching.stdout.readline().startswith("NAME")
+    assert watching.stdout.readline().startswith("reviews")
+    run("delete", "vs", "reviews")
+    assert watching.stdout.readline().split()[-1] == "deleted"
+    watching.terminate()
+    watching.wait(10)

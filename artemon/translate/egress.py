@@ -11,6 +11,7 @@ from artemon.model.sidecar import IstioEgressListener, OutboundTrafficPolicy
 from artemon.snapshot.scope import Imports
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.leniency import is_ip, protocol_of
 
 Offer = tuple[Service, Port]
 """A port of a service, as clients see it."""
@@ -78,7 +79,7 @@ def _egress(view: ProxyView, listener: IstioEgressListener, namespace: str) -> E
     services = tuple(filter(Imports.of(listener.hosts, namespace).service, view.services.values()))
     if listener.port is None:
         return Egress(services, captured=True) if captured else None
-    protocol = Protocol.parse(listener.port.protocol)
+    protocol = protocol_of(listener.port.protocol)
     if listener.bind.startswith("unix://"):
         return Egress(services, captured=False, protocol=protocol, bind=listener.bind)
     number = listener.port.number
@@ -101,7 +102,7 @@ def offers(egress: Egress) -> Iterator[Offer]:
 
 def virtual_addresses(service: Service) -> tuple[str, ...]:
     """The single addresses that clients connect to, without CIDR blocks."""
-    return tuple(address for address in service.addresses if "/" not in address and address != "0.0.0.0")
+    return tuple(address for address in service.addresses if is_ip(address) and address != "0.0.0.0")
 
 
 def route_tables(view: ProxyView) -> Mapping[str, RouteTable]:

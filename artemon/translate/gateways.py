@@ -13,6 +13,7 @@ from artemon.model.resource import Resource
 from artemon.model.service import Protocol
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.leniency import protocol_of
 
 WILDCARD = "0.0.0.0"
 SERVICES_ANNOTATION = "internal.istio.io/gateway-service"
@@ -106,7 +107,7 @@ def gateway_ports(view: ProxyView) -> tuple[GatewayPort, ...]:
 def _servers(gateway: Resource[Gateway]) -> Iterator[GatewayServer]:
     for server in gateway.spec.servers:
         if server.port is not None:
-            yield GatewayServer(gateway, server, server.port.number, Protocol.parse(server.port.protocol))
+            yield GatewayServer(gateway, server, server.port.number, protocol_of(server.port.protocol))
 
 
 def _listen_ports(view: ProxyView, server: GatewayServer) -> list[int]:

@@ -9,6 +9,7 @@ from artemon.model.proxy import ProxyType
 from artemon.model.service import Port, Protocol, Service
 from artemon.model.sidecar import IstioIngressListener
 from artemon.snapshot.view import ProxyView
+from artemon.translate.leniency import protocol_of
 
 LOOPBACK = "127.0.0.1"
 
@@ -102,7 +103,7 @@ def _from_sidecar(view: ProxyView) -> Iterator[Served]:
         yield Served(
             port=number,
             name=ingress.port.name,
-            protocol=Protocol.parse(ingress.port.protocol),
+            protocol=protocol_of(ingress.port.protocol),
             app_port=int(port) if is_port else number,
             app_address=_application(address) if is_port else ingress.default_endpoint,
             host=known.host if known else "",

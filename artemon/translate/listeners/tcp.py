@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 
 from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain
@@ -14,6 +14,7 @@ from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.egress import Offer
 from artemon.translate.filters.tcp import shared_tcp_filter
+from artemon.translate.leniency import is_ip, networks
 from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
 from artemon.translate.routes.rules import Rule
 from artemon.translate.routes.scope import Client, Targets
@@ -44,13 +45,17 @@ def service_chains(
         cluster = names.outbound_cluster(service.host, port.number)
         found = [Connections(((cluster, 1),), sni=sni)]
     for connections in found:
-        yield _chain(view, connections, connections.subnets or subnets)
+        blocks = networks(connections.subnets or subnets)
+        if blocks is not None:
+            yield _chain(view, connections, blocks)
 
 
-def _chain(view: ProxyView, connections: Connections, subnets: Iterable[str]) -> FilterChain:
+def _chain(
+    view: ProxyView, connections: Connections, blocks: Iterable[IPv4Network | IPv6Network]
+) -> FilterChain:
     prefix = connections.shares[0][0]
     out = FilterChain(filters=[shared_tcp_filter(connections.shares, view.mesh, stat_prefix=prefix)])
-    out.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in subnets)
+    out.filter_chain_match.prefix_ranges.extend(cidr(block) for block in blocks)
     out.filter_chain_match.server_names.extend(name for name in connections.sni if name != "*")
     return out
 
@@ -61,20 +66,11 @@ def _subnets(view: ProxyView, service: Service) -> tuple[str, ...]:
     if blocks or service.addresses or service.resolution is not Resolution.NONE:
         return blocks
     instances = (endpoint.address for endpoint in view.endpoints.get(service.host, ()))
-    return tuple(dict.fromkeys(address for address in instances if _is_ip(address)))
+    return tuple(dict.fromkeys(address for address in instances if is_ip(address)))
 
 
-def cidr(text: str) -> CidrRange:
-    """An address or block as Envoy matches it."""
-    network = ip_network(text, strict=False)
+def cidr(network: IPv4Network | IPv6Network) -> CidrRange:
+    """A block as Envoy matches it."""
     out = CidrRange(address_prefix=str(network.network_address))
     out.prefix_len.value = network.prefixlen
     return out
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

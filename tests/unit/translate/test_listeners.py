@@ -284,3 +284,17 @@ def test_the_same_view_gives_the_same_bytes() -> None:
         for _ in range(2)
     )
     assert first == second
+
+
+def test_what_should_have_been_refused_at_the_door_hurts_only_itself() -> None:
+    gopher = {"port": {"number": 70, "name": "x", "protocol": "GOPHER"}, "hosts": ["./*"]}
+    nowhere = {"match": [{"destinationSubnets": ["everywhere"]}], "route": [{"destination": {"host": "no"}}]}
+    somewhere = {"route": [{"destination": {"host": "web"}}]}
+    bad = [
+        custom("Sidecar", "default", {"egress": [gopher, {"hosts": ["./*"]}]}),
+        custom("VirtualService", "web", {"hosts": ["web"], "tcp": [nowhere, somewhere]}),
+        service_entry("odd.example.com", [(82, "TCP")], addresses=["not-an-address"]),
+    ]
+    view = mesh(WEB, *bad)
+    assert reached(view, port=82, tls="mtls", mode="inbound")["cluster"] == "inbound|82||"
+    assert reached(view, port=82)["cluster"] == "outbound|82||odd.example.com"

@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from artemon.errors import Problem, Refused
-from artemon.model.decode import decode
-from artemon.model.message import Message
+from artemon.errors import Problem
 from artemon.model.resource import Kind, Resource
+from artemon.model.tolerant import UNKNOWN, decode_tolerantly, without
 from galleyd import status
-from galleyd.objects import Object, Ref, split, without
+from galleyd.objects import Object, Ref, split
 
 Check = Callable[[Resource[Any]], Iterable[Problem]]
 
 _MODES = ("", "Ignore", "Warn", "Strict")
-_UNKNOWN = "unknown field"
 
 
 def _ignored(kind: Kind, reason: str) -> None:
@@ -46,14 +44,15 @@ class Admission:
         if validation not in _MODES:
             raise status.bad_request(f'fieldValidation must be Ignore, Warn or Strict, not "{validation}"')
         whole = _named(ref, obj)
-        resource, unknown, wrong = _decode(whole)
-        if resource:
-            found = [problem for check in self.checks for problem in check(resource)]
+        decoded = decode_tolerantly(whole)
+        unknown, wrong = decoded.unknown, list(decoded.wrong)
+        if decoded.resource:
+            found = [problem for check in self.checks for problem in check(decoded.resource)]
             wrong += [problem for problem in found if problem.level == "error"]
             warnings = [problem for problem in found if problem.level == "warning"]
         else:
             warnings = []
-        strict = unknown if validation == "Strict" else []
+        strict = unknown if validation == "Strict" else ()
         if wrong:
             causes = [status.cause_of(problem) for problem in [*strict, *wrong]]
             raise status.invalid(ref.kind, ref.name, causes)
@@ -73,28 +72,9 @@ def _named(ref: Ref, obj: Object) -> Object:
     return {**obj, "metadata": {**meta, "name": ref.name, "namespace": ref.namespace}}
 
 
-def _decode(obj: Object) -> tuple[Resource[Message] | None, list[Problem], list[Problem]]:
-    """The resource without its unknown fields, if the rest can be decoded; the unknown fields; the rest."""
-    try:
-        return decode(obj), [], []
-    except Refused as refusal:
-        unknown, wrong = _sorted(refusal)
-    if not unknown:
-        return None, unknown, wrong
-    try:
-        return decode(without(obj, {problem.path for problem in unknown})), unknown, []
-    except Refused as refusal:
-        return None, unknown, wrong or list(refusal.problems)
-
-
-def _sorted(refusal: Refused) -> tuple[list[Problem], list[Problem]]:
-    unknown = [problem for problem in refusal.problems if problem.message.startswith(_UNKNOWN)]
-    return unknown, [problem for problem in refusal.problems if problem not in unknown]
-
-
 def _strict(unknown: Sequence[Problem]) -> status.ApiError:
     listed = ", ".join(
-        f'{_UNKNOWN} "{problem.path}"{problem.message.removeprefix(_UNKNOWN)}' for problem in unknown
+        f'{UNKNOWN} "{problem.path}"{problem.message.removeprefix(UNKNOWN)}' for problem in unknown
     )
     causes = [status.cause_of(problem) for problem in unknown]
     return status.bad_request(f"strict decoding error: {listed}", causes=causes)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from artemon.errors import Problem
 from artemon.model.resource import Kind
-from artemon.model.words import path_of
 
 Object = dict[str, Any]
 
@@ -71,18 +70,6 @@ def split(obj: Mapping[str, Any]) -> tuple[Object, list[Problem]]:
     body = {key: value for key, value in obj.items() if key not in {"metadata", "status"}}
     body["spec"] = body.get("spec") or {}
     return {**body, "metadata": kept}, warnings
-
-
-def without(value: Any, paths: Set[str], at: str = "") -> Any:
-    """`value` without the fields that lie at `paths` (as problems name them)."""
-    if isinstance(value, dict):
-        places = {key: path_of((key,), at) for key in value}
-        return {
-            key: without(item, paths, places[key]) for key, item in value.items() if places[key] not in paths
-        }
-    if isinstance(value, list):
-        return [without(item, paths, path_of((number,), at)) for number, item in enumerate(value)]
-    return value
 
 
 def created(obj: Object, *, uid: str, now: str) -> Object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,11 +93,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(UNREACHABLE if isinstance(error, Unavailable | Unknown) else REFUSED)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001 whatever it is, a user gets one line
+        _say(error, verbose=verbose, head=f"this is a fault of meshctl itself: {type(error).__name__}: ")
+        sys.exit(REFUSED)
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _say(error: BaseException, *, verbose: bool) -> None:
-    click.echo(f"meshctl: {error}", err=True)
+def _say(error: BaseException, *, verbose: bool, head: str = "") -> None:
+    click.echo(f"meshctl: {head}{error}", err=True)
+    if verbose and head:
+        click.echo("".join(traceback.format_exception(error)), err=True)
     cause = error.__cause__
     while verbose and cause is not None:
         click.echo(f"  because: {type(cause).__name__}: {cause}", err=True)

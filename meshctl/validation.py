@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from artemon.errors import Problem, Refused
+from artemon.errors import Problem
 from artemon.model import yaml_text
-from artemon.model.decode import decode, subject_of, unwrap
+from artemon.model.decode import subject_of, unwrap
+from artemon.model.tolerant import decode_tolerantly
 from artemon.validate import Context, problems, untranslated
 
 STDIN = "-"
@@ -117,13 +118,12 @@ def _validate(
         report.foreign.append(subject_of(obj, namespace=namespace))
         return
     report.objects += 1
-    try:
-        resource = decode(obj, namespace=namespace)
-        found = problems(resource, context)
+    decoded = decode_tolerantly(obj, namespace=namespace)
+    found = [*decoded.unknown, *decoded.wrong]
+    if decoded.resource is not None:
+        found += problems(decoded.resource, context)
         if all(problem.level != "error" for problem in found):
-            found += untranslated(resource)
-    except Refused as refusal:
-        found = list(refusal.problems)
+            found += untranslated(decoded.resource)
     kind, owner, name = subject_of(obj, namespace=namespace).split("/", 2)
     report.findings += (
         Finding(report.file, document, kind, owner, name, problem.path, problem.level, problem.message)

@@ -40,8 +40,8 @@ def snapshot_of(
             changes.append(Upsert(resource.ref, resource))
     try:
         changes += [Upsert(source.id, source) for source in kubernetes.sources(registry, mesh, domain)]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        problems.append(Problem("", f"a Kubernetes object has not the shape of its kind: {error!r}"))
+    except Refused as refusal:
+        problems += refusal.problems
     if problems:
         raise Refused(problems)
     world = World(domain=domain)

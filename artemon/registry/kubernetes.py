@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from artemon.errors import Problem, Refused
 from artemon.model.hosts import service_host
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.selector import matches
@@ -55,9 +56,26 @@ def sort_objects(objects: Iterable[Fields]) -> Objects:
 
 
 def sources(objects: Iterable[Fields], mesh: MeshConfig, domain: str) -> list[Source]:
-    """What makes the services of Kubernetes objects exist, with their instances."""
+    """What makes the services of Kubernetes objects exist, with their instances. Raises Refused with every
+    service that lacks what Kubernetes requires, in itself or in the objects that list its instances."""
     found = sort_objects(objects)
-    return [_source(one, found, mesh, domain=domain) for one in found.services]
+    made: list[Source] = []
+    problems: list[Problem] = []
+    for one in found.services:
+        try:
+            made.append(_source(one, found, mesh, domain=domain))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            place = f"Service/{_namespace(one)}/{_meta(one).get('name', '?')}"
+            problems.append(Problem(place, _shape(error)))
+    if problems:
+        raise Refused(problems)
+    return made
+
+
+def _shape(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f'it, its EndpointSlice, Endpoints or Pod lacks the field "{error.args[0]}"'
+    return f"it, its EndpointSlice, Endpoints or Pod has a field of the wrong type ({error})"
 
 
 def _source(one: Fields, objects: Objects, mesh: MeshConfig, *, domain: str) -> Source:

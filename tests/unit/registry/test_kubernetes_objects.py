@@ -133,7 +133,7 @@ def test_a_mesh_from_files_knows_services_and_owners() -> None:
     ("objects", "reason"),
     [
         pytest.param([{"kind": "Gadget", "apiVersion": "v1"}], "Gadget", id="unknown-kind"),
-        pytest.param([named("Service", "web", spec={"ports": [{}]})], "Kubernetes", id="service-without-port"),
+        pytest.param([service(ports=[{}])], 'Service/shop/web: .*"port"', id="no-port"),
         pytest.param(
             [{"apiVersion": "networking.istio.io/v1", "kind": "Gateway", **X}],
             "Gateway/default/x: spec.x", id="unknown-field",

@@ -229,8 +229,8 @@ def _instance(
 
 
 def _meta(one: Fields) -> Fields:
-    meta: Fields = one.get("metadata") or {}
-    return meta
+    meta = one.get("metadata")
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def _namespace(one: Fields) -> str:

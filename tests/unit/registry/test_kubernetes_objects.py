@@ -133,6 +133,8 @@ def test_a_mesh_from_files_knows_services_and_owners() -> None:
     ("objects", "reason"),
     [
         pytest.param([{"kind": "Gadget", "apiVersion": "v1"}], "Gadget", id="unknown-kind"),
+        pytest.param([service(ports=8)], "Service/shop/web: .*wrong type", id="wrong-type"),
+        pytest.param([{**service(ports=[{}]), "metadata": []}], "Service/default/[?]: ", id="no-metadata"),
         pytest.param([service(ports=[{}])], 'Service/shop/web: .*"port"', id="no-port"),
         pytest.param(
             [{"apiVersion": "networking.istio.io/v1", "kind": "Gateway", **X}],

@@ -1,4 +1,4 @@
-"""Two real Envoys run what `meshctl translate` prints: mutual TLS between them, nothing else gets in."""
+"""Real Envoys run what `meshctl translate` prints: mutual TLS between them, nothing else gets in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from real_envoy import envoy
 from servers import dying_with_parent, free_ports
 
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
-SERVER, CLIENT = "127.0.40.2", "127.0.40.3"
+SERVER, CLIENT, EDGE = "127.0.40.2", "127.0.40.3", "127.0.40.4"
+GATEWAY = {"app": "gateway"}
 SPIFFE = "spiffe://cluster.local/ns/default/sa/{}"
 
 
@@ -76,10 +77,11 @@ class Echo(BaseHTTPRequestHandler):
 
 @dataclass
 class Pair:
-    """The client's HTTP proxy port, the server's port, and a folder of the mesh's certificates."""
+    """The ports of HTTP proxy, server and gateway, and a folder of the mesh's certificates."""
 
     proxy: int
     server: int
+    gateway: int
     folder: Path
 
     def ask(self, url: str) -> tuple[int, bytes]:
@@ -100,8 +102,18 @@ def mesh(listen: int, sniffed: int) -> str:
     }  # fmt: skip
     objects = [
         ("networking.istio.io/v1", "ServiceEntry", "reviews", entry),
+        ("networking.istio.io/v1", "Gateway", "public", {"selector": GATEWAY, "servers": [{
+            "port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["shop.example.com"], "bind": EDGE,
+        }]}),
+        ("networking.istio.io/v1", "VirtualService", "shop", {
+            "hosts": ["shop.example.com"], "gateways": ["public"],
+            "http": [{
+                "match": [{"uri": {"prefix": "/reviews"}}], "rewrite": {"uri": "/"},
+                "route": [{"destination": {"host": "reviews", "port": {"number": 9080}}}],
+            }],
+        }),
         ("security.istio.io/v1", "PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),
-    ]
+    ]  # fmt: skip
     return "\n---\n".join(
         json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})
         for version, kind, name, spec in objects
@@ -124,7 +136,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     binary, folder = envoy(), tmp_path_factory.mktemp("envoys")
     app = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     threading.Thread(target=app.serve_forever, daemon=True).start()
-    proxy_port, listen, sniffed = free_ports(3)
+    proxy_port, listen, sniffed, public = free_ports(4)
     (folder / "mesh.yaml").write_text(mesh(listen, sniffed))
     common = {"appPort": app.server_port}
     ports = [
@@ -135,13 +147,18 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     proxies = {
         "reviews": {"ipAddresses": [SERVER], "metadata": {**without, "ARTEMON_PORTS": ports}},
         "page": {"ipAddresses": [CLIENT], "metadata": {**without, "HTTP_PROXY_PORT": proxy_port}},
+        "gateway": {
+            "type": "router",
+            "labels": GATEWAY,
+            "metadata": {"ARTEMON_PORTS": [{"name": "http", "number": 80, "listenPort": public}]},
+        },
     }
     authority, processes = Authority(), []
     for name, proxy in proxies.items():
         path = translated(folder, name, proxy, authority.issue(folder / "certs" / name, name))
         options = ["--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
         processes.append(subprocess.Popen(dying_with_parent(str(binary), "-c", str(path), *options)))
-    running = Pair(proxy_port, listen, folder)
+    running = Pair(proxy_port, listen, public, folder)
     until_answered(running)
     yield running
     for process in processes:
@@ -154,7 +171,8 @@ def until_answered(pair: Pair) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
-            if pair.ask("http://reviews:9080/")[0] == 200:
+            gateway = through_gateway(pair, "shop.example.com", "/reviews")
+            if pair.ask("http://reviews:9080/")[0] == 200 and gateway[0] == 200:
                 return
         except OSError:
             pass
@@ -188,6 +206,27 @@ def test_the_application_learns_who_called(pair: Pair, port: int) -> None:
 @pytest.mark.parametrize("url", ["http://nowhere:9080/", "http://reviews:9999/"])
 def test_unknown_hosts_and_ports_are_not_reached(pair: Pair, url: str) -> None:
     assert pair.ask(url)[0] >= 500
+
+
+def through_gateway(pair: Pair, host: str, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(EDGE, pair.gateway, timeout=5)
+    connection.request("GET", path, headers={"Host": host, "X-Forwarded-Client-Cert": "URI=spiffe://forged"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_the_gateway_calls_in_its_own_name(pair: Pair) -> None:
+    status, body = through_gateway(pair, "shop.example.com", "/reviews/1")
+    assert status == 200
+    headers = json.loads(body)
+    assert f"URI={SPIFFE.format('gateway')}" in headers["x-forwarded-client-cert"]
+    assert "forged" not in headers["x-forwarded-client-cert"]
+    assert headers["x-envoy-original-path"] == "/reviews/1"
+
+
+@pytest.mark.parametrize(("host", "path"), [("shop.example.com", "/"), ("other.example.com", "/reviews")])
+def test_the_gateway_serves_nothing_else(pair: Pair, host: str, path: str) -> None:
+    assert through_gateway(pair, host, path)[0] == 404
 
 
 def status(connection: http.client.HTTPConnection) -> int:

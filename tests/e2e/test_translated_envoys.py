@@ -100,18 +100,16 @@ def mesh(listen: int, sniffed: int) -> str:
         "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}, {"number": 9081, "name": "auto"}],
         "endpoints": [endpoint],
     }  # fmt: skip
+    web = {"number": 80, "name": "http", "protocol": "HTTP"}
+    server = {"port": web, "hosts": ["shop.example.com"], "bind": EDGE}
+    target = {"host": "reviews", "port": {"number": 9080}}
+    route = {"route": [{"destination": target}], "rewrite": {"uri": "/"}}
+    route |= {"match": [{"uri": {"prefix": "/reviews"}}]}
+    shop = {"hosts": ["shop.example.com"], "gateways": ["public"], "http": [route]}
     objects = [
         ("networking.istio.io/v1", "ServiceEntry", "reviews", entry),
-        ("networking.istio.io/v1", "Gateway", "public", {"selector": GATEWAY, "servers": [{
-            "port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["shop.example.com"], "bind": EDGE,
-        }]}),
-        ("networking.istio.io/v1", "VirtualService", "shop", {
-            "hosts": ["shop.example.com"], "gateways": ["public"],
-            "http": [{
-                "match": [{"uri": {"prefix": "/reviews"}}], "rewrite": {"uri": "/"},
-                "route": [{"destination": {"host": "reviews", "port": {"number": 9080}}}],
-            }],
-        }),
+        ("networking.istio.io/v1", "Gateway", "public", {"selector": GATEWAY, "servers": [server]}),
+        ("networking.istio.io/v1", "VirtualService", "shop", shop),
         ("security.istio.io/v1", "PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),
     ]  # fmt: skip
     return "\n---\n".join(

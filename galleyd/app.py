@@ -92,7 +92,7 @@ class Parts:
         self._settings, self._store, self._context, self._keeper = settings, store, context, keeper
         self.keys = Keys(Layout(settings.mesh))
         self.config, self.proxies = Feed(), Feed()
-        self._tokens = callers.Tokens({})
+        self.tokens = callers.Tokens({})
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the server."""
@@ -144,7 +144,7 @@ class Parts:
             await context.reload.wait()
             context.reload.clear()
             try:
-                self._tokens.replace(_known(settings))
+                self.tokens.replace(_known(settings))
                 if settings.tls_cert:
                     tls.load_cert_chain(settings.tls_cert, settings.tls_key)
                 context.log.info("reloaded")
@@ -153,9 +153,9 @@ class Parts:
 
     def _gate(self) -> Gate:
         settings = self._settings
-        self._tokens.replace(_known(settings))
+        self.tokens.replace(_known(settings))
         names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), server_name("galleyd")}
-        return Gate(self._tokens, settings.trust_domain, frozenset(names.union(settings.hosts)))
+        return Gate(self.tokens, settings.trust_domain, frozenset(names.union(settings.hosts)))
 
 
 def _known(settings: GalleySettings) -> dict[str, callers.Caller]:

@@ -23,6 +23,11 @@ REVIEWS = {
 }
 """Questions that a caller may ask about itself: group and version to kind and plural."""
 
+REVIEW_PATHS = {
+    f"/apis/{group}/{version}/{plural}": kind for (group, version), (kind, plural) in REVIEWS.items()
+}
+"""Path of each question -> its kind."""
+
 
 def categories(kind: Kind) -> tuple[str, ...]:
     """The names under which several kinds are asked for at once."""

@@ -13,7 +13,7 @@ from aiohttp import web
 from artemon.model.envelope import is_dns_label, meta_problems
 from galleyd import body, protobuf, status
 from galleyd import request as ask
-from galleyd.catalog import EVENT, NAMESPACE
+from galleyd.catalog import EVENT, NAMESPACE, REVIEW_PATHS
 from galleyd.forms import Form, asked_form
 from galleyd.lists import Listed, Pages, listed, namespace_object
 from galleyd.objects import Object, Ref, Stored
@@ -33,6 +33,7 @@ class Core:
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
         namespaces = "/api/v1/namespaces"
+        answers = {"SelfSubjectAccessReview": self.access_review, "SelfSubjectReview": self.review}
         return [
             web.get(namespaces, self.namespaces),
             web.post(namespaces, self.create_namespace),
@@ -40,8 +41,7 @@ class Core:
             web.delete(f"{namespaces}/{{name}}", self.delete_namespace),
             web.get("/api/v1/events", self.events),
             web.get(f"{namespaces}/{{namespace}}/events", self.events),
-            web.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", self.access_review),
-            web.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", self.review),
+            *(web.post(path, answers[kind]) for path, kind in REVIEW_PATHS.items()),
         ]
 
     async def namespaces(self, request: web.Request) -> web.Response:

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from galleyd import discovery, openapi, status
 
-
-def routes() -> list[web.RouteDef]:
-    """The paths that tell what is served."""
-    return [
-        web.get("/version", _version),
-        web.get("/version/", _version),
-        web.get("/api", _two_forms(discovery.core, discovery.aggregated_core)),
-        web.get("/apis", _two_forms(discovery.groups, discovery.aggregated_groups)),
-        web.get("/api/v1", _resources),
-        web.get("/apis/{group}", _group),
-        web.get("/apis/{group}/{version}", _resources),
-        web.get("/openapi/v3", _index),
-        web.get("/openapi/v3/apis/{group}/{version}", _document),
-    ]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def _version(_: web.Request) -> web.Response:
     return web.json_response(discovery.version())
 
 
-def _two_forms(old: Callable[[], Any], aggregated: Callable[[], Any]) -> Callable[[web.Request], Any]:
+def _two_forms(old: Callable[[], Any], aggregated: Callable[[], Any]) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         headers = {"Vary": "Accept"}
         if discovery.wants_aggregated(request.headers.get("Accept", "")):
@@ -76,3 +63,23 @@ def _sent(request: web.Request, document: openapi.Document | None) -> web.Respon
     response = web.Response(body=document.content, content_type="application/json", headers=headers)
     response.enable_compression()
     return response
+
+
+_HANDLERS: Mapping[str, Handler] = {
+    "/version": _version,
+    "/version/": _version,
+    "/api": _two_forms(discovery.core, discovery.aggregated_core),
+    "/apis": _two_forms(discovery.groups, discovery.aggregated_groups),
+    "/api/v1": _resources,
+    "/apis/{group}": _group,
+    "/apis/{group}/{version}": _resources,
+    "/openapi/v3": _index,
+    "/openapi/v3/apis/{group}/{version}": _document,
+}
+PATHS = frozenset(_HANDLERS)
+"""The paths that tell what is served."""
+
+
+def routes() -> list[web.RouteDef]:
+    """The handlers of `PATHS`."""
+    return [web.get(path, handler) for path, handler in _HANDLERS.items()]

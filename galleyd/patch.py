@@ -31,12 +31,13 @@ def json_patch(target: Any, operations: Any) -> Any:
         raise bad_request("a JSON patch is a list of operations")
     holder = {"": copy.deepcopy(target)}
     for number, operation in enumerate(operations):
-        if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
+        op = operation.get("op") if isinstance(operation, dict) else None
+        if not isinstance(op, str) or op not in _OPERATIONS:
             raise bad_request(
                 f"operation {number} of the JSON patch must have an op: {', '.join(_OPERATIONS)}"
             )
         try:
-            _OPERATIONS[operation["op"]](holder, operation)
+            _OPERATIONS[op](holder, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise _misfit(number, operation, error) from error
     return holder[""]
@@ -97,6 +98,8 @@ def _put(holder: dict[str, Any], pointer: Any, value: Any) -> None:
 
 def _take(holder: dict[str, Any], pointer: Any) -> Any:
     parent, last = _locate(holder, pointer)
+    if parent is holder:
+        raise ValueError("the whole object cannot be taken away")
     value = _step(parent, last)
     del parent[_index(parent, last) if isinstance(parent, list) else last]
     return value

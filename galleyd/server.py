@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from artemon.daemon.identity_tls import tls_peer_spiffe_id
 from artemon.errors import TooLarge, Unavailable, Unknown
 from artemon.log import Log
-from galleyd import status
+from galleyd import described, status
 from galleyd.body import MAX_BODY
 from galleyd.callers import Caller, Tokens, certificate_caller
+from galleyd.catalog import REVIEW_PATHS as REVIEWS
 from galleyd.request import CALLER, WARNINGS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,7 +26,13 @@ OPEN = frozenset({"/healthz", "/readyz", "/version", "/livez"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Counted by name; others together."""
 _READING = frozenset({"GET", "HEAD"})
-_FOR_ALL = ("/api", "/apis", "/openapi")
+FOR_ALL = frozenset(
+    {
+        *(("GET", path) for path in described.PATHS),
+        *(("POST", path) for path in REVIEWS),
+    }
+)
+"""What every known caller may ask: method and path as routed. Not guessed from the text of a URL."""
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 50
 
@@ -69,20 +76,13 @@ class Gate:
 
     def authorise(self, request: web.Request, caller: Caller) -> None:
         """Raises ApiError 403 when the caller may not do this."""
-        path = request.path
-        about_itself = "/selfsubject" in path
-        if about_itself or (_is_discovery(path) and request.method in _READING):
+        resource = request.match_info.route.resource
+        if resource is not None and (request.method, resource.canonical) in FOR_ALL:
             return
-        if not (caller.may_read if request.method in _READING else caller.may_write):
-            verb = "read" if request.method in _READING else "change"
+        reading = request.method in _READING
+        if not (caller.may_read if reading else caller.may_write):
+            verb = "read" if reading else "change"
             raise status.forbidden(f'"{caller.name}" may not {verb} the configuration of this mesh')
-
-
-def _is_discovery(path: str) -> bool:
-    parts = path.strip("/").split("/")
-    return (
-        path.startswith("/openapi/") or path in _FOR_ALL or (parts[0] in {"api", "apis"} and len(parts) <= 3)
-    )
 
 
 def _host_name(host: str) -> str:

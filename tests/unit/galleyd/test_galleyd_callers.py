@@ -10,7 +10,7 @@ from galley_api import SERVICES, Api, virtual_service
 
 from artemon.errors import ArtemonError, Refused
 from artemon.pki.spiffe import SpiffeId
-from galleyd.callers import admin_token, certificate_caller, digest, read_tokens
+from galleyd.callers import READERS, Caller, admin_token, certificate_caller, digest, read_tokens
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,37 @@ def test_what_a_certificate_allows(identity: SpiffeId | None, writes: bool, know
     assert (caller is not None) is known
     assert bool(caller and caller.may_write) is writes
     assert bool(caller and caller.may_read) is writes
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reader", "nobody"),
+    [
+        pytest.param("GET", "/apis", 200, 200, id="discovery"),
+        pytest.param("GET", "/apis/networking.istio.io/v1", 200, 200, id="kinds"),
+        pytest.param("GET", "/openapi/v3", 200, 200, id="openapi"),
+        pytest.param("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", 201, 201, id="whoami"),
+        pytest.param("GET", SERVICES, 200, 403, id="list"),
+        pytest.param("GET", f"{SERVICES}/selfsubjectreviews", 404, 403, id="get"),
+        pytest.param("GET", "/api/v1/namespaces", 200, 403, id="namespaces"),
+        pytest.param("GET", "/artemon/v1/history", 200, 403, id="history"),
+        pytest.param("GET", "/artemon/v1/mesh", 200, 403, id="mesh"),
+        pytest.param("GET", "/artemon/v1/jointokens", 403, 403, id="join-tokens"),
+        pytest.param("GET", "/metrics", 200, 403, id="metrics"),
+        pytest.param("POST", SERVICES, 403, 403, id="create"),
+        pytest.param("PUT", f"{SERVICES}/selfsubjectreviews", 403, 403, id="put-a-cunning-name"),
+        pytest.param("DELETE", f"{SERVICES}/selfsubjectreviews", 403, 403, id="delete-a-cunning-name"),
+        pytest.param("PUT", "/artemon/v1/mesh", 403, 403, id="set-mesh"),
+        pytest.param("POST", "/artemon/v1/transactions", 403, 403, id="transaction"),
+        pytest.param("POST", "/artemon/v1/jointokens", 403, 403, id="make-token"),
+    ],
+)
+async def test_what_readers_and_others_may_do(
+    api: Api, method: str, path: str, reader: int, nobody: int
+) -> None:
+    for groups, code in (((READERS,), reader), ((), nobody)):
+        api.parts.tokens.replace({digest("t" * 32): Caller("someone", groups)})
+        response = await api.send(method, path, headers={"Authorization": f"Bearer {'t' * 32}"})
+        assert response.status == code, await response.text()
 
 
 async def test_reviews_of_oneself(api: Api) -> None:

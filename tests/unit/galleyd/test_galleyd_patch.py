@@ -59,6 +59,9 @@ def test_json_patch(target: Any, operation: dict[str, Any], result: Any) -> None
     [
         pytest.param({}, 400, id="no-list"),
         pytest.param([{"op": "jump", "path": "/a"}], 400, id="unknown-op"),
+        pytest.param([{"op": ["add"], "path": "/a"}], 400, id="list-as-op"),
+        pytest.param([{"op": "remove", "path": ""}], 422, id="remove-all"),
+        pytest.param([{"op": "move", "from": "", "path": "/a"}], 422, id="move-all"),
         pytest.param([{"op": "add", "path": "/b"}], 422, id="no-value"),
         pytest.param([{"op": "remove", "path": "/b"}], 422, id="absent"),
         pytest.param([{"op": "add", "path": "b", "value": 1}], 422, id="no-pointer"),

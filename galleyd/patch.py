@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
-from galleyd.status import ApiError, bad_request
+from galleyd.body import MAX_BODY
+from galleyd.status import ApiError, bad_request, too_large
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -30,6 +32,7 @@ def json_patch(target: Any, operations: Any) -> Any:
     if not isinstance(operations, list):
         raise bad_request("a JSON patch is a list of operations")
     holder = {"": copy.deepcopy(target)}
+    copied = 0
     for number, operation in enumerate(operations):
         op = operation.get("op") if isinstance(operation, dict) else None
         if not isinstance(op, str) or op not in _OPERATIONS:
@@ -37,8 +40,11 @@ def json_patch(target: Any, operations: Any) -> Any:
                 f"operation {number} of the JSON patch must have an op: {', '.join(_OPERATIONS)}"
             )
         try:
+            copied += len(json.dumps(_read(holder, operation["from"]))) if op == "copy" else 0
+            if copied > MAX_BODY:
+                raise too_large(f"the JSON patch copies more than {MAX_BODY} bytes")
             _OPERATIONS[op](holder, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
             raise _misfit(number, operation, error) from error
     return holder[""]
 

@@ -80,6 +80,14 @@ def test_json_patch_is_refused(operations: Any, code: int) -> None:
     assert refusal.value.code == code
 
 
+@pytest.mark.parametrize("start", ["x", "x" * 1000], ids=["deep", "large"])
+def test_copies_of_copies_end(start: str) -> None:
+    operations = [{"op": "copy", "from": "/a", "path": f"/a/{number}"} for number in range(40)]
+    with pytest.raises(ApiError) as refusal:
+        json_patch({"a": {"b": start}}, operations)
+    assert refusal.value.code in {413, 422}
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),

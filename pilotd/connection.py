@@ -19,7 +19,7 @@ from artemon.xds.types import LISTENER, SHORT
 from artemon.xds.wire import Bodies
 from pilotd.fleet import Client, Fleet, TooManyStreams
 from pilotd.metrics import Metrics
-from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of
+from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of, workload_of
 from pilotd.report import Report
 
 FIRST_REQUEST_SECONDS = 30.0
@@ -133,6 +133,7 @@ class _Conversation:
         peer = self._stream.peer
         try:
             proxy = proxy_of(node)
+            workload_of(proxy)
             if peer is not None:
                 check_identity(node, proxy, peer, trust_domain=self._serving.trust_domain)
         except WrongNode as error:

@@ -46,6 +46,7 @@ class Ingest:
         self._log = log
         self._metrics = metrics
         self._now = now
+        self._held: set[str] = set()
         self._pending = ChangeSet()
         self._since: float | None = None
         self._settled_at = float("inf")
@@ -134,12 +135,13 @@ class Ingest:
 
     def _apply(self, changes: list[Change], position: Position) -> None:
         touched = self._world.apply(changes, position)
-        held = len(self._guard.held)
+        held = set(self._guard.held)
         self._metrics.corrupt.set(len(self._world.problems))
-        self._metrics.held.set(held)
-        if held:
-            self._log.warning("removals_held", workloads=held)
+        self._metrics.held.set(len(held))
+        if held - self._held:
+            self._log.warning("removals_held", workloads=len(held), new=len(held - self._held))
             self._rearmed.set()
+        self._held = held
         self._touch(touched)
 
     def _touch(self, touched: ChangeSet) -> None:

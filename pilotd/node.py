@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from artemon.errors import ArtemonError
@@ -16,6 +17,7 @@ from artemon.xds.request import Node
 MAX_TEXT = 253
 """Characters of a node's name, of its service, and of other names in metadata."""
 MAX_PORTS = 100
+MAX_ADDRESSES = 16
 _KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -42,14 +44,13 @@ def proxy_of(node: Node) -> Proxy:
     if domain.split(".")[0] != namespace:
         raise WrongNode("node.id: the domain must begin with the namespace")
     metadata = node.metadata
-    addresses = tuple(part.strip() for part in _text(metadata, "INSTANCE_IPS").split(",") if part.strip())
     return Proxy(
         id=node.id,
         type=ProxyType(kind),
         name=name,
         namespace=namespace,
         service_account=_text(metadata, "SERVICE_ACCOUNT"),
-        ip_addresses=addresses or (address,),
+        ip_addresses=_addresses(_text(metadata, "INSTANCE_IPS") or address),
         labels={str(key): str(value) for key, value in _mapping(metadata, "LABELS").items()},
         metadata=dict(metadata),
         service=known["ARTEMON_SERVICE"],
@@ -79,7 +80,10 @@ def check_identity(node: Node, proxy: Proxy, identity: SpiffeId, *, trust_domain
 
 
 def workload_of(proxy: Proxy) -> Workload | None:
-    """The record that the proxy's stream keeps in the registry; None when it serves nothing (gateways)."""
+    """The record that the proxy's stream keeps in the registry; None when it serves nothing.
+
+    Raises WrongNode.
+    """
     if not proxy.service:
         return None
     return Workload(
@@ -133,6 +137,17 @@ def _number(metadata: Mapping[str, Any], key: str, *, least: int, most: int, abs
     if not least <= number <= most:
         raise WrongNode(f"node.metadata.{key} must be {least} to {most}")
     return number
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        shown = tuple(str(ip_address(part)) for part in found)
+    except ValueError as error:
+        raise WrongNode("node.id and INSTANCE_IPS must have IP addresses") from error
+    if not 0 < len(shown) <= MAX_ADDRESSES:
+        raise WrongNode(f"INSTANCE_IPS must have 1 to {MAX_ADDRESSES} addresses")
+    return shown
 
 
 def _ports(text: str) -> tuple[WorkloadPort, ...]:

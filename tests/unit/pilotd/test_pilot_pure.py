@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from artemon.model.service import Health
-from artemon.model.workload import Workload
+from artemon.model.workload import Workload, encode_workload
 from artemon.snapshot.changes import Change, Delete, Upsert
-from artemon.xds.request import Node
+from artemon.xds.request import Malformed, Node, parse_delta, parse_sotw
 from pilotd.debounce import Debounce
 from pilotd.guard import Guard, Rules
-from pilotd.node import WrongNode, proxy_of
+from pilotd.node import WrongNode, proxy_of, workload_of
 
 
 def key(number: int, service: str = "reviews") -> str:
@@ -127,3 +132,47 @@ def test_a_node_becomes_a_proxy() -> None:
 def test_a_wrong_node_says_what_is_wrong(identifier: str, metadata: dict, reason: str) -> None:
     with pytest.raises(WrongNode, match=reason):
         proxy_of(Node(identifier, metadata=metadata))
+
+
+def json_values() -> st.SearchStrategy:
+    scalars = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20)
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    )
+
+
+KEYS = st.sampled_from(
+    [
+        "LABELS",
+        "INSTANCE_IPS",
+        "ARTEMON_PORTS",
+        "ARTEMON_SERVICE",
+        "ARTEMON_WEIGHT",
+        "HTTP_PROXY_PORT",
+        "NETWORK",
+    ]
+)
+PORTS = st.lists(
+    st.dictionaries(
+        st.sampled_from(["name", "number", "protocol", "listenPort", "appPort"]), json_values(), max_size=5
+    ),
+    max_size=2,
+)
+
+
+@given(
+    st.sampled_from(["sidecar~10.0.0.1~a.b~b.svc.c", "router~::1~a.b~b.svc.c"]) | st.text(max_size=40),
+    st.dictionaries(KEYS, json_values() | PORTS.map(json.dumps), max_size=4),
+)
+def test_any_node_is_a_proxy_or_wrong(identifier: str, metadata: dict) -> None:
+    with suppress(WrongNode):
+        workload = workload_of(proxy_of(Node(identifier, metadata=metadata)))
+        assert workload is None or encode_workload(workload)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_request_or_malformed(data: bytes) -> None:
+    for parse in (parse_delta, parse_sotw):
+        with suppress(Malformed):
+            parse(data)

@@ -18,6 +18,7 @@ spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
 """
 BAD = GOOD.replace("{host: reviews}}", "{host: reviews}, weight: -5}").replace("hosts:", "hostz: [], hosts:")
 NEGATIVE = BAD.replace("hostz: [], ", "")
+MISSPELT = BAD.replace("-5", "5")
 QUIET = GOOD.replace("{route:", "{match: [{statPrefix: x}], route:")
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
 
@@ -44,8 +45,13 @@ def test_a_problem_names_object_path_and_reason() -> None:
     ]
 
 
+def test_an_unknown_field_does_not_hide_what_else_is_wrong() -> None:
+    lines = run("-f", "-", text=BAD).stdout.splitlines()
+    assert [line.split(": ")[1] for line in lines[:-1]] == ["spec.hostz", "spec.http[0].route[0].weight"]
+
+
 def test_json_is_complete_and_tells_the_document() -> None:
-    result = run("-f", "-", "-o", "json", text=f"{GOOD}---{BAD}---{QUIET}")
+    result = run("-f", "-", "-o", "json", text=f"{GOOD}---{MISSPELT}---{QUIET}")
     assert result.return_value == 1
     assert json.loads(result.stdout) == [
         {

@@ -88,7 +88,9 @@ class Relay:
         found = DebugResponse(status=503)
         for address in self.settings.pilotd or ("",):
             where = (address,) if address else ()
-            found = await self._first("pilotd", where, "/artemon.v1.Debug/Get", asked, DebugResponse)
+            found = await self._first(
+                "pilotd", where, path="/artemon.v1.Debug/Get", asked=asked, answer=DebugResponse
+            )
             if found.status != 404:
                 break
         if found.status != 200:
@@ -97,10 +99,10 @@ class Relay:
 
     async def _citadeld(self, method: str, asked: Message, answer: type[M]) -> M:
         path = f"/artemon.v1.JoinTokens/{method}"
-        return await self._first("citadeld", self.settings.citadeld, path, asked, answer)
+        return await self._first("citadeld", self.settings.citadeld, path=path, asked=asked, answer=answer)
 
     async def _first(
-        self, daemon: str, addresses: Sequence[str], path: str, asked: Message, answer: type[M]
+        self, daemon: str, addresses: Sequence[str], *, path: str, asked: Message, answer: type[M]
     ) -> M:
         """The answer of the first address that can be reached. Raises ApiError."""
         if self.identity is None or not addresses:

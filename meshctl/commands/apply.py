@@ -28,7 +28,7 @@ def apply(target: Target, *, paths: Sequence[str], dry_run: bool, wait: int | No
     objects = [placed(obj, target.namespace) for obj in read_objects(paths)]
     if not objects:
         raise click.UsageError("there is no object in what -f names")
-    return talk(target, lambda client: _apply(client, objects, dry_run, wait, output))
+    return talk(target, lambda client: _apply(client, objects, dry_run=dry_run, wait=wait, output=output))
 
 
 def placed(obj: dict[str, Any], namespace: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def placed(obj: dict[str, Any], namespace: str) -> dict[str, Any]:
 
 
 async def _apply(
-    client: Client, objects: Sequence[dict[str, Any]], dry_run: bool, wait: int | None, output: str
+    client: Client, objects: Sequence[dict[str, Any]], *, dry_run: bool, wait: int | None, output: str
 ) -> int:
     query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
     answer = await client.request("POST", "/artemon/v1/transactions", query=query, body={"objects": objects})

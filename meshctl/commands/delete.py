@@ -45,7 +45,9 @@ def delete(
         unwanted = [{**head, "metadata": {"name": name, "namespace": target.namespace}} for name in names]
     else:
         unwanted = [_named(placed(obj, target.namespace)) for obj in read_objects(paths)]
-    return talk(target, lambda client: _delete(client, unwanted, ignore_not_found, dry_run, wait))
+    return talk(
+        target, lambda client: _delete(client, unwanted, ignore=ignore_not_found, dry_run=dry_run, wait=wait)
+    )
 
 
 def _named(obj: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _named(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _delete(
-    client: Client, unwanted: Sequence[dict[str, Any]], ignore: bool, dry_run: bool, wait: int | None
+    client: Client, unwanted: Sequence[dict[str, Any]], *, ignore: bool, dry_run: bool, wait: int | None
 ) -> int:
     if ignore:
         unwanted = [obj for obj in unwanted if await _exists(client, obj)]

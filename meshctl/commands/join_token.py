@@ -35,7 +35,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> int:
 @click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 1000), help="Good for so many.")
 @output("text", "json", "yaml")
 @connected
-def create(target: Target, service_account: str, ttl: int, uses: int, output: str) -> int:
+def create(target: Target, *, service_account: str, ttl: int, uses: int, output: str) -> int:
     """Make a token; its secret is printed this once, alone on standard output.
 
     Example: meshctl join-token create --namespace shop --service-account cart --ttl 1h > token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from galleyd.edits import Edits, Outcome
 from galleyd.feed import Feed
 from galleyd.keys import Keys
 from galleyd.objects import Object, Ref
-from galleyd.progress import Progress, progress, records
+from galleyd.progress import Progress, Statuses, progress
 from galleyd.writer import encode
 
 LONGEST_WAIT = 600.0
@@ -36,6 +36,7 @@ class Ours:
     edits: Edits
     keys: Keys
     proxies: Feed
+    statuses: Statuses = field(default_factory=Statuses)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
@@ -86,11 +87,11 @@ class Ours:
         )
 
     def _progress(self, revision: int) -> Progress:
-        return progress(records(self.proxies.values()), revision)
+        return progress(self.statuses.read(self.proxies.values()), revision)
 
     async def list_proxies(self, request: web.Request) -> web.Response:
         """GET: the status of every connected proxy, by name."""
-        found = records(self.proxies.values())
+        found = self.statuses.read(self.proxies.values())
         items = [{"proxy": name, **value} for name, value in sorted(found.items())]
         return web.json_response({"revision": self.proxies.position.revision, "items": items})
 

@@ -46,17 +46,32 @@ class Progress:
         return len(self.acked) + len(self.pending) + len({nack.proxy for nack in self.nacks})
 
 
-def records(entries: Iterable[Entry]) -> dict[str, ProxyStatus]:
-    """Status by proxy; corrupt values are left out."""
-    found: dict[str, ProxyStatus] = {}
-    for entry in entries:
-        try:
-            value = json.loads(entry.value)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            found[entry.key.rpartition("/")[2]] = value
-    return found
+class Statuses:
+    """Reads what pilotd writes; a record is parsed once."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, tuple[bytes, ProxyStatus | None]] = {}
+
+    def read(self, entries: Iterable[Entry]) -> dict[str, ProxyStatus]:
+        """Status by proxy; corrupt values are left out."""
+        known, self._parsed = self._parsed, {}
+        found: dict[str, ProxyStatus] = {}
+        for entry in entries:
+            value, status = known.get(entry.key, (b"", None))
+            if value != entry.value:
+                status = _parse(entry.value)
+            self._parsed[entry.key] = (entry.value, status)
+            if status is not None:
+                found[entry.key.rpartition("/")[2]] = status
+        return found
+
+
+def _parse(value: bytes) -> ProxyStatus | None:
+    try:
+        status = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return status if isinstance(status, dict) else None
 
 
 def progress(statuses: Mapping[str, ProxyStatus], revision: int) -> Progress:

@@ -15,6 +15,7 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.xds.channel import Response
 from artemon.xds.request import Malformed, Node, Request, TooMuch, parse_delta, parse_sotw
 from artemon.xds.session import Accepted, Expired, Rejected, Session
+from artemon.xds.subscription import SharedNames
 from artemon.xds.types import LISTENER, SHORT
 from artemon.xds.wire import Bodies
 from pilotd.fleet import Client, Fleet, TooManyStreams
@@ -62,6 +63,7 @@ class Serving:
     fleet: Fleet
     records: Attends
     bodies: Bodies
+    names: SharedNames
     metrics: Metrics
     log: Log
     trust_domain: str
@@ -123,7 +125,7 @@ class _Conversation:
         self._serving = serving
         self._node_id = node.id
         self._delta = delta
-        self._session = Session(delta=delta)
+        self._session = Session(delta=delta, share=serving.names)
         self._parse = parse_delta if delta else parse_sotw
         self._proxy = self._admitted(node)
         self._offered = 0

@@ -19,6 +19,7 @@ from artemon.store.api import Store
 from artemon.store.follow import FollowMetrics
 from artemon.store.layout import Layout
 from artemon.translate import Translator
+from artemon.xds.subscription import SharedNames
 from artemon.xds.wire import Bodies
 from pilotd.connection import Serving
 from pilotd.debug import Pages
@@ -107,6 +108,7 @@ class Discovery:
             fleet=self.fleet,
             records=self.records,
             bodies=Bodies(),
+            names=SharedNames(),
             metrics=metrics,
             log=log,
             trust_domain=options.trust_domain,

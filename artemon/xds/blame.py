@@ -26,6 +26,9 @@ class Quarantine:
     def __len__(self) -> int:
         return len(self._refused)
 
+    def __bool__(self) -> bool:
+        return bool(self._refused or self._suspects)
+
     def refuses(self, name: str, version: str | None) -> bool:
         """Whether the client refused exactly this; forgets a refusal that another version made void."""
         refused = self._refused.get(name)

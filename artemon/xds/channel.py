@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from artemon.xds.blame import Quarantine
-from artemon.xds.resource import NOTHING, Resource, State, content_version
+from artemon.xds.resource import NOTHING, Batch, Resource, State
 from artemon.xds.subscription import Subscription
 from artemon.xds.types import WILDCARD
 
@@ -123,6 +123,31 @@ class Channel:
         if self.in_step(desired):
             self.waiting = False
             return None
+        quick = self._quick(desired, nonce)
+        if quick is not None:
+            self._base, self.waiting = desired, False
+            return self._sent(quick)
+        return self._reconcile(desired, nonce, may_remove=may_remove)
+
+    def _quick(self, desired: State, nonce: str) -> _InFlight | None:
+        """What a client that was in step is owed, when that is only what changed since, for all to see."""
+        names = desired.changed_since(self._base.token)
+        plain = not (self._differs or self._unanswered or self._complete or self.quarantine)
+        if not names or not plain or not (self.subscription.wildcard or names <= self.subscription.names):
+            return None
+        batch = desired.batch(names)
+        if batch is None:
+            return None
+        before = {name: self._base.items.get(name) for name in batch.names}
+        if any(
+            old and old.version == item.version
+            for old, item in zip(before.values(), batch.resources, strict=True)
+        ):
+            return None
+        response = Response(self.type_url, nonce, batch.version, batch.resources, (), batch.names)
+        return _InFlight(response, before)
+
+    def _reconcile(self, desired: State, nonce: str, *, may_remove: bool) -> Response | None:
         plan = self._plan(desired, may_remove=may_remove)
         self._base = desired
         self.waiting = bool(plan.later)
@@ -135,9 +160,12 @@ class Channel:
         self._unanswered = False
         if fresh and response.version == self.acked:
             return None
-        self.last_nonce = nonce
-        self._in_flight = _InFlight(response, plan.before)
-        return response
+        return self._sent(_InFlight(response, plan.before))
+
+    def _sent(self, flight: _InFlight) -> Response:
+        self.last_nonce = flight.response.nonce
+        self._in_flight = flight
+        return flight.response
 
     def accept(self, nonce: str) -> Response | None:
         """The client took the response with this nonce; None when that is not in flight."""
@@ -218,14 +246,10 @@ class Channel:
             plan.later[name] = held
 
     def _response(self, desired: State, plan: _Plan, nonce: str) -> Response:
-        resources = tuple(self._all(desired, plan) if self._complete else plan.changed)
         removed = tuple(plan.removed) if self._delta else ()
-        stamp = content_version(
-            *(f"{item.name}\0{item.version}\0".encode() for item in resources),
-            *(f"-{name}\0".encode() for name in removed),
-        )
+        batch = Batch.of(self._all(desired, plan) if self._complete else plan.changed, removed)
         changed = tuple(item.name for item in plan.changed)
-        return Response(self.type_url, nonce, stamp, resources, removed, changed)
+        return Response(self.type_url, nonce, batch.version, batch.resources, removed, changed)
 
     def _all(self, desired: State, plan: _Plan) -> Iterable[Resource]:
         """Everything the client should hold after a complete response: what must wait stays as it is."""

@@ -41,10 +41,29 @@ class Resource:
         return cls(name, type_url, content_version(body), body)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Resources in the order of their names, and the version of a response that brings exactly them."""
+
+    resources: tuple[Resource, ...]
+    names: tuple[str, ...]
+    version: str
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource], removed: Iterable[str] = ()) -> Batch:
+        """removed: names that the response says are gone."""
+        found = tuple(resources)
+        stamp = content_version(
+            *(f"{item.name}\0{item.version}\0".encode() for item in found),
+            *(f"-{name}\0".encode() for name in removed),
+        )
+        return cls(found, tuple(item.name for item in found), stamp)
+
+
 class State:
     """Everything there is of one type, immutable. Successors know what changed since their ancestors."""
 
-    __slots__ = ("_history", "items", "token")
+    __slots__ = ("_batches", "_history", "items", "token")
 
     def __init__(
         self, items: Mapping[str, Resource], history: tuple[tuple[object, frozenset[str]], ...] = ()
@@ -52,6 +71,7 @@ class State:
         self.items = items
         self.token = object()
         self._history = history
+        self._batches: dict[frozenset[str], Batch | None] = {}
 
     def successor(self, items: Mapping[str, Resource], *, among: Iterable[str] | None = None) -> State:
         """The state with these items; this very object when nothing differs. among: all names that can
@@ -73,6 +93,14 @@ class State:
         if token is self.token:
             return frozenset()
         return next((names for known, names in self._history if known is token), None)
+
+    def batch(self, names: frozenset[str]) -> Batch | None:
+        """These resources, made once for all who lack them; None when one of them does not exist."""
+        if names not in self._batches:
+            found = [self.items.get(name) for name in sorted(names)]
+            there = [item for item in found if item is not None]
+            self._batches[names] = Batch.of(there) if len(there) == len(found) else None
+        return self._batches[names]
 
 
 def _same(one: Resource | None, other: Resource | None) -> bool:

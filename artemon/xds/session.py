@@ -7,6 +7,7 @@ routes once the clusters are in use, and what nobody refers to any more is remov
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from artemon.xds.channel import Channel, Response
@@ -15,6 +16,9 @@ from artemon.xds.resource import Resources, in_push_order
 from artemon.xds.subscription import EVERYTHING, Subscription
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, WILDCARD
 
+_USED = (CLUSTER, ENDPOINTS)
+_USERS = (LISTENER, ROUTES)
+"""Types whose resources refer to those of the types above."""
 MAX_TYPES = 32
 """Types that one client may subscribe to."""
 
@@ -58,16 +62,22 @@ class Expired:
 Event = Subscribed | Accepted | Rejected | Expired
 
 
+def _own(names: frozenset[str]) -> frozenset[str]:
+    return names
+
+
 class Session:
-    """One stream. delta: the incremental variant.
+    """One stream. delta: the incremental variant. share: gives an equal set of names that others have too.
 
     The endpoints of a cluster carry the cluster's name: they are owed again after it (Envoy warms a changed
     cluster until it gets them, 15 s at worst).
     """
 
-    def __init__(self, *, delta: bool) -> None:
+    def __init__(self, *, delta: bool, share: Callable[[frozenset[str]], frozenset[str]] = _own) -> None:
         self.delta = delta
+        self._share = share
         self._channels: dict[str, Channel] = {}
+        self._ordered: tuple[Channel, ...] = ()
         self._count = 0
         self._warming: set[str] = set()
 
@@ -79,12 +89,12 @@ class Session:
     @property
     def types(self) -> tuple[str, ...]:
         """The types that the client asked for, in push order."""
-        return tuple(in_push_order(self._channels))
+        return tuple(channel.type_url for channel in self._ordered)
 
     @property
     def settled(self) -> bool:
         """Whether, at the last `owed`, the client had taken everything but what it refuses."""
-        return not any(channel.in_flight or channel.waiting for channel in self._channels.values())
+        return not any(channel.in_flight or channel.waiting for channel in self._ordered)
 
     @property
     def refusing(self) -> frozenset[str]:
@@ -98,6 +108,7 @@ class Session:
             if len(self._channels) >= MAX_TYPES:
                 raise TooMuch(f"more than {MAX_TYPES} types on one stream")
             channel = self._channels[request.type_url] = Channel(request.type_url, delta=self.delta)
+            self._ordered = tuple(self._channels[url] for url in in_push_order(self._channels))
             return self._subscribe(channel, request, first=True)
         if not self.delta and request.nonce != channel.last_nonce:
             return [Expired(request.type_url, request.nonce)]
@@ -113,20 +124,23 @@ class Session:
         waited long enough passes False.
         """
         responses: list[Response] = []
-        for type_url in self.types:
-            channel = self._channels[type_url]
-            if patient and type_url in {LISTENER, ROUTES} and self._in_flight(CLUSTER, ENDPOINTS):
-                channel.waiting = not channel.in_step(desired[type_url])
-                continue
-            self._offer(channel, desired, responses, may_remove=type_url not in {CLUSTER, ENDPOINTS})
-        unfinished = any(self._channels[url].waiting for url in (LISTENER, ROUTES) if url in self._channels)
-        if not patient or not (unfinished or self._in_flight(LISTENER, ROUTES)):
+        for channel in self._ordered:
+            if channel.in_step(desired[channel.type_url]):
+                channel.waiting = False
+            elif patient and channel.type_url in _USERS and self._in_flight(*_USED):
+                channel.waiting = True
+            else:
+                self._offer(channel, desired, responses, may_remove=channel.type_url not in _USED)
+        if not any(channel.waiting for channel in self._ordered):
+            return responses
+        unfinished = any(channel.waiting for channel in self._ordered if channel.type_url in _USERS)
+        if not patient or not (unfinished or self._in_flight(*_USERS)):
             self._remove(desired, responses)
         return responses
 
     def _remove(self, desired: Resources, responses: list[Response]) -> None:
         """Clusters that no route refers to any more, then their endpoints."""
-        for type_url in (CLUSTER, ENDPOINTS):
+        for type_url in _USED:
             channel = self._channels.get(type_url)
             if channel is None:
                 continue
@@ -165,6 +179,7 @@ class Session:
         again = () if first else tuple(name for name in request.subscribe if name != EVERYTHING)
         if wanted == old and not again and not first:
             return []
+        wanted = wanted.with_names(self._share(wanted.names))
         channel.subscribe(wanted, again=again)
         if first:
             self._resume(channel, request)

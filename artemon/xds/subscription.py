@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 EVERYTHING = "*"
 
@@ -44,3 +45,19 @@ class Subscription:
     def with_names(self, names: frozenset[str]) -> Subscription:
         """The same with an equal set of names that is shared with others."""
         return replace(self, names=names)
+
+
+class SharedNames:
+    """One set for all clients that ask for the same names, as long as one of them does: a thousand names cost
+    a hundred kilobytes."""
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[int, frozenset[str]] = WeakValueDictionary()
+
+    def __call__(self, names: frozenset[str]) -> frozenset[str]:
+        """A set that equals `names`."""
+        found = self._known.get(hash(names))
+        if found == names:
+            return found
+        self._known[hash(names)] = names
+        return names

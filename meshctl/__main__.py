@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "meshctl.commands.status",
     "validate": "meshctl.commands.validate",
     "translate": "meshctl.commands.translate",
+    "explain": "meshctl.commands.explain",
     "apply": "meshctl.commands.apply",
     "get": "meshctl.commands.get",
     "describe": "meshctl.commands.describe",

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from artemon.errors import Problem, Refused
-from artemon.model.decode import load_yaml
+import click
 
+from artemon.errors import Problem, Refused
+from artemon.model.decode import load_mesh_config, load_yaml
+from artemon.model.mesh_config import MeshConfig
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -25,6 +29,19 @@ def read_objects(paths: Iterable[str]) -> list[dict[str, Any]]:
     if problems:
         raise Refused(problems)
     return objects
+
+
+def read_one(path: Path, what: str) -> dict[str, Any]:
+    """The only object of a file, a `what`. Raises Refused."""
+    found = load_yaml(path.read_text(), str(path))
+    if len(found) != 1:
+        raise Refused([Problem("", f"must hold one {what}")], str(path))
+    return found[0]
+
+
+def read_mesh_config(path: Path | None) -> MeshConfig:
+    """The MeshConfig of a file, the defaults without one. Raises Refused."""
+    return load_mesh_config(path.read_text(), str(path)) if path else MeshConfig()
 
 
 def _texts(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:

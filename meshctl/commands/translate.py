@@ -10,16 +10,13 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from artemon.errors import Problem, Refused
-from artemon.model.decode import load_mesh_config, load_yaml
-from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.snapshot.view import ProxyView
 from artemon.translate import messages, names
 from artemon.translate.bootstrap import Credentials, static_bootstrap
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
-from meshctl.inputs import read_objects
+from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 CERTIFICATE_FILES = ("cert-chain.pem", "key.pem", "root-cert.pem")
 _TYPES = {
@@ -43,11 +40,8 @@ def translate(
 
     Example: meshctl translate -f mesh.yaml --proxy proxy.yaml --certs certs --format bootstrap
     """
-    mesh = load_mesh_config(mesh_config.read_text(), str(mesh_config)) if mesh_config else MeshConfig()
-    described = load_yaml(proxy_file.read_text(), str(proxy_file))
-    if len(described) != 1:
-        raise Refused([Problem("", "must hold one proxy")], str(proxy_file))
-    view = snapshot_of(read_objects(paths), mesh).view(read_proxy(described[0]))
+    proxy, mesh = read_proxy(read_one(proxy_file, "proxy")), read_mesh_config(mesh_config)
+    view = snapshot_of(read_objects(paths), mesh).view(proxy)
     credentials = _credentials(certs) if certs else None
     made = _bootstrap(view, credentials) if form == "bootstrap" else _resources(view, credentials)
     click.echo(json.dumps(made, indent=2, sort_keys=True))

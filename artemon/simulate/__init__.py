@@ -1,0 +1,9 @@
+"""What Envoy would do with one request, found by walking the messages that were made for it."""
+
+from __future__ import annotations
+
+from artemon.simulate.call import Call, read_call
+from artemon.simulate.outcome import Outcome, Step
+from artemon.simulate.walk import Configuration, simulate
+
+__all__ = ["Call", "Configuration", "Outcome", "Step", "read_call", "simulate"]

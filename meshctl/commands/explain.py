@@ -1,0 +1,130 @@
+"""meshctl explain: what one proxy would do with one request, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.proxy import ProxyType
+from artemon.registry.files import read_proxy, snapshot_of
+from artemon.simulate import Call, Configuration, Outcome, read_call, simulate
+from artemon.snapshot.view import ProxyView
+from artemon.translate import messages, names
+from artemon.translate.routes.rules import Rule, Rules
+from artemon.xds.types import CLUSTER, LISTENER, ROUTES
+from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
+
+
+@click.command()
+@click.option("-f", "--filename", "paths", multiple=True, required=True, help="File, folder, or - for stdin.")
+@click.option("--proxy", "proxy_file", type=FILE, required=True, help="The proxy, as YAML or JSON.")
+@click.option("--call", "call_file", type=FILE, required=True, help="The request, as YAML or JSON.")
+@click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML.")
+@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="json")
+def explain(
+    paths: tuple[str, ...], proxy_file: Path, call_file: Path, mesh_config: Path | None, output: str
+) -> None:
+    """Say what a proxy would do with one request, by walking its configuration as Envoy does.
+
+    Example: meshctl explain -f mesh.yaml --proxy proxy.yaml --call call.yaml -o text
+    """
+    proxy, call = read_one(proxy_file, "proxy"), read_call(read_one(call_file, "call"))
+    mesh = read_mesh_config(mesh_config)
+    view = snapshot_of(read_objects(paths), mesh).view(read_proxy(proxy))
+    found = explanation(view, call)
+    click.echo(_WRITERS[output](view, call, found))
+
+
+def explained(
+    objects: list[dict[str, Any]],
+    proxy: Mapping[str, Any],
+    call: Mapping[str, Any],
+    mesh: MeshConfig | None = None,
+) -> dict[str, Any]:
+    """The answer as JSON has it, from what the files of the command hold."""
+    view = snapshot_of(objects, mesh or MeshConfig()).view(read_proxy(proxy))
+    return explanation(view, read_call(call)).fields()
+
+
+def explanation(view: ProxyView, call: Call) -> Outcome:
+    """What the proxy with this view does with a call."""
+    made = messages(view)
+    return simulate(
+        Configuration(
+            listeners={name: one for name, one in made[LISTENER].items() if isinstance(one, Listener)},
+            routes={name: one for name, one in made[ROUTES].items() if isinstance(one, RouteConfiguration)},
+            clusters={name: one for name, one in made[CLUSTER].items() if isinstance(one, Cluster)},
+        ),
+        call,
+    )
+
+
+def _text(view: ProxyView, call: Call, found: Outcome) -> str:
+    return "\n".join([*_steps(found), *_rules(view, call, found), "", *_answer(found)])
+
+
+def _steps(found: Outcome) -> Iterator[str]:
+    width = max((len(step.stage) for step in found.steps), default=0)
+    for step in found.steps:
+        name = f"{step.name or '(unnamed)'}: " if step.stage != "end" else ""
+        yield f"{step.stage:<{width}}  {name}{step.reason}"
+        for passed in step.passed:
+            yield f"{'':<{width}}    not {passed}"
+
+
+def _rules(view: ProxyView, call: Call, found: Outcome) -> Iterator[str]:
+    """Which object the route came from, and what others say of the host that does not count."""
+    if found.owner is None:
+        return
+    yield f"rule    {found.owner}"
+    if view.proxy.type is not ProxyType.SIDECAR:
+        return
+    won = False
+    for rule in _rules_for(view, call.host):
+        path = names.config_path("virtual-service", rule.meta.namespace, rule.meta.name)
+        if path == found.owner:
+            won = True
+        elif rule.spec.http:
+            why = (
+                "shadowed by a rule with a more exact host, or an older one"
+                if won
+                else "no route is for here"
+            )
+            yield f"  not {path}: {why}"
+
+
+def _rules_for(view: ProxyView, authority: str) -> tuple[Rule, ...]:
+    """The rules for the host that an authority means to this proxy, best first."""
+    rules, asked = Rules(view.virtual_services), authority.lower().partition(":")[0]
+    for host in (*view.services, *rules.hosts()):
+        if asked in names.service_domains(host, view.proxy.dns_domain):
+            return rules.for_host(host)
+    return rules.for_host(asked)
+
+
+def _answer(found: Outcome) -> Iterator[str]:
+    if found.error is not None:
+        yield f"error: {found.error}"
+    elif isinstance(found.cluster, str):
+        yield f"cluster: {found.cluster}"
+    elif found.cluster is not None:
+        shares = ", ".join(f"{name} ({weight})" for name, weight in found.cluster.items())
+        yield f"one of the clusters: {shares}"
+    if found.response is not None:
+        yield "client gets: " + ", ".join(f"{name} {value}" for name, value in found.response.items())
+
+
+_WRITERS = {
+    "json": lambda view, call, found: json.dumps(found.fields(), indent=2),
+    "yaml": lambda view, call, found: yaml.safe_dump(found.fields(), sort_keys=False).rstrip(),
+    "text": _text,
+}

@@ -58,6 +58,7 @@ class Message(BaseModel):
         alias_generator=wire_name,
         populate_by_name=True,
         allow_inf_nan=False,
+        defer_build=True,  # a daemon uses few of the kinds; validators take memory
     )
 
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {}

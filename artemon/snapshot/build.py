@@ -102,6 +102,10 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
     ),
     "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
     "modes": (frozenset({"PeerAuthentication", MESH}), _modes),
+    "envoy_filters": (
+        frozenset({"EnvoyFilter"}),
+        lambda world, _: _by_namespace(_objects(world, "EnvoyFilter")),
+    ),
 }
 """Part of Config -> the kinds that it is made of, and how."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from artemon.snapshot.changes import MESH, SERVICE, WORKLOAD, ChangeSet
 from artemon.snapshot.view import ProxyView
 
-CDS, EDS, LDS, RDS, SDS = "CDS", "EDS", "LDS", "RDS", "SDS"
+CDS, EDS, LDS, RDS, SDS, ECDS = "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"
 
 _ALL = frozenset({CDS, EDS, LDS, RDS})
+_PATCHED = frozenset({CDS, LDS, RDS, ECDS})
 _TYPES: dict[str, frozenset[str]] = {
     MESH: _ALL,
     WORKLOAD: _ALL,
@@ -19,6 +20,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "VirtualService": _ALL,
     "Gateway": frozenset({LDS, RDS}),
     "PeerAuthentication": frozenset({CDS, EDS, LDS}),
+    "EnvoyFilter": _PATCHED,
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""
 
@@ -45,4 +47,5 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
     same = all(getattr(before, name) is getattr(after, name) for name in shared)
     if not same or any(getattr(before, name) != getattr(after, name) for name in own):
         return _ALL
-    return frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS})
+    patched = frozenset[str]() if before.envoy_filters is after.envoy_filters else _PATCHED
+    return patched | (frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from artemon.errors import Problem
 from artemon.model.gateway import Gateway
@@ -15,6 +16,7 @@ from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
 from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
 from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
+from artemon.snapshot.envoy_filters import Filters, filters_for
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners
@@ -22,6 +24,7 @@ from artemon.snapshot.scope import ByHost, sidecar_for, visible_routes, visible_
 from artemon.snapshot.view import Destination, MtlsMode, ProxyView
 from artemon.snapshot.virtual_services import Routes
 
+T = TypeVar("T")
 Instances = Mapping[ServiceKey, tuple[Endpoint, ...]]
 
 
@@ -42,6 +45,7 @@ class Config:
     gateways: tuple[Resource[Gateway], ...]
     sidecars: Mapping[str, tuple[Resource[Sidecar], ...]]
     modes: Modes
+    envoy_filters: Mapping[str, Filters] = field(default_factory=dict)
     frames: Memo = field(default_factory=Memo, compare=False)
 
 
@@ -116,6 +120,7 @@ class Snapshot:
             sidecar=frame.sidecar,
             inbound_mtls=frame.inbound_mtls,
             trust_domain=self.config.mesh.trust_domain,
+            envoy_filters=frame.envoy_filters,
         )
 
 
@@ -128,6 +133,7 @@ class _Frame:
     own: tuple[Service, ...]
     sidecar: Resource[Sidecar] | None
     inbound_mtls: MtlsMode
+    envoy_filters: Filters
 
 
 def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
@@ -145,6 +151,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
         own=config.owners.of(proxy, config.domain),
         sidecar=sidecar,
         inbound_mtls=config.modes.of(proxy.namespace, proxy.labels),
+        envoy_filters=filters_for(config.envoy_filters, proxy, config.mesh.root_namespace, memo),
     )
 
 
@@ -159,10 +166,39 @@ def scope(
     """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are."""
     export = config.mesh.default_virtual_service_export_to
     routes = memo.get(visible_routes, config.virtual_services, sidecar, by=(namespace, export))
-    services = memo.get(visible_services, config.services, routes, sidecar, by=(namespace,))
+    services = _one_of_equals(
+        memo, memo.get(visible_services, config.services, routes, sidecar, by=(namespace,))
+    )
     client = (namespace, config.mesh.root_namespace, selected, config.mesh.default_destination_rule_export_to)
-    rules = memo.get(_destinations, config.rules, services, memo, by=(client,))
-    return memo.get(Scope, services, routes, rules)
+    rules = _one_of_equals(memo, memo.get(_destinations, config.rules, services, memo, by=(client,)))
+    return memo.get(Scope, services, _one_sequence(memo, routes), rules)
+
+
+def _one_of_equals(memo: Memo, found: Mapping[str, T]) -> Mapping[str, T]:
+    """The same object for all mappings of the same names to the same objects: most namespaces see the same."""
+    return memo.get(_shared_mapping, found, memo)
+
+
+def _shared_mapping(found: Mapping[str, T], memo: Memo) -> Mapping[str, T]:
+    return memo.get(_mapping, *found.values(), by=tuple(found))
+
+
+def _mapping(*values_then_names: Any) -> dict[str, Any]:
+    half = len(values_then_names) // 2
+    return dict(zip(values_then_names[half:], values_then_names[:half], strict=True))
+
+
+def _one_sequence(memo: Memo, found: tuple[Routes, ...]) -> tuple[Routes, ...]:
+    """The same object for all sequences of the same objects."""
+    return memo.get(_shared_sequence, found, memo)
+
+
+def _shared_sequence(found: tuple[Routes, ...], memo: Memo) -> tuple[Routes, ...]:
+    return memo.get(_sequence, *found)
+
+
+def _sequence(*parts: Routes) -> tuple[Routes, ...]:
+    return parts
 
 
 Client = tuple[str, str, frozenset[str], tuple[str, ...]]

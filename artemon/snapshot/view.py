@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from artemon.model.destination_rule import DestinationRule, Subset, TrafficPolicy
+from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy
@@ -83,6 +84,7 @@ class ProxyView:
     only hosts that a rule applies to. own: the services that this proxy's workload serves, with its ports.
     sidecar: the Sidecar resource in force, if any.
     inbound_mtls: this workload's mode. Server modes of others are already in `Endpoint.mtls`.
+    envoy_filters: those that select this proxy, in no order that matters.
     """
 
     proxy: Proxy
@@ -96,3 +98,4 @@ class ProxyView:
     sidecar: Resource[Sidecar] | None
     inbound_mtls: MtlsMode
     trust_domain: str
+    envoy_filters: Sequence[Resource[EnvoyFilter]] = ()

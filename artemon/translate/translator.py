@@ -47,12 +47,12 @@ class Translator:
         state, and changed ones know what changed."""
         before = previous or NO_RESOURCES
         slot = self._memo.get(_Slot, *_parts(view), by=(view.trust_domain,))
-        slot.scope = slot.scope or self._scope(view)
+        if slot.scope is None:
+            slot.scope = self._scope(view)
         outbound = slot.scope.outbound(view.endpoints)
-        own = self._own(view, slot)
-        made_of = (outbound.clusters, own.clusters, own.listeners, own.routes)
-        if any(map(is_not, made_of, slot.made_of)):
-            slot.made_of, slot.states = made_of, self._states(outbound, own, before)
+        own = slot.own if slot.own is not None and not slot.hosts else self._own(view, slot)
+        if slot.made_of[0] is not outbound.clusters or slot.made_of[1] is not own:
+            slot.made_of, slot.states = (outbound.clusters, own), self._states(outbound, own, before)
         instances = self._memo.get(_Instances, outbound).state(before[ENDPOINTS])
         return Resources({**slot.states, ENDPOINTS: instances})
 
@@ -199,7 +199,8 @@ def _route_client(kind: ProxyType, namespace: str, dns_domain: str, *facts: Any)
     )
 
 
-_PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in ("endpoints", "trust_domain"))
+_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters")
+_PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in _OTHERWISE)
 _parts = attrgetter(*_PARTS)
 
 
@@ -224,7 +225,7 @@ class _Slot:
         self.seen: list[tuple[Endpoint, ...]] = []
         self.own: _Own | None = None
         self.scope: OutboundScope | None = None
-        self.made_of: tuple[Named | None, ...] = (None,) * 4
+        self.made_of: tuple[Named | None, _Own | None] = (None, None)
         self.states: dict[str, State] = {}
 
 

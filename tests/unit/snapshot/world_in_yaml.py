@@ -16,11 +16,12 @@ from artemon.snapshot.snapshot import Snapshot
 from artemon.snapshot.world import World
 
 NETWORKING = "networking.istio.io/v1"
+GROUPS = {"PeerAuthentication": "security.istio.io/v1", "EnvoyFilter": "networking.istio.io/v1alpha3"}
 
 
 def obj(kind: str, name: str, spec: dict[str, Any], *, namespace: str = "ns", **meta: Any) -> Upsert:
     """One object, as the change that brings it in."""
-    group = "security.istio.io/v1" if kind == "PeerAuthentication" else NETWORKING
+    group = GROUPS.get(kind, NETWORKING)
     fields = {
         "apiVersion": group,
         "kind": kind,

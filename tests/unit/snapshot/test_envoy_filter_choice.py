@@ -1,0 +1,40 @@
+"""Which EnvoyFilters a proxy gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from world_in_yaml import obj, proxy, snapshot
+
+SELECTED = {"workloadSelector": {"labels": {"app": "web"}}}
+TARGET = {"targetRefs": [{"kind": "Gateway", "group": "gateway.networking.k8s.io", "name": "g"}]}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "spec", "chosen"),
+    [
+        pytest.param("ns", {}, True, id="own-namespace"),
+        pytest.param("istio-system", {}, True, id="root-namespace"),
+        pytest.param("other", {}, False, id="another-namespace"),
+        pytest.param("ns", SELECTED, True, id="selected"),
+        pytest.param("istio-system", SELECTED, True, id="selected-from-the-root"),
+        pytest.param("ns", {"workloadSelector": {"labels": {"app": "x"}}}, False, id="not-selected"),
+        pytest.param("ns", TARGET, False, id="attached-to-something-else"),
+    ],
+)
+def test_a_filter_is_for_the_proxy(namespace: str, spec: dict[str, Any], chosen: bool) -> None:
+    world = snapshot(obj("EnvoyFilter", "f", spec, namespace=namespace))
+    view = world.view(proxy(labels={"app": "web"}))
+    assert [one.meta.name for one in view.envoy_filters] == (["f"] if chosen else [])
+
+
+def test_the_root_namespace_counts_once_for_its_own_proxies() -> None:
+    world = snapshot(obj("EnvoyFilter", "f", {}, namespace="istio-system"))
+    assert len(world.view(proxy(namespace="istio-system")).envoy_filters) == 1
+
+
+def test_equal_choices_are_the_same_object() -> None:
+    world = snapshot(obj("EnvoyFilter", "f", {}), obj("EnvoyFilter", "g", {}, namespace="istio-system"))
+    one, other = (world.view(proxy(labels={"app": app})).envoy_filters for app in "ab")
+    assert one is other

@@ -31,6 +31,8 @@ from pilotd.metrics import Metrics
 from pilotd.publish import Publisher
 from pilotd.records import Records
 
+STATUS_GATHER = 0.02
+"""Seconds to wait for the answers of other proxies before statuses are written."""
 STATUS_PAUSE = 0.1
 """Seconds between two writes of statuses, so that a burst of pushes is one write."""
 
@@ -89,9 +91,10 @@ class Discovery:
                 log.bind(records=what),
                 ttl=options.lease_ttl,
                 pause=pause,
+                gather=gather,
                 failed=metrics.registry_failures.labels(what).inc,
             )
-            for what, pause in (("workloads", 0.0), ("statuses", STATUS_PAUSE))
+            for what, pause, gather in (("workloads", 0.0, 0.0), ("statuses", STATUS_PAUSE, STATUS_GATHER))
         )
         metrics.workloads.set_function(lambda: len(self._workloads.keys))
         self.records = Records(

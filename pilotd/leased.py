@@ -33,7 +33,8 @@ class LeasedRecords:
 
     Every write is compare-and-set. A key that someone else wrote meanwhile is taken over when it is wanted
     here, and left to its new owner when it was on its way out. After the lease is lost,
-    everything is written again under a new one. pause: seconds between batches of writes.
+    everything is written again under a new one. pause: seconds between batches of writes; gather: seconds
+    from the first news to the write, so that what happens at once is written at once.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class LeasedRecords:
         *,
         ttl: float,
         pause: float = 0.0,
+        gather: float = 0.0,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._log = log
         self._ttl = ttl
         self._pause = pause
+        self._gather = gather
         self._failed = failed
         self._records: dict[str, _Record] = {}
         self._dirty: dict[str, None] = {}
@@ -97,6 +100,7 @@ class LeasedRecords:
         while not lease.lost.is_set():
             if not self._dirty:
                 await self._news_or(lease.lost)
+                await asyncio.sleep(self._gather)
                 continue
             try:
                 await self._flush(lease)

@@ -14,6 +14,7 @@ from artemon.model.service import Protocol
 from artemon.snapshot.view import NO_POLICY, ProxyView
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
+from artemon.translate.dynamic_dns import look_up, looks_up_any
 from artemon.translate.endpoints import address
 from artemon.translate.ingress import Served, served_ports
 from artemon.translate.wire import struct
@@ -27,6 +28,8 @@ def local_clusters(view: ProxyView) -> Iterator[Cluster]:
     yield _black_hole(view)
     if view.proxy.type is ProxyType.SIDECAR:
         yield _original(view, names.PASSTHROUGH)
+        if looks_up_any(view.mesh):
+            yield _looked_up(view)
         for served in served_ports(view):
             yield inbound_cluster(view, served)
         if view.proxy.intercepts:
@@ -74,6 +77,14 @@ def _original(view: ProxyView, name: str) -> Cluster:
     cluster = Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
     policies.limit(cluster, NO_POLICY, view.mesh)
     policies.speak(cluster, Protocol.AUTO, None)
+    return cluster
+
+
+def _looked_up(view: ProxyView) -> Cluster:
+    """Whatever host a request names."""
+    cluster = Cluster(name=names.ALLOW_ANY_DYNAMIC_DNS_CLUSTER)
+    look_up(cluster, view.mesh)
+    policies.limit(cluster, NO_POLICY, view.mesh)
     return cluster
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
+ALLOW_ANY_DYNAMIC_DNS_CLUSTER = "AllowAnyDynamicDNSCluster"
 SDS_CLUSTER = "sds-grpc"
 XDS_CLUSTER = "xds-grpc"
 
@@ -21,6 +22,7 @@ PASSTHROUGH_FILTER_CHAIN = "PassthroughFilterChain"
 
 ALLOW_ANY = "allow_any"
 BLOCK_ALL = "block_all"
+ALLOW_ANY_DYNAMIC_DNS = "allow_any_dynamic_dns"
 HTTP_PROXY = "http_proxy"
 DEFAULT_ROUTE = "default"
 

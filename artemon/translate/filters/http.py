@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from envoy.config.route.v3.route_components_pb2 import FilterConfig as RouteFilter
 from envoy.config.route.v3.route_components_pb2 import Route
 from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
@@ -22,7 +24,9 @@ MESH_HTTP = "istio-http/1.1,istio"
 """The protocols that tell a sidecar's sniffed port that requests come over a TLS connection."""
 
 
-def http_filters(*, grpc_web: bool = False, outbound: bool = True) -> list[HttpFilter]:
+def http_filters(
+    *, grpc_web: bool = False, outbound: bool = True, before_router: Iterable[HttpFilter] = ()
+) -> list[HttpFilter]:
     """grpc_web first where browsers speak gRPC; the router always last. outbound: whether requests leave for
     other proxies."""
     return [
@@ -31,6 +35,7 @@ def http_filters(*, grpc_web: bool = False, outbound: bool = True) -> list[HttpF
         *([_says_http()] if outbound else []),
         _filter("envoy.filters.http.fault", HTTPFault()),
         _filter("envoy.filters.http.cors", Cors()),
+        *before_router,
         _filter("envoy.filters.http.router", Router()),
     ]
 

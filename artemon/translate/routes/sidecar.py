@@ -20,6 +20,7 @@ from artemon.model.virtual_service import HTTPRetry
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.dynamic_dns import looks_up_any
 from artemon.translate.egress import (
     Offer,
     RouteTable,
@@ -169,6 +170,12 @@ def _first_routes(rules: Iterable[Rule], client: Client, targets: Targets) -> li
     return next((routes for rule in rules if (routes := http_routes(rule, client, targets))), [])
 
 
+def _looks_up_others(view: ProxyView) -> bool:
+    """Whether the mesh says that hosts outside are looked up, and no Sidecar says otherwise."""
+    spoken = view.sidecar is not None and view.sidecar.spec.outbound_traffic_policy is not None
+    return looks_up_any(view.mesh) and not spoken
+
+
 def other_hosts(view: ProxyView) -> VirtualHost:
     """Hosts outside the mesh: passed on where the outbound policy allows any, else refused with 502."""
     policy = outbound_policy(view)
@@ -179,9 +186,10 @@ def other_hosts(view: ProxyView) -> VirtualHost:
             direct_response=DirectResponseAction(status=502),
         )
         return VirtualHost(name=names.BLOCK_ALL, domains=["*"], routes=[refuse])
+    name, cluster = names.ALLOW_ANY, egress_cluster(view)
+    if cluster == names.PASSTHROUGH and _looks_up_others(view):
+        name, cluster = names.ALLOW_ANY_DYNAMIC_DNS, names.ALLOW_ANY_DYNAMIC_DNS_CLUSTER
     action = action_within(ZERO)
-    action.cluster = egress_cluster(view)
-    forward = Route(name=names.ALLOW_ANY, match=RouteMatch(prefix="/"), route=action)
-    return VirtualHost(
-        name=names.ALLOW_ANY, domains=["*"], routes=[forward], include_request_attempt_count=True
-    )
+    action.cluster = cluster
+    forward = Route(name=name, match=RouteMatch(prefix="/"), route=action)
+    return VirtualHost(name=name, domains=["*"], routes=[forward], include_request_attempt_count=True)

@@ -18,7 +18,7 @@ from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
 from artemon.xds.types import LISTENER, SHORT
 from artemon.xds.wire import Bodies
-from pilotd.fleet import Client, Fleet, TooManyStreams
+from pilotd.fleet import Client, Desired, Fleet, TooManyStreams
 from pilotd.metrics import Metrics
 from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of, workload_of
 from pilotd.report import Report
@@ -214,11 +214,18 @@ class _Conversation:
             for response in responses:
                 await self._send(response, report)
             if self._session.settled and not responses and LISTENER in self._session.types:
-                refusing = frozenset(SHORT.get(url, "other") for url in self._session.refusing)
-                if report.settled(desired.revision, desired.changed, refusing=refusing):
-                    self._serving.metrics.convergence.observe(self._serving.now() - desired.since)
+                self._settled(desired, report)
             elif not news:
                 report.publish()
+
+    def _settled(self, desired: Desired, report: Report) -> None:
+        for url in self._session.types:
+            kind = SHORT.get(url, "other")
+            if kind not in report.status.types:
+                report.resumed(kind, desired.resources[url].version)
+        refusing = frozenset(SHORT.get(url, "other") for url in self._session.refusing)
+        if report.settled(desired.revision, desired.changed, refusing=refusing):
+            self._serving.metrics.convergence.observe(self._serving.now() - desired.since)
 
     async def _send(self, response: Response, report: Report) -> None:
         serving, kind = self._serving, SHORT.get(response.type_url, "other")

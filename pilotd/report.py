@@ -43,6 +43,10 @@ class Report:
         self.status = replace(self.status, changed=max(self.status.changed, changed))
         self.publish()
 
+    def resumed(self, kind: str, version: str) -> None:
+        """The proxy came with everything of a type, so that nothing was sent."""
+        self._set(kind, TypeStatus(sent=version, acked=version))
+
     def settled(self, revision: int, changed: int, *, refusing: frozenset[str] = frozenset()) -> bool:
         """The proxy has everything of `revision`, but for what it refuses, of the types in `refusing`.
 

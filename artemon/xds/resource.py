@@ -94,6 +94,13 @@ class State:
             return frozenset()
         return next((names for known, names in self._history if known is token), None)
 
+    @property
+    def version(self) -> str:
+        """The version of all of it."""
+        batch = self.batch(frozenset(self.items))
+        assert batch is not None
+        return batch.version
+
     def batch(self, names: frozenset[str]) -> Batch | None:
         """These resources, made once for all who lack them; None when one of them does not exist."""
         if names not in self._batches:

@@ -6,6 +6,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from pilot_clients import Mesh, identity, mesh, node, service_entry, until
 
+from artemon.xds.resource import content_version
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from pilotd import connection
 
@@ -172,3 +173,23 @@ async def test_a_changed_endpoint_is_all_that_is_sent() -> None:
         await client.until(ENDPOINTS, SHOP, b"10.0.0.2")
     sent = [(one.type_url, [item.name for item in one.resources]) for one in client.taken[before:]]
     assert sent == [(ENDPOINTS, [SHOP])]
+
+
+async def test_a_proxy_that_comes_back_in_step_is_sent_nothing_and_is_in_step() -> None:
+    async with mesh() as running:
+        client = running.connect(node(ARTEMON_SERVICE=""))
+        client.ask(LISTENER)
+        await client.until(LISTENER, "127.0.1.1_9080")
+        await running.eventually(STATUS, lambda found: found and "lds" in found["types"])
+        client.pipe.requests.put_nowait(None)
+        await running.eventually(STATUS, lambda found: found is None)
+        first, second = node(ARTEMON_SERVICE=""), discovery_pb2.DeltaDiscoveryRequest(type_url=LISTENER)
+        for request in (first, second):
+            for name, body in client.held[request.type_url].items():
+                request.initial_resource_versions[name] = content_version(body)
+        again = running.connect(first)
+        again.send(second)
+        status = await running.eventually(STATUS, lambda found: found and "lds" in found["types"])
+    assert status is not None
+    assert again.taken == []
+    assert all(one["sent"] == one["acked"] != "" for one in status["types"].values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
-from envoy_walk import Call, walk
+from translate_mesh import reached as walked
 from translate_mesh import service_entry, view_of
 
 from artemon.translate.listeners import listeners
@@ -41,7 +41,7 @@ def bound(name: str, hosts: list[str], prefix: str = "/", year: int = 2020, **mo
 
 def reached(*objects: str, proxy: dict[str, Any] | None = None, **call: Any) -> dict[str, Any]:
     view = view_of("\n---\n".join((WEB, *objects)), proxy or ROUTER)
-    return walk(listeners(view), routes(view), Call(**{"protocol": "http", "mode": "gateway", **call}))
+    return walked(view, **{"protocol": "http", "mode": "gateway", **call})
 
 
 def test_http_by_host() -> None:
@@ -118,8 +118,8 @@ def test_tls_ends_here(tls: dict[str, Any], certificate: str, roots: str, asks: 
     assert common.combined_validation_context.validation_context_sds_secret_config.name == roots
     assert context.require_client_certificate.value == asks
     assert context.disable_stateless_session_resumption
-    call = Call(443, "http", "mtls", host="a.com", mode="gateway")
-    found = walk(listeners(view), routes(view), call)
+    spoken = "mtls" if certificate == "default" else "tls"
+    found = walked(view, port=443, protocol="http", tls=spoken, host="a.com", sni="a.com", mode="gateway")
     assert (found["routeConfig"], found["cluster"]) == ("https.443.https-443.gw.default", TO_WEB)
 
 

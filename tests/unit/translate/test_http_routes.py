@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 from envoy.config.route.v3.route_components_pb2 import Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy_walk import Call, Stopped, find_route
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 from google.protobuf.json_format import MessageToDict
 from translate_mesh import service_entry, view_of
 
+from artemon.simulate.actions import act
+from artemon.simulate.call import read_call
+from artemon.simulate.hosts import choose_host
+from artemon.simulate.request import request_of
+from artemon.simulate.routes import choose_route
 from artemon.translate.routes import routes
 
 SERVICES = "\n---\n".join(
@@ -46,12 +53,10 @@ def fields(http: dict[str, Any], *objects: str) -> dict[str, Any]:
 
 
 def reached(found: RouteConfiguration, **call: Any) -> Any:
-    out: dict[str, Any] = {}
-    try:
-        find_route(found, Call(port=9080, protocol="http", host="reviews", **call), out)
-    except Stopped as stop:
-        return str(stop)
-    return out["cluster"]
+    asked = request_of(read_call({"port": 9080, "host": "reviews", **call}), HttpConnectionManager())
+    host, _ = choose_host(found, asked.authority)
+    route, _ = choose_route(host, asked)
+    return act(route, asked).cluster
 
 
 @pytest.mark.parametrize(

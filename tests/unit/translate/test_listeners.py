@@ -10,9 +10,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
-from envoy_walk import Call, walk
 from google.protobuf.json_format import MessageToDict
-from translate_mesh import service_entry, view_of
+from translate_mesh import reached, service_entry, view_of
 
 from artemon.snapshot.view import ProxyView
 from artemon.translate.listeners import listeners
@@ -39,10 +38,6 @@ def mesh(
     *objects: str, proxy: dict[str, Any] | None = None, config: dict[str, Any] | None = None
 ) -> ProxyView:
     return view_of("\n---\n".join(objects), proxy, config)
-
-
-def reached(view: ProxyView, **call: Any) -> dict[str, Any]:
-    return walk(listeners(view), routes(view), Call(**call))
 
 
 HTTP, TCP = "http", "tcp"
@@ -88,7 +83,7 @@ def test_inbound_by_mode_and_protocol(
         assert found["error"] == outcome
         return
     assert found["cluster"] == f"inbound|{port}||"
-    assert found.get("routeConfig") == (f"inbound|{port}||" if outcome == HTTP else None)
+    assert found.get("virtualHost") == (f"inbound|http|{port}" if outcome == HTTP else None)
     assert found["listener"] == ("virtualInbound" if not proxy else f"127.0.1.7_{port}")
 
 
@@ -252,7 +247,7 @@ def test_outbound_when_intercepted(call: dict[str, Any], cluster: str, listener:
     assert found["listener"] == listener
     if cluster == "PassthroughCluster" and policy_ == "REGISTRY_ONLY":
         cluster = "" if call.get("protocol") == HTTP else "BlackHoleCluster"
-    assert (found["cluster"] or "") == cluster
+    assert found.get("cluster", "") == cluster
 
 
 def test_tcp_rules_split_by_weight_and_subnet() -> None:

@@ -8,7 +8,10 @@ from typing import Any
 from artemon.model.decode import load_yaml
 from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
+from artemon.simulate import Configuration, read_call, simulate
 from artemon.snapshot.view import ProxyView
+from artemon.translate.listeners import listeners
+from artemon.translate.routes import routes
 
 
 def view_of(
@@ -17,6 +20,12 @@ def view_of(
     """What a proxy (a sidecar in `default` unless said otherwise) sees of the mesh in `config`."""
     snapshot = snapshot_of(load_yaml(config), MeshConfig.model_validate(mesh or {}))
     return snapshot.view(read_proxy(proxy or {}))
+
+
+def reached(view: ProxyView, **call: Any) -> dict[str, Any]:
+    """What the proxy with this view does with a call, in the words of `meshctl explain`."""
+    configuration = Configuration(listeners=listeners(view), routes=routes(view))
+    return simulate(configuration, read_call(call)).fields()
 
 
 def service_entry(host: str, ports: list[tuple[int, str]], namespace: str = "default", **spec: Any) -> str:

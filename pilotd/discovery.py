@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -57,6 +58,26 @@ class Options:
     require_identity: bool = True
 
 
+def _leased(
+    what: str,
+    store: Store,
+    options: Options,
+    *,
+    log: Log,
+    metrics: Metrics,
+    pause: float = 0.0,
+    gather: float = 0.0,
+) -> LeasedRecords:
+    return LeasedRecords(
+        store,
+        log.bind(records=what),
+        ttl=options.lease_ttl,
+        pause=pause,
+        gather=gather,
+        failed=metrics.registry_failures.labels(what).inc,
+    )
+
+
 class Discovery:
     """Reads `store` and knows what every connected proxy should have. `serving` is what streams need."""
 
@@ -73,38 +94,19 @@ class Discovery:
         metrics = Metrics(registry)
         self.world = World(domain=options.domain)
         self.fleet = Fleet(Translator(), log, metrics, now=now, limits=options.limits)
+        guard, views = Guard(options.guard), FollowMetrics(registry)
+        shared: Any = {"log": log, "metrics": metrics, "now": now}
         self.ingest = Ingest(
-            store,
-            layout,
-            self.world,
-            guard=Guard(options.guard),
-            log=log,
-            metrics=metrics,
-            views=FollowMetrics(registry),
-            now=now,
-            data_dir=options.data_dir,
+            store, layout, self.world, guard=guard, views=views, data_dir=options.data_dir, **shared
         )
-        self.publisher = Publisher(self.ingest, self.world, self.fleet, log=log, metrics=metrics, now=now)
-        self._workloads, self._statuses = (
-            LeasedRecords(
-                store,
-                log.bind(records=what),
-                ttl=options.lease_ttl,
-                pause=pause,
-                gather=gather,
-                failed=metrics.registry_failures.labels(what).inc,
-            )
-            for what, pause, gather in (("workloads", 0.0, 0.0), ("statuses", STATUS_PAUSE, STATUS_GATHER))
+        self.publisher = Publisher(self.ingest, self.world, self.fleet, **shared)
+        self._workloads = _leased("workloads", store, options, log=log, metrics=metrics)
+        self._statuses = _leased(
+            "statuses", store, options, log=log, metrics=metrics, pause=STATUS_PAUSE, gather=STATUS_GATHER
         )
         metrics.workloads.set_function(lambda: len(self._workloads.keys))
         self.records = Records(
-            layout,
-            self._workloads,
-            self._statuses,
-            log,
-            pilot=options.pilot,
-            now=now,
-            wall=time_of_day,
+            layout, self._workloads, self._statuses, log, pilot=options.pilot, now=now, wall=time_of_day
         )
         self.pages = Pages(self.fleet, self._problems)
         self.serving = Serving(
@@ -112,11 +114,9 @@ class Discovery:
             records=self.records,
             bodies=Bodies(),
             names=SharedNames(),
-            metrics=metrics,
-            log=log,
             trust_domain=options.trust_domain,
-            now=now,
             require_identity=options.require_identity,
+            **shared,
         )
 
     def _problems(self) -> Mapping[str, list[str]]:

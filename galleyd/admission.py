@@ -10,7 +10,7 @@ from artemon.errors import Problem
 from artemon.model.resource import Kind, Resource
 from artemon.model.tolerant import UNKNOWN, decode_tolerantly, without
 from galleyd import status
-from galleyd.objects import Object, Ref, split
+from galleyd.objects import Object, Ref, created, split, updated
 
 Check = Callable[[Resource[Any]], Iterable[Problem]]
 
@@ -39,6 +39,14 @@ class Admission:
             raise
         self.count(ref.kind, "")
         return found
+
+    def created(self, obj: Object, *, uid: str, now: str) -> Object:
+        """What was admitted, as a new object."""
+        return created(obj, uid=uid, now=now)
+
+    def updated(self, before: Object, obj: Object) -> Object:
+        """What was admitted, in the place of `before`."""
+        return updated(before, obj)
 
     def _admit(self, ref: Ref, obj: Object, validation: str) -> tuple[Object, tuple[Problem, ...]]:
         if validation not in _MODES:

@@ -17,6 +17,7 @@ from artemon.daemon.http import health_routes, split_address
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import server_name, ssl_server_context
 from artemon.daemon.run import Context
+from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
 from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
@@ -26,6 +27,7 @@ from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described
 from galleyd.admission import Admission
+from galleyd.catalog import SECRET
 from galleyd.core import Core
 from galleyd.edits import Edits
 from galleyd.feed import Feed
@@ -35,6 +37,7 @@ from galleyd.metrics import Verdicts
 from galleyd.ours import Ours
 from galleyd.relay import Relay
 from galleyd.rest import Rest
+from galleyd.secrets import Secrets
 from galleyd.server import Gate, Requests, application
 from galleyd.settings import GalleySettings
 from galleyd.table import Table
@@ -110,7 +113,8 @@ class Parts:
         verdicts = Verdicts(context.metrics)
         rules = Rules(parse_envoy=_parse_envoy)
         admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
-        edits = Edits(Writer(self._store, self.keys), admission)
+        secrets = Secrets(vault_of(self._settings.mesh, self._settings.secrets_key_file))
+        edits = Edits(Writer(self._store, self.keys), admission, {SECRET.name: secrets})
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)
         routes = [

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from artemon.errors import Problem
+from artemon.model.decode import find_kind
 from artemon.model.kinds import KINDS
 from artemon.model.message import Message
 from artemon.model.resource import Kind
 
 NAMESPACE = Kind("Namespace", "", ("v1",), "namespaces", "namespace", ("ns",), Message)
+SECRET = Kind("Secret", "", ("v1",), "secrets", "secret", (), Message)
 EVENT = Kind("Event", "", ("v1",), "events", "event", ("ev",), Message)
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 STATUS_VERBS = ("get", "patch", "update")
 NAMESPACE_VERBS = ("create", "delete", "get", "list")
 EVENT_VERBS = ("list",)
+SECRET_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update")
 
 CATEGORIES = ("istio-io", "artemon")
 """`kubectl get istio-io` lists every kind."""
@@ -44,12 +51,19 @@ def group_versions() -> dict[str, tuple[str, ...]]:
 
 def kinds_of(group: str, version: str) -> tuple[Kind, ...]:
     """The kinds that one group and version serves."""
-    return tuple(kind for kind in KINDS if kind.group == group and version in kind.versions)
+    return tuple(kind for kind in (*KINDS, SECRET) if kind.group == group and version in kind.versions)
 
 
 def kind_at(group: str, version: str, plural: str) -> Kind | None:
     """The kind behind a path."""
     return next((kind for kind in kinds_of(group, version) if kind.plural == plural), None)
+
+
+def kind_of(obj: Mapping[str, Any]) -> tuple[Kind | None, list[Problem]]:
+    """The kind of an object that may be written here, or why there is none."""
+    if (obj.get("apiVersion"), obj.get("kind")) == ("v1", SECRET.name):
+        return SECRET, []
+    return find_kind(obj)
 
 
 def _preference(version: str) -> tuple[int, str]:

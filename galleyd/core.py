@@ -84,8 +84,9 @@ class Core:
         given = await ask.delete_options(request)
         ref = Ref(NAMESPACE, "", name)
         stored = await self._find(name)
-        used = await self.rest.store.list(self.rest.keys.layout.configs)
-        inside = [entry.key for entry in used.entries if entry.key.split("/")[-2:-1] == [name]]
+        layout = self.rest.keys.layout
+        used = [await self.rest.store.list(prefix) for prefix in (layout.configs, layout.secrets)]
+        inside = [entry for one in used for entry in one.entries if entry.key.split("/")[-2:-1] == [name]]
         if inside:
             raise status.conflict(NAMESPACE, name, f"{len(inside)} objects are in it; delete them first")
         how = ask.how(request, given.options)

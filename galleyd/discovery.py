@@ -110,6 +110,7 @@ def _resources(group: str, version: str) -> list[dict[str, Any]]:
         return [
             _resource(catalog.NAMESPACE, catalog.NAMESPACE_VERBS, namespaced=False),
             _resource(catalog.EVENT, catalog.EVENT_VERBS, namespaced=True),
+            _resource(catalog.SECRET, catalog.SECRET_VERBS, namespaced=True),
         ]
     if review := catalog.REVIEWS.get((group, version)):
         name, plural = review

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import uuid4
 
 from artemon.errors import Problem
 from galleyd import status
 from galleyd.admission import Admission
-from galleyd.objects import Object, Ref, Stored, created, generated_name, meta_of, updated, with_status
+from galleyd.objects import Object, Ref, Stored, generated_name, meta_of, with_status
 from galleyd.writer import TRIES, Lost, Write, Writer
 
 
@@ -58,16 +59,30 @@ class Plan:
     outcome: Outcome
 
 
+class Way(Protocol):
+    """How objects of a kind are taken in."""
+
+    def admit(self, ref: Ref, obj: Object, validation: str) -> tuple[Object, tuple[Problem, ...]]:
+        """What is to be stored of `obj`, and warnings. Raises ApiError."""
+
+    def created(self, obj: Object, *, uid: str, now: str) -> Object:
+        """What was admitted, as a new object."""
+
+    def updated(self, before: Object, obj: Object) -> Object:
+        """What was admitted, in the place of `before`."""
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """The writing half of the API."""
+    """The writing half of the API. ways: by name, the kinds that are not taken in by `admission`."""
 
     writer: Writer
     admission: Admission
+    ways: Mapping[str, Way] = field(default_factory=dict)
     now: Callable[[], str] = _now
     uid: Callable[[], str] = field(default=lambda: str(uuid4()))
 
@@ -79,12 +94,12 @@ class Edits:
             if not ref.name and prefix:
                 named = replace(ref, name=generated_name(prefix, secrets.choice))
                 obj = {**obj, "metadata": {**meta_of(obj), "name": named.name}}
-            admitted, warnings = self.admission.admit(named, obj, how.validation)
+            admitted, warnings = self._way(named).admit(named, obj, how.validation)
             if await self.writer.version(named):
                 if named is ref:
                     break
                 continue
-            fresh = created(admitted, uid=self.uid(), now=self.now())
+            fresh = self._way(named).created(admitted, uid=self.uid(), now=self.now())
             plan = self._plan(named, None, fresh, warnings)
             try:
                 return await self._do(plan, how)
@@ -96,8 +111,8 @@ class Edits:
         """PUT: the whole object but its status."""
         stored = await self._existing(ref)
         expected.check(ref, stored)
-        admitted, warnings = self.admission.admit(ref, obj, how.validation)
-        plan = self._plan(ref, stored, updated(stored.object, admitted), warnings)
+        admitted, warnings = self._way(ref).admit(ref, obj, how.validation)
+        plan = self._plan(ref, stored, self._way(ref).updated(stored.object, admitted), warnings)
         try:
             return await self._do(plan, how)
         except Lost:
@@ -114,8 +129,8 @@ class Edits:
             meta = meta_of(wanted)
             expected = Preconditions(str(meta.get("resourceVersion") or ""), str(meta.get("uid") or ""))
             expected.check(ref, stored)
-            admitted, warnings = self.admission.admit(ref, wanted, how.validation)
-            plan = self._plan(ref, stored, updated(stored.object, admitted), warnings)
+            admitted, warnings = self._way(ref).admit(ref, wanted, how.validation)
+            plan = self._plan(ref, stored, self._way(ref).updated(stored.object, admitted), warnings)
             try:
                 return await self._do(plan, how)
             except Lost:
@@ -158,7 +173,7 @@ class Edits:
         admitted, failures = [], []
         for ref, obj in objects:
             try:
-                admitted.append((ref, *self.admission.admit(ref, obj, how.validation)))
+                admitted.append((ref, *self._way(ref).admit(ref, obj, how.validation)))
             except status.ApiError as error:
                 failures.append((ref, error))
         if failures:
@@ -172,6 +187,9 @@ class Edits:
                 continue
         raise status.ApiError(409, "Conflict", "others keep writing the same objects; try again")
 
+    def _way(self, ref: Ref) -> Way:
+        return self.ways.get(ref.kind.name, self.admission)
+
     async def _existing(self, ref: Ref) -> Stored:
         stored = await self.writer.read(ref)
         if stored is None:
@@ -181,8 +199,9 @@ class Edits:
     async def _upsert(self, ref: Ref, obj: Object, warnings: Sequence[Problem]) -> Plan:
         stored = await self.writer.read(ref)
         if stored:
-            return self._plan(ref, stored, updated(stored.object, obj), warnings)
-        return self._plan(ref, None, created(obj, uid=self.uid(), now=self.now()), warnings)
+            return self._plan(ref, stored, self._way(ref).updated(stored.object, obj), warnings)
+        fresh = self._way(ref).created(obj, uid=self.uid(), now=self.now())
+        return self._plan(ref, None, fresh, warnings)
 
     async def _removal(self, ref: Ref) -> Plan:
         stored = await self._existing(ref)

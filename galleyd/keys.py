@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from artemon.model.resource import Kind
 from artemon.store.layout import Layout
-from galleyd.catalog import NAMESPACE
+from galleyd.catalog import NAMESPACE, SECRET
 from galleyd.objects import Ref
 
 
@@ -25,11 +25,13 @@ class Keys:
         """One object."""
         if ref.kind is NAMESPACE:
             return f"{self.namespaces}{ref.name}"
+        if ref.kind is SECRET:
+            return self.layout.secret(ref.namespace, ref.name)
         return self.layout.config(ref.kind.plural, ref.namespace, ref.name)
 
     def collection(self, kind: Kind, namespace: str = "") -> str:
         """All objects of a kind, or of a kind in one namespace."""
         if kind is NAMESPACE:
             return self.namespaces
-        whole = f"{self.layout.configs}{kind.plural}/"
+        whole = self.layout.secrets if kind is SECRET else f"{self.layout.configs}{kind.plural}/"
         return f"{whole}{namespace}/" if namespace else whole

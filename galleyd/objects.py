@@ -11,6 +11,10 @@ from artemon.model.resource import Kind
 
 Object = dict[str, Any]
 
+HELD_KEYS = "artemon.io/keys"
+"""Annotation of a Secret that is shown: under which keys it holds data, which is not shown."""
+_UNSEEN = ("keys", "sealed", "data", "stringData")
+
 SUFFIX = 5
 """Characters that generateName adds."""
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -51,13 +55,24 @@ class Stored:
 
 def shown(stored: Stored, api_version: str) -> Object:
     """The object as a client that asked for `api_version` sees it."""
-    meta = stored.object["metadata"]
+    whole = open_part(stored.object)
+    meta = whole["metadata"]
     head = {key: meta[key] for key in ("name", "namespace", "uid") if key in meta}
     return {
-        **stored.object,
+        **whole,
         "apiVersion": api_version,
         "metadata": {**head, "resourceVersion": str(stored.version), **meta},
     }
+
+
+def open_part(obj: Object) -> Object:
+    """What may be shown and remembered of a stored object: of a Secret, everything but its data."""
+    if "sealed" not in obj:
+        return obj
+    meta = meta_of(obj)
+    held = {HELD_KEYS: ",".join(obj.get("keys", ()))}
+    whole = {key: value for key, value in obj.items() if key not in _UNSEEN}
+    return {**whole, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), **held}}}
 
 
 def split(obj: Mapping[str, Any]) -> tuple[Object, list[Problem]]:

@@ -9,13 +9,14 @@ from typing import Any
 
 from aiohttp import web
 
-from artemon.model.decode import decode_message, find_kind, subject_of
+from artemon.model.decode import decode_message, subject_of
 from artemon.model.envelope import meta_problems
 from artemon.model.mesh_config import MeshConfig
 from artemon.store.api import ABSENT
 from galleyd import history, status
 from galleyd import request as ask
 from galleyd.body import MAX_ITEMS, parse_json
+from galleyd.catalog import kind_of
 from galleyd.edits import Edits, Outcome
 from galleyd.feed import Feed
 from galleyd.keys import Keys
@@ -143,7 +144,7 @@ def _refs(objects: Sequence[Any]) -> list[Ref]:
     refs, causes = [], []
     for obj in objects:
         obj = obj if isinstance(obj, dict) else {}
-        kind, problems = find_kind(obj)
+        kind, problems = kind_of(obj)
         meta = obj.get("metadata")
         meta = meta if isinstance(meta, dict) else {}
         name, namespace = str(meta.get("name")), meta.get("namespace") or "default"

@@ -45,9 +45,14 @@ class Rest:
 
     def routes(self) -> list[web.RouteDef]:
         """The paths."""
-        base = "/apis/{group}/{version}"
-        everywhere = f"{base}/{{plural}}"
-        within = f"{base}/namespaces/{{namespace}}/{{plural}}"
+        return [
+            *self._routes("/apis/{group}/{version}", "{plural}"),
+            *self._routes("/api/v1", "{plural:secrets}"),
+        ]
+
+    def _routes(self, base: str, plural: str) -> list[web.RouteDef]:
+        everywhere = f"{base}/{plural}"
+        within = f"{base}/namespaces/{{namespace}}/{plural}"
         one, state = f"{within}/{{name}}", f"{within}/{{name}}/status"
         return [
             web.get(everywhere, self.list),
@@ -77,6 +82,8 @@ class Rest:
         query = request.query
         chosen = selector(query.get("labelSelector", ""), query.get("fieldSelector", ""))
         if ask.flag(request, "watch"):
+            if ref.kind is catalog.SECRET:
+                raise status.ApiError(405, "MethodNotAllowed", "secrets cannot be watched; list them")
             watching = Watching.asked(request, keys=self.keys, kind=ref.kind, namespace=ref.namespace)
             return await stream(request, watching, form, chosen, store=self.store, feed=self.feed)
         limit = ask.number(request, "limit")
@@ -148,11 +155,12 @@ class Rest:
 
     def _target(self, request: web.Request) -> tuple[Ref, Form]:
         path = request.match_info
-        kind = catalog.kind_at(path["group"], path["version"], path["plural"])
+        group, version = path.get("group", ""), path.get("version", "v1")
+        kind = catalog.kind_at(group, version, path["plural"])
         if kind is None:
             raise status.unknown_path()
         _check_names(kind, path.get("namespace", ""), path.get("name", ""))
-        api_version = f"{path['group']}/{path['version']}"
+        api_version = f"{group}/{version}" if group else version
         form = self._form(request, kind, api_version)
         return Ref(kind, path.get("namespace", ""), path.get("name", "")), form
 

@@ -17,6 +17,7 @@ from galleyd import described, status
 from galleyd.body import MAX_BODY
 from galleyd.callers import Caller, Tokens, certificate_caller
 from galleyd.catalog import REVIEW_PATHS as REVIEWS
+from galleyd.catalog import SECRET
 from galleyd.request import CALLER, WARNINGS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -79,10 +80,15 @@ class Gate:
         resource = request.match_info.route.resource
         if resource is not None and (request.method, resource.canonical) in FOR_ALL:
             return
-        reading = request.method in _READING
-        if not (caller.may_read if reading else caller.may_write):
-            verb = "read" if reading else "change"
-            raise status.forbidden(f'"{caller.name}" may not {verb} the configuration of this mesh')
+        reading, secret = request.method in _READING, _is_secret(request)
+        if not (caller.may_read if reading and not secret else caller.may_write):
+            verb, what = "read" if reading else "change", "secrets" if secret else "the configuration"
+            raise status.forbidden(f'"{caller.name}" may not {verb} {what} of this mesh')
+
+
+def _is_secret(request: web.Request) -> bool:
+    """Whether Secrets are meant, whose names are not for readers either."""
+    return request.match_info.get("plural") == SECRET.plural and "group" not in request.match_info
 
 
 def _host_name(host: str) -> str:

@@ -29,6 +29,9 @@ class GalleySettings(IdentitySettings):
     client_ca: str = Field("", description="Roots (PEM) of client certificates, beside tls_cert.")
     hosts: tuple[str, ...] = Field((), description="Further host names under which clients may call.")
     pilotd: tuple[str, ...] = Field((), description="Addresses of pilotd, to relay its debug answers.")
+    secrets_key_file: str = Field(
+        "", description="File (0600) of the keys that Secrets are encrypted with; empty: no Secrets."
+    )
     history_limit: int = Field(1000, ge=1, description="Writes that are kept in history.")
 
     @property

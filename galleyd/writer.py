@@ -26,7 +26,7 @@ from artemon.store.api import (
 from galleyd import history
 from galleyd.body import check_size
 from galleyd.keys import Keys
-from galleyd.objects import Object, Ref, Stored
+from galleyd.objects import Object, Ref, Stored, open_part
 from galleyd.status import ApiError, Cause, outcome_unknown
 
 log = Log("galleyd")
@@ -201,8 +201,8 @@ def steps(writes: Sequence[Write]) -> list[history.Step]:
             plural=write.ref.kind.plural,
             namespace=write.ref.namespace,
             name=write.ref.name,
-            before=write.before.object if write.before else None,
-            after=write.after,
+            before=open_part(write.before.object) if write.before else None,
+            after=open_part(write.after) if write.after else None,
         )
         for write in writes
     ]

@@ -28,6 +28,15 @@ class Layout:
         return f"{self.configs}{plural}/{namespace}/{name}"
 
     @property
+    def secrets(self) -> str:
+        """The prefix of all Secrets, which are encrypted."""
+        return f"{self.root}secrets/"
+
+    def secret(self, namespace: str, name: str) -> str:
+        """A Secret."""
+        return f"{self.secrets}{namespace}/{name}"
+
+    @property
     def mesh(self) -> str:
         """MeshConfig."""
         return f"{self.root}mesh"

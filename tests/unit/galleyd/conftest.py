@@ -21,7 +21,8 @@ from galleyd.settings import GalleySettings
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    settings = GalleySettings(state_dir=str(tmp_path), registry="memory://")
+    keys = str(tmp_path / "keys")
+    settings = GalleySettings(state_dir=str(tmp_path), registry="memory://", secrets_key_file=keys)
     context = Context("galleyd", "test", Log("galleyd"), Health(), CollectorRegistry())
     store = await open_store(settings.registry)
     parts = Parts(settings, store, context, None)

@@ -128,6 +128,7 @@ async def proxies(subject: Subject) -> AsyncIterator[Check]:
             yield Check("proxies", name, False, "not connected")
             continue
         behind = [kind for kind, state in item["types"].items() if not _in_sync(state)]
+        behind += [kind for kind in ("cds", "lds") if kind not in item["types"]]
         yield Check("proxies", name, not behind, f"behind: {', '.join(behind)}" if behind else "")
 
 

@@ -58,6 +58,7 @@ def proxy_of(node: Node) -> Proxy:
         app_address=_text(metadata, "ARTEMON_APP_ADDRESS") or "127.0.0.1",
         intercepts=_text(metadata, "INTERCEPTION_MODE") != "NONE",
         http_proxy_port=_number(metadata, "HTTP_PROXY_PORT", least=0, most=65535, absent=0),
+        gateway_bind=_bind(_text(metadata, "ARTEMON_GATEWAY_BIND")),
         locality=node.locality,
         network=_text(metadata, "NETWORK"),
     )
@@ -148,6 +149,13 @@ def _addresses(text: str) -> tuple[str, ...]:
     if not 0 < len(shown) <= MAX_ADDRESSES:
         raise WrongNode(f"INSTANCE_IPS must have 1 to {MAX_ADDRESSES} addresses")
     return shown
+
+
+def _bind(text: str) -> str:
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError as error:
+        raise WrongNode("node.metadata.ARTEMON_GATEWAY_BIND must be an IP address") from error
 
 
 def _ports(text: str) -> tuple[WorkloadPort, ...]:

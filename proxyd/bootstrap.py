@@ -56,6 +56,7 @@ def metadata(settings: ProxydSettings, name: str) -> Json:
         "NETWORK": settings.network,
         "ARTEMON_SERVICE": settings.service,
         "HTTP_PROXY_PORT": str(settings.http_proxy_port or ""),
+        "ARTEMON_GATEWAY_BIND": settings.gateway_bind,
     }
     return values | {key: value for key, value in optional.items() if value}
 

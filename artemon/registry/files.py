@@ -85,6 +85,7 @@ def read_proxy(fields: Mapping[str, Any], *, domain: str = DEFAULT_DOMAIN) -> Pr
         app_address=str(metadata.get("ARTEMON_APP_ADDRESS") or "127.0.0.1"),
         intercepts=metadata.get("INTERCEPTION_MODE") != "NONE",
         http_proxy_port=int(metadata.get("HTTP_PROXY_PORT") or 0),
+        gateway_bind=str(metadata.get("ARTEMON_GATEWAY_BIND") or ""),
     )
 
 

@@ -144,6 +144,7 @@ def _proxyd(layout: Layout, instance: Instance) -> dict[str, Any]:
         "ip_address": address,
         "app_address": address,
         "bind_address": address,
+        "gateway_bind": address,
         **{f"{name}_port": number for name, number in PROXY_PORTS.items()},
         **_identity(layout, instance.name),
     }

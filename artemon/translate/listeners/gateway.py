@@ -35,6 +35,8 @@ def gateway_listeners(view: ProxyView) -> Iterator[Listener]:
     targets = targets_of(view)
     for port in gateway_ports(view):
         out = listener(port.address, port.port, TrafficDirection.OUTBOUND, view.mesh)
+        if view.proxy.gateway_bind and not port.bind:
+            out.address.socket_address.address = view.proxy.gateway_bind
         out.filter_chains.extend(_chains(view, port, targets))
         if port.opening is Opening.TLS:
             out.listener_filters.append(tls_inspector())

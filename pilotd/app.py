@@ -76,6 +76,7 @@ def _options(settings: PilotdSettings, context: Context) -> Options:
         trust_domain=settings.trust_domain,
         data_dir=Path(settings.data_dir),
         lease_ttl=settings.lease_ttl,
+        secrets_key_file=settings.secrets_key_file,
         limits=Limits(settings.streams_per_node, settings.streams_per_identity),
     )
 

@@ -15,7 +15,7 @@ from google.protobuf import any_pb2, json_format
 
 from artemon.errors import ArtemonError
 from artemon.xds.resource import Resource
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 from pilotd.fleet import Client, Fleet
 from pilotd.server import Page
 
@@ -68,7 +68,19 @@ def _dump(client: Client) -> dict[str, Any]:
         dump[section] = [
             _readable(items[name]) for name in sorted(items) if wanted is not None and wanted.covers(name)
         ]
+    dump["secrets"] = _secrets(client)
     return dump
+
+
+def _secrets(client: Client) -> list[dict[str, Any]]:
+    """The names of delivered secrets, and of those asked for in vain. Never what is in them."""
+    desired, wanted = client.mailbox.value, client.session.subscription(SECRET)
+    held = desired.resources[SECRET].items if desired else {}
+    names = wanted.names if wanted is not None else frozenset()
+    return [
+        {"name": name, "version": held[name].version if name in held else "", "delivered": name in held}
+        for name in sorted(names)
+    ]
 
 
 def _readable(resource: Resource) -> Any:

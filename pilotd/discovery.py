@@ -12,8 +12,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from artemon.daemon.health import Health
+from artemon.daemon.secrets_key import vault_of
 from artemon.log import Log
 from artemon.model.hosts import DEFAULT_DOMAIN
+from artemon.model.secret import SealedSecret, Unseal
 from artemon.snapshot.world import World
 from artemon.store import clock
 from artemon.store.api import Store
@@ -45,7 +47,8 @@ def time_of_day() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What decides how discovery works. pilot: the name of this process. data_dir: None keeps nothing."""
+    """What decides how discovery works. pilot: the name of this process. data_dir: None keeps nothing.
+    secrets_key_file: opens Secrets; "": none is delivered."""
 
     pilot: str
     mesh: str = "default"
@@ -56,6 +59,16 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     guard: Rules = field(default_factory=Rules)
     require_identity: bool = True
+    secrets_key_file: str = ""
+
+
+def _opener(options: Options) -> Unseal:
+    vault = vault_of(options.mesh, options.secrets_key_file)
+
+    def unseal(one: SealedSecret) -> Mapping[str, bytes]:
+        return vault.open(one.sealed, namespace=one.namespace, name=one.name, generation=one.generation)
+
+    return unseal
 
 
 def _leased(
@@ -96,9 +109,8 @@ class Discovery:
         self.fleet = Fleet(Translator(), log, metrics, now=now, limits=options.limits)
         guard, views = Guard(options.guard), FollowMetrics(registry)
         shared: Any = {"log": log, "metrics": metrics, "now": now}
-        self.ingest = Ingest(
-            store, layout, self.world, guard=guard, views=views, data_dir=options.data_dir, **shared
-        )
+        kept: Any = {"data_dir": options.data_dir, "unseal": _opener(options)}
+        self.ingest = Ingest(store, layout, self.world, guard=guard, views=views, **kept, **shared)
         self.publisher = Publisher(self.ingest, self.world, self.fleet, **shared)
         self._workloads = _leased("workloads", store, options, log=log, metrics=metrics)
         self._statuses = _leased(

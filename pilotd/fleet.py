@@ -13,10 +13,13 @@ from artemon.model.proxy import Proxy
 from artemon.pki.spiffe import SpiffeId
 from artemon.snapshot import impact
 from artemon.snapshot.changes import ChangeSet
+from artemon.snapshot.credentials import grants
 from artemon.snapshot.snapshot import Snapshot
 from artemon.snapshot.view import ProxyView
+from artemon.translate.secrets import secret_resources
 from artemon.xds.resource import NO_RESOURCES, Resources
 from artemon.xds.session import Session
+from artemon.xds.types import SECRET
 from pilotd.mailbox import Mailbox
 from pilotd.metrics import Metrics
 from pilotd.report import Report
@@ -151,6 +154,8 @@ class Fleet:
         try:
             view = snapshot.view(client.proxy)
             resources = self._make.translate(view, previous)
+            if client.identity is not None:
+                resources = _with_secrets(resources, snapshot, view, previous)
         except Exception as error:  # noqa: BLE001 - whatever a translator trips over hurts this proxy alone
             self._metrics.translate_failures.inc()
             self._log.error("translation_failed", proxy=client.proxy.id, error=repr(error))
@@ -162,3 +167,11 @@ class Fleet:
             client.mailbox.put(replace(before, revision=revision))
         else:
             client.mailbox.put(Desired(resources, revision, revision, since))
+
+
+def _with_secrets(
+    resources: Resources, snapshot: Snapshot, view: ProxyView, previous: Resources
+) -> Resources:
+    """With the Secrets that this very client may have: decided each time, shared with nobody."""
+    granted = secret_resources(grants(snapshot.config.secrets, view))
+    return Resources({**resources, SECRET: previous[SECRET].successor(granted)})

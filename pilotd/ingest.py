@@ -9,6 +9,7 @@ from pathlib import Path
 from artemon import validate
 from artemon.daemon.health import Health
 from artemon.log import Log
+from artemon.model.secret import Unseal
 from artemon.snapshot import records
 from artemon.snapshot.changes import NOWHERE, Bad, Change, ChangeSet, Position
 from artemon.snapshot.world import World
@@ -19,13 +20,14 @@ from artemon.store.mirror import Changes
 from pilotd.guard import Guard
 from pilotd.metrics import Metrics
 
-VIEWS = {"config": "config/", "mesh": "mesh", "workloads": "workloads/"}
+VIEWS = {"config": "config/", "mesh": "mesh", "workloads": "workloads/", "secrets": "secrets/"}
 """Name of each view of the registry -> what it follows."""
 SETTLE_SECONDS = 30.0
 
 
 class Ingest:
-    """Keeps `world` true. now: a clock that does not jump, seconds. data_dir: where views are saved."""
+    """Keeps `world` true. now: a clock that does not jump, seconds. data_dir: where views are saved.
+    unseal: opens Secrets."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Ingest:
         views: FollowMetrics,
         now: Callable[[], float],
         data_dir: Path | None,
+        unseal: Unseal = records.no_key,
     ) -> None:
         self._world = world
         self._layout = layout
@@ -46,6 +49,7 @@ class Ingest:
         self._log = log
         self._metrics = metrics
         self._now = now
+        self._unseal = unseal
         self._held: set[str] = set()
         self._pending = ChangeSet()
         self._since: float | None = None
@@ -119,7 +123,9 @@ class Ingest:
         self._apply(admitted, self._position(changes))
 
     def _read(self, entry: Entry, value: bytes | None) -> Change | None:
-        change = records.read(self._layout.relative(entry.key), value, check=validate.problems)
+        change = records.read(
+            self._layout.relative(entry.key), value, check=validate.problems, unseal=self._unseal
+        )
         if isinstance(change, Bad):
             problems = "; ".join(str(problem) for problem in change.problems[:3])
             self._log.error(

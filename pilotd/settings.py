@@ -25,6 +25,9 @@ class PilotdSettings(IdentitySettings):
     streams_per_identity: int = Field(
         1000, ge=1, description="Streams that all proxies of one service account may have at once."
     )
+    secrets_key_file: str = Field(
+        "", description="File (0600) of the keys that Secrets are encrypted with, the same as galleyd's."
+    )
     lease_ttl: float = Field(
         15.0, ge=2, description="Seconds that records of proxies outlive a pilotd that died."
     )

@@ -10,8 +10,9 @@ from typing import Any
 from artemon.model.hosts import DEFAULT_DOMAIN
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
+from artemon.model.secret import Secret
 from artemon.model.service import Endpoint, Port, Resolution, Service
-from artemon.snapshot.changes import MESH, ChangeSet, ServiceKey
+from artemon.snapshot.changes import MESH, SECRET, ChangeSet, ServiceKey
 from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
 from artemon.snapshot.memo import Memo
@@ -85,6 +86,13 @@ def _virtual_services(world: World, memo: Memo) -> tuple[Resource[Any], ...]:
     return inlined(memo, named, world.mesh.default_virtual_service_export_to)
 
 
+def _secrets(world: World, _: Memo) -> dict[str, dict[str, Secret]]:
+    found: defaultdict[str, dict[str, Secret]] = defaultdict(dict)
+    for one in world.secrets.values():
+        found[one.namespace][one.name] = one
+    return dict(found)
+
+
 def _modes(world: World, _: Memo) -> Modes:
     return Modes(world.mesh.root_namespace, _by_namespace(_objects(world, "PeerAuthentication")))
 
@@ -101,6 +109,7 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         lambda world, _: tuple(oldest_first(_objects(world, "Gateway"))),
     ),
     "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
+    "secrets": (frozenset({SECRET}), _secrets),
     "modes": (frozenset({"PeerAuthentication", MESH}), _modes),
     "envoy_filters": (
         frozenset({"EnvoyFilter"}),

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from artemon.errors import Problem
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
+from artemon.model.secret import Secret
 from artemon.model.workload import Workload
 from artemon.snapshot.services import Source
 
 MESH = "MeshConfig"
 WORKLOAD = "Workload"
 SERVICE = "Service"
+SECRET = "Secret"  # noqa: S105
 """Names among `ChangeSet.kinds` for what is not a user-written object."""
 
 
@@ -22,7 +24,7 @@ Position = tuple[str, int]
 """A point in the registry's history: epoch and revision; comparable only within one epoch."""
 NOWHERE: Position = ("", 0)
 
-Object = Resource[Any] | MeshConfig | Workload | Source
+Object = Resource[Any] | MeshConfig | Workload | Source | Secret
 
 
 class ServiceKey(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from artemon.snapshot.changes import MESH, SERVICE, WORKLOAD, ChangeSet
+from artemon.model.proxy import ProxyType
+from artemon.snapshot.changes import MESH, SECRET, SERVICE, WORKLOAD, ChangeSet
 from artemon.snapshot.view import ProxyView
 
 CDS, EDS, LDS, RDS, SDS, ECDS = "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"
@@ -19,6 +20,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "DestinationRule": _ALL,
     "VirtualService": _ALL,
     "Gateway": frozenset({LDS, RDS}),
+    SECRET: frozenset({SDS}),
     "PeerAuthentication": frozenset({CDS, EDS, LDS}),
     "EnvoyFilter": _PATCHED,
 }
@@ -36,6 +38,8 @@ def touches(changes: ChangeSet, view: ProxyView) -> bool:
     """Whether the proxy of `view` (as it was before) may have to be told. False is certain."""
     if changes.endpoints_only:
         return any(key.host in view.services for key in changes.services)
+    if types(changes) == {SDS}:
+        return view.proxy.type is ProxyType.ROUTER and view.proxy.namespace in changes.namespaces
     return bool(types(changes))
 
 

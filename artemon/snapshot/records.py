@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from artemon.errors import Problem, Refused
+from artemon.errors import ArtemonError, Problem, Refused
 from artemon.model import kinds
 from artemon.model.decode import decode, decode_mesh_config, load_json
 from artemon.model.message import Message
 from artemon.model.resource import Resource
+from artemon.model.secret import SealedSecret, Secret, Unseal, read_sealed
 from artemon.model.workload import decode_workload
 from artemon.snapshot.changes import Bad, Change, Delete, Object, Upsert
 
-PREFIXES = ("config/", "mesh", "workloads/")
+PREFIXES = ("config/", "mesh", "workloads/", "secrets/")
 """What the world is made of."""
 
 
@@ -30,28 +31,37 @@ Check = Callable[[Resource[Message]], Iterable[Problem]]
 """What is wrong with an object that decoded (`artemon.validate.problems`)."""
 
 
+def no_key(_: SealedSecret) -> Mapping[str, bytes]:
+    """Opens nothing."""
+    raise ArtemonError("there is no key that opens it")
+
+
 def nothing_wrong(_: Resource[Message]) -> tuple[Problem, ...]:
     """A check that finds nothing."""
     return ()
 
 
-def read(key: str, value: bytes | None, *, check: Check = nothing_wrong) -> Change | None:
+def read(
+    key: str, value: bytes | None, *, check: Check = nothing_wrong, unseal: Unseal = no_key
+) -> Change | None:
     """What `key` having `value` (None: being gone) means; nothing for keys that are no part of the world.
-    An object in which `check` finds an error is not used."""
+    An object in which `check` finds an error is not used, nor is a Secret that `unseal` cannot open."""
     if not key.startswith(PREFIXES):
         return None
     if value is None:
         return Delete(key)
     try:
-        return Upsert(key, _object(key, value, check))
+        return Upsert(key, _object(key, value, check, unseal))
     except Refused as refusal:
         return Bad(key, refusal.problems)
 
 
-def _object(key: str, value: bytes, check: Check) -> Object:
+def _object(key: str, value: bytes, check: Check, unseal: Unseal) -> Object:
     parts = key.split("/")
     if parts[0] == "workloads" and len(parts) == 4:
         return decode_workload(parts[1], value)
+    if parts[0] == "secrets" and len(parts) == 3:
+        return _secret(parts[1], parts[2], value, unseal)
     if key == "mesh":
         return decode_mesh_config(load_json(value))
     if parts[0] != "config" or len(parts) != 4 or kinds.by_plural(parts[1]) is None:
@@ -63,3 +73,13 @@ def _object(key: str, value: bytes, check: Check) -> Object:
     if errors:
         raise Refused(errors, resource.ref)
     return resource
+
+
+def _secret(namespace: str, name: str, value: bytes, unseal: Unseal) -> Secret:
+    sealed = read_sealed(load_json(value))
+    if (sealed.namespace, sealed.name) != (namespace, name):
+        raise Refused([Problem("metadata", "is of another Secret than the key says")])
+    try:
+        return sealed.secret(unseal(sealed))
+    except ArtemonError as error:
+        raise Refused([Problem("", f"cannot be opened: {error}")], f"Secret/{namespace}/{name}") from error

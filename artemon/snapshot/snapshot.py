@@ -15,12 +15,20 @@ from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
 from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
+from artemon.snapshot.credentials import Secrets
 from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
 from artemon.snapshot.envoy_filters import Filters, filters_for
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners
-from artemon.snapshot.scope import ByHost, sidecar_for, visible_routes, visible_services
+from artemon.snapshot.scope import (
+    EVERYTHING,
+    ByHost,
+    imports,
+    sidecar_for,
+    visible_routes,
+    visible_services,
+)
 from artemon.snapshot.view import Destination, MtlsMode, ProxyView
 from artemon.snapshot.virtual_services import Routes
 
@@ -46,6 +54,7 @@ class Config:
     sidecars: Mapping[str, tuple[Resource[Sidecar], ...]]
     modes: Modes
     envoy_filters: Mapping[str, Filters] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=dict, repr=False)
     frames: Memo = field(default_factory=Memo, compare=False)
 
 
@@ -166,8 +175,9 @@ def scope(
     """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are."""
     export = config.mesh.default_virtual_service_export_to
     routes = memo.get(visible_routes, config.virtual_services, sidecar, by=(namespace, export))
+    sending = routes if imports(sidecar) != (EVERYTHING,) else ()
     services = _one_of_equals(
-        memo, memo.get(visible_services, config.services, routes, sidecar, by=(namespace,))
+        memo, memo.get(visible_services, config.services, sending, sidecar, by=(namespace,))
     )
     client = (namespace, config.mesh.root_namespace, selected, config.mesh.default_destination_rule_export_to)
     rules = _one_of_equals(memo, memo.get(_destinations, config.rules, services, memo, by=(client,)))
@@ -175,7 +185,7 @@ def scope(
 
 
 def _one_of_equals(memo: Memo, found: Mapping[str, T]) -> Mapping[str, T]:
-    """The same object for all mappings of the same names to the same objects: most namespaces see the same."""
+    """The same object for all mappings of equal names to the same objects: most namespaces see the same."""
     return memo.get(_shared_mapping, found, memo)
 
 

@@ -11,12 +11,14 @@ from artemon.model.hosts import DEFAULT_DOMAIN
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import WorkloadPort
 from artemon.model.resource import Resource
+from artemon.model.secret import Secret
 from artemon.model.service_entry import ServiceEntry
 from artemon.model.workload import Workload
 from artemon.model.workload_entry import WorkloadEntry
 from artemon.snapshot.changes import (
     MESH,
     NOWHERE,
+    SECRET,
     SERVICE,
     WORKLOAD,
     Bad,
@@ -44,6 +46,7 @@ class World:
         self.position: Position = NOWHERE
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.membership = Membership()
+        self.secrets: dict[str, Secret] = {}
         self._objects: dict[str, Object] = {}
         self._by_kind: defaultdict[str, dict[str, Resource[Any]]] = defaultdict(dict)
         self._sources: defaultdict[ServiceKey, set[str]] = defaultdict(set)
@@ -69,7 +72,7 @@ class World:
 
     def everything(self) -> ChangeSet:
         """The change set of a world that appears from nothing."""
-        kinds = {MESH, WORKLOAD, *self._by_kind}
+        kinds = {MESH, WORKLOAD, SECRET, *self._by_kind}
         namespaces = {one.meta.namespace for objects in self._by_kind.values() for one in objects.values()}
         namespaces |= {key.namespace for key in self._sources}
         return ChangeSet(
@@ -111,6 +114,7 @@ class World:
             Workload: self._set_workload,
             Source: self._set_known_source,
             Resource: self._set_resource,
+            Secret: self._set_secret,
         }
         return takers[type(one)]
 
@@ -126,6 +130,12 @@ class World:
             if one is not None:
                 self._set_source(one.id, one if one is new else None, touched)
                 touched.add(SERVICE, one.namespace)
+
+    def _set_secret(self, key: str, _: Secret | None, new: Secret | None, touched: _Touched) -> None:
+        self.secrets.pop(key, None)
+        if new is not None:
+            self.secrets[key] = new
+        touched.add(SECRET, key.split("/")[1])
 
     def _set_resource(
         self, key: str, old: Resource[Any] | None, new: Resource[Any] | None, touched: _Touched

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from artemon.xds.resource import Resource
+from artemon.xds.types import SECRET
 
 
 class Content(Protocol):
@@ -94,7 +95,8 @@ def sotw_body(content: Content) -> bytes:
 
 
 class Bodies:
-    """The most recent bodies, shared by all clients that get the same content. At most `limit` bytes."""
+    """The most recent bodies, shared by all clients that get the same content. At most `limit` bytes.
+    Secrets are neither kept nor shared."""
 
     def __init__(self, *, limit: int = 16 * 1024 * 1024) -> None:
         self._limit = limit
@@ -106,6 +108,8 @@ class Bodies:
         return self._body(content, delta=delta) + field(5, nonce.encode())
 
     def _body(self, content: Content, *, delta: bool) -> bytes:
+        if content.type_url == SECRET:
+            return delta_body(content) if delta else sotw_body(content)
         key = (delta, content.type_url, content.version)
         body = self._known.get(key)
         if body is not None:

@@ -114,10 +114,11 @@ def _mirror_share(route: HTTPRoute) -> Percent | None:
 
 
 def action_within(limit: Duration) -> RouteAction:
-    """An action that may take `limit` (0: for ever); gRPC clients may ask for less, or for any with 0."""
-    out = RouteAction(timeout=limit)
-    out.max_stream_duration.grpc_timeout_header_max.CopyFrom(limit)
-    return out
+    """An action that may take `limit` (0: for ever); gRPC clients may ask for less, or for any with 0.
+
+    Envoy ignores `timeout`, and what clients ask for in `x-envoy-upstream-rq-timeout-ms`, in an action that
+    has `max_stream_duration`, the newer word for a limit on gRPC deadlines."""
+    return RouteAction(timeout=limit, max_grpc_timeout=limit)
 
 
 def forward_action(forward: Forward) -> RouteAction:

@@ -182,10 +182,10 @@ def test_retries(http: dict[str, Any], expected: dict[str, Any] | None) -> None:
 ACTIONS = [
     pytest.param(
         {"timeout": "1.5s"},
-        {"timeout": "1.500s", "maxStreamDuration": {"grpcTimeoutHeaderMax": "1.500s"}},
+        {"timeout": "1.500s", "maxGrpcTimeout": "1.500s"},
         id="timeout",
     ),
-    pytest.param({}, {"timeout": "0s", "maxStreamDuration": {"grpcTimeoutHeaderMax": "0s"}}, id="no-timeout"),
+    pytest.param({}, {"timeout": "0s", "maxGrpcTimeout": "0s"}, id="no-timeout"),
     pytest.param({"rewrite": {"uri": "/v2"}}, {"prefixRewrite": "/v2"}, id="rewrite-uri"),
     pytest.param({"rewrite": {"authority": "a.b"}}, {"hostRewriteLiteral": "a.b"}, id="rewrite-authority"),
     pytest.param(

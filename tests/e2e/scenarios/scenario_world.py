@@ -1,0 +1,148 @@
+"""All scenarios in one mesh, and a running Envoy for each of a few proxies in it.
+
+Interception without privileges: the Envoy of a sidecar takes connections on its `virtualOutbound` listener
+with a PROXY protocol header that says where the application connected to, in place of the kernel's answer to
+the same question; everything after that (which listener, which chain) is Envoy's own.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from real_envoy import bootstrap_of, envoy
+from scenario_servers import ADDRESSES
+from scenario_table import Object, Scenario
+from servers import dying_with_parent, free_ports
+
+from artemon.model.mesh_config import MeshConfig
+from artemon.registry.files import read_proxy, snapshot_of
+from artemon.snapshot.view import ProxyView
+
+PROXIES: Mapping[str, dict[str, Any]] = {
+    "client": {"namespace": "default", "labels": {"app": "client", "version": "v1"}},
+    "other": {"namespace": "other", "labels": {"app": "other", "version": "v2"}},
+    "strict": {"namespace": "strict", "labels": {"app": "strict"}},
+    "gateway": {"type": "router", "namespace": "default", "labels": {"istio": "ingressgateway"}},
+}
+"""Whose Envoys run. `strict` may only call what the mesh knows."""
+SEEN_AS = {name: f"127.0.89.{number}" for number, name in enumerate(PROXIES, 31)}
+GATEWAY_PORTS = {"http": 8080, "http2": 8081, "https": 8443, "tls": 8444, "tcp": 9000}
+SURROUNDINGS: list[Object] = [
+    {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
+        "metadata": {"name": "default", "namespace": "strict"},
+        "spec": {
+            "egress": [{"hosts": ["default/*"]}],
+            "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+        },
+    },
+]
+_PROXY_PROTOCOL = {
+    "name": "envoy.filters.listener.proxy_protocol",
+    "typedConfig": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+    },
+}
+
+
+def objects_of(scenarios: Iterable[Scenario], ports: Mapping[str, int]) -> list[Object]:
+    """The whole mesh. ports: where the instances serve, by protocol."""
+    found = [one for scenario in scenarios for one in copy.deepcopy(scenario.objects)]
+    for one in found:
+        if one["kind"] == "ServiceEntry":
+            one["spec"] = _with_instances(one["spec"], ports)
+    return [*SURROUNDINGS, *found]
+
+
+def _with_instances(spec: dict[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
+    """Endpoints that are named by their version, as they are on this machine."""
+    serving = {one["name"]: ports[one["name"].partition("-")[0]] for one in spec["ports"]}
+    endpoints = [
+        {"address": ADDRESSES[one], "ports": serving, "labels": {"version": one}}
+        if isinstance(one, str)
+        else one
+        for one in spec.get("endpoints", ())
+    ]
+    out = {**spec, "endpoints": endpoints}
+    if not endpoints:
+        del out["endpoints"]
+    return out
+
+
+def views_of(objects: Iterable[Object]) -> dict[str, ProxyView]:
+    """What each proxy is given."""
+    snapshot = snapshot_of(objects, MeshConfig())
+    return {name: snapshot.view(read_proxy({"name": name, **fields})) for name, fields in PROXIES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Envoy:
+    """A running proxy. outbound: where it takes connections that the application made."""
+
+    name: str
+    address: str
+    outbound: int
+    admin: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def is_gateway(self) -> bool:
+        return self.name == "gateway"
+
+
+def start(name: str, view: ProxyView, folder: Path) -> Envoy:
+    """An Envoy with the configuration of a proxy, listening on an address of its own."""
+    outbound, admin = free_ports(2)
+    address, bootstrap = SEEN_AS[name], bootstrap_of(view)
+    bootstrap["admin"]["address"]["socketAddress"]["portValue"] = admin  # type: ignore[index]
+    _reachable(bootstrap, address, outbound)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(bootstrap))
+    options = ["--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            dying_with_parent(str(envoy()), "-c", str(path), *options), stderr=log, stdout=log
+        )
+    return Envoy(name, address, outbound, admin, process)
+
+
+def _reachable(bootstrap: dict[str, Any], address: str, outbound: int) -> None:
+    kept = []
+    for one in bootstrap["staticResources"].get("listeners", []):
+        place = one["address"].get("socketAddress", {})
+        if one.get("name") == "virtualOutbound":
+            place.update({"address": address, "portValue": outbound})
+            one["listenerFilters"] = [_PROXY_PROTOCOL, *one.get("listenerFilters", [])]
+        elif one.get("name") == "virtualInbound":
+            continue
+        elif one.get("bindToPort", True):
+            place["address"] = address
+        kept.append(one)
+    bootstrap["staticResources"]["listeners"] = kept
+
+
+def wait_ready(running: Iterable[Envoy], folder: Path) -> None:
+    """Return when all serve. Raises RuntimeError with what the first that does not has to say."""
+    deadline = time.monotonic() + 60
+    for one in running:
+        while not _is_ready(one):
+            if one.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{one.name}: {(folder / f'{one.name}.log').read_text()[-3000:]}")
+            time.sleep(0.05)
+
+
+def _is_ready(one: Envoy) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{one.admin}/ready", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -15,11 +15,12 @@ class Memo:
 
     An entry is found by the identities of its arguments and keeps them alive, so that no other object can
     take over an identity that is in use. Entries that were not asked for during `lifetime` turns are
-    forgotten, at the latest after twice as many.
+    forgotten, at the latest after twice as many; so are the least used ones of more than twice `limit`.
     """
 
-    def __init__(self, *, lifetime: int = 8) -> None:
+    def __init__(self, *, lifetime: int = 8, limit: int = 200_000) -> None:
         self._lifetime = lifetime
+        self._limit = limit
         self._turns = 0
         self._young: dict[Hashable, _Entry] = {}
         self._old: dict[Hashable, _Entry] = {}
@@ -30,6 +31,8 @@ class Memo:
         entry = self._young.get(key)
         if entry is None:
             entry = self._old.pop(key, None) or (arguments, make(*arguments, *by))
+            if len(self._young) >= self._limit:
+                self._old, self._young = self._young, {}
             self._young[key] = entry
         result: T = entry[1]
         return result

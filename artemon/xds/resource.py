@@ -77,6 +77,8 @@ class State:
         """The state with these items; this very object when nothing differs. among: all names that can
         differ, where the caller knows them."""
         before = self.items
+        if items and not before:
+            return State(items)
         if among is None:
             among = items.keys() | before.keys()
         changed = {name for name in among if not _same(before.get(name), items.get(name))}

@@ -9,6 +9,7 @@ from envoy.config.listener.v3.listener_components_pb2 import FilterChain, Filter
 from envoy.config.listener.v3.listener_pb2 import Listener
 
 from artemon.model.service import Protocol
+from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.egress import (
@@ -34,9 +35,10 @@ from artemon.translate.routes.scope import targets_of
 WILDCARD = "0.0.0.0"
 
 
-def outbound_listeners(view: ProxyView) -> Iterator[Listener]:
+def outbound_listeners(view: ProxyView, memo: Memo | None = None) -> Iterator[Listener]:
     """The services' listeners by name, the application's HTTP proxy, and the catcher of everything else."""
-    rules, targets = Rules(view.virtual_services), targets_of(view)
+    memo = Memo() if memo is None else memo
+    rules, targets = memo.get(Rules, view.virtual_services, memo), targets_of(view)
     drafts: dict[str, Draft] = {}
     for egress in egress_of(view):
         if egress.is_socket:

@@ -8,20 +8,25 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
-from artemon.translate.egress import route_tables
 from artemon.translate.routes.gateway import gateway_routes
+from artemon.translate.routes.hosts import Surroundings
 from artemon.translate.routes.rules import Rules
 from artemon.translate.routes.scope import targets_of
-from artemon.translate.routes.sidecar import Surroundings, route_configuration
+from artemon.translate.routes.sidecar import Tables
 
 
-def routes(view: ProxyView, memo: Memo | None = None) -> Mapping[str, RouteConfiguration]:
-    """Every route configuration that the listeners of this proxy ask for, by name.
+def routes(view: ProxyView) -> Mapping[str, RouteConfiguration]:
+    """Every route configuration that the listeners of this proxy ask for, by name."""
+    return {name: RouteConfiguration.FromString(body) for name, body in route_bodies(view, Memo()).items()}
 
-    memo: parts that were made before, for this proxy or another, are taken from it.
-    """
+
+def route_bodies(view: ProxyView, memo: Memo) -> Mapping[str, bytes]:
+    """The same, serialized. memo: parts that were made before, for this proxy or another, are taken from
+    it."""
     targets = targets_of(view)
-    around = Surroundings(view, Rules(view.virtual_services), targets, Memo() if memo is None else memo)
-    out = {name: route_configuration(table, around) for name, table in route_tables(view).items()}
-    out.update(gateway_routes(view, targets))
+    around = Surroundings(view, memo.get(Rules, view.virtual_services, memo), targets, memo)
+    same = (view.services, view.destinations, view.proxy, view.mesh, view.sidecar)
+    out = memo.get(Tables, *same).bodies(around)
+    for name, made in gateway_routes(view, targets).items():
+        out[name] = made.SerializeToString(deterministic=True)
     return out

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from artemon.model.hosts import covers, specificity
 from artemon.model.resource import Resource
 from artemon.model.virtual_service import VirtualService
+from artemon.snapshot.memo import Memo
 from artemon.translate.routes.scope import MESH
 
 Rule = Resource[VirtualService]
@@ -17,26 +19,66 @@ def speaks_for(rule: Rule, gateway: str) -> bool:
     return gateway in rule.spec.gateways if rule.spec.gateways else gateway == MESH
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a rule wants to know. hosts: those that its HTTP routes send requests to, copies of them too.
+    labels, namespace: which labels of clients, and whether their namespace, decide on some match."""
+
+    hosts: tuple[str, ...]
+    labels: frozenset[str]
+    namespace: bool
+
+
+def asked(rule: Rule) -> Asked:
+    """What a rule wants to know."""
+    matches = [
+        match for many in (rule.spec.http, rule.spec.tls, rule.spec.tcp) for r in many for match in r.match
+    ]
+    return Asked(
+        hosts=_named_hosts(rule),
+        labels=frozenset(label for match in matches for label in match.source_labels),
+        namespace=any(match.source_namespace for match in matches),
+    )
+
+
 class Rules:
     """The rules of sidecars by host. Built from VirtualServices in order of age."""
 
-    def __init__(self, resources: Iterable[Rule]) -> None:
-        self._exact: dict[str, list[Rule]] = {}
-        self._wildcards: dict[str, list[Rule]] = {}
+    def __init__(self, resources: Iterable[Rule], memo: Memo | None = None) -> None:
+        memo = Memo() if memo is None else memo
+        self._exact: dict[str, tuple[Rule, ...]] = {}
+        self._wildcards: dict[str, tuple[Rule, ...]] = {}
+        self._asked: dict[int, Asked] = {}
         for rule in resources:
+            self._asked[id(rule)] = memo.get(asked, rule)
             if speaks_for(rule, MESH):
                 for host in rule.spec.hosts:
                     index = self._wildcards if host.startswith("*") else self._exact
-                    index.setdefault(host, []).append(rule)
+                    index[host] = (*index.get(host, ()), rule)
+        self.labels = frozenset().union(*(one.labels for one in self._asked.values()))
+        """The labels of clients that some rule asks for; by all others, clients cannot be told apart."""
+
+    def asked(self, rule: Rule) -> Asked:
+        """What one of these rules wants to know."""
+        return self._asked[id(rule)]
 
     def for_host(self, host: str) -> tuple[Rule, ...]:
         """Every rule that covers a host, best first."""
-        exact = self._exact.get(host, []) if not host.startswith("*") else self._wildcards.get(host, [])
+        exact = (self._wildcards if host.startswith("*") else self._exact).get(host, ())
         patterns = [p for p in self._wildcards if p != host and covers(p, host)]
+        if not patterns and len(exact) < 2:
+            return exact
         found = list(exact)
         for pattern in sorted(patterns, key=specificity, reverse=True):
             found += self._wildcards[pattern]
         return tuple({id(rule): rule for rule in found}.values())
+
+    def changed_since(self, older: Rules) -> set[str] | None:
+        """The hosts that other rules speak for than those of `older`; None for more than can be listed."""
+        if self._wildcards != older._wildcards:
+            return None
+        before, now = older._exact, self._exact
+        return {host for host in before.keys() | now.keys() if before.get(host) != now.get(host)}
 
     def hosts(self) -> Iterator[str]:
         """Every host that a rule names."""
@@ -44,17 +86,7 @@ class Rules:
         yield from self._wildcards
 
 
-def asked_labels(resources: Iterable[Rule]) -> frozenset[str]:
-    """The labels of clients that some match asks for; by all others, clients cannot be told apart."""
-    found: set[str] = set()
-    for rule in resources:
-        for many in (rule.spec.http, rule.spec.tls, rule.spec.tcp):
-            found.update(label for route in many for match in route.match for label in match.source_labels)
-    return frozenset(found)
-
-
-def named_hosts(rule: Rule) -> tuple[str, ...]:
-    """The hosts that the HTTP routes of a rule send requests to, copies of them too."""
+def _named_hosts(rule: Rule) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for route in rule.spec.http:
         mirrors = (route.mirror, *(one.destination for one in route.mirrors))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -173,3 +175,31 @@ class EnvoyFilter(Message):
     target_refs: Seq[PolicyTargetReference] = ()
     config_patches: Seq[EnvoyFilterEnvoyConfigObjectPatch] = ()
     priority: Int32 = 0
+
+
+_MERGE = {"MERGE": "MERGE", "MERGE_AND_REPLACE_LIST": "MERGE_AND_REPLACE_LIST"}
+_LIST = {"ADD": "ADD", "REMOVE": "REMOVE"}
+_UNORDERED = dict.fromkeys(("INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER"), "ADD")
+_ORDERED = {name: name for name in _UNORDERED}
+_REPLACE = {"REPLACE": "REPLACE"}
+
+OPERATIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "LISTENER": _MERGE | _LIST | _UNORDERED,
+        "LISTENER_FILTER": _MERGE | _LIST | _ORDERED | _REPLACE,
+        "FILTER_CHAIN": _MERGE | _LIST | _UNORDERED,
+        "NETWORK_FILTER": _MERGE | _LIST | _ORDERED | _REPLACE,
+        "HTTP_FILTER": _MERGE | _LIST | _ORDERED | _REPLACE,
+        "ROUTE_CONFIGURATION": _MERGE,
+        "VIRTUAL_HOST": _MERGE | _LIST | _UNORDERED | _REPLACE,
+        "HTTP_ROUTE": _MERGE | _LIST | _ORDERED,
+        "CLUSTER": _MERGE | _LIST | _UNORDERED,
+        "EXTENSION_CONFIG": {"ADD": "ADD"} | _UNORDERED,
+        "BOOTSTRAP": _MERGE,
+    }
+)
+"""applyTo -> operations that have an effect, and what each amounts to: an insertion into what has no order
+adds."""
+
+ALLOW_PROTECTED = "artemon.io/allow-protected"
+"""The annotation of an EnvoyFilter of the root namespace that may change what patches must not touch."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from google.protobuf.message import Message
+
 from artemon.errors import Problem
 from artemon.model.duration import parse_duration
 from artemon.model.words import kind_of
@@ -33,22 +35,45 @@ _PACKAGE = re.compile(r"(envoy|udpa|xds|google\.rpc)(\.[a-z0-9_]+)+")
 
 def problems_of(apply_to: str, value: Mapping[str, Any]) -> list[Problem]:
     """Why `value` is not the message that `apply_to` patches; what only newer Envoys know is a warning."""
-    from google.protobuf import json_format, message_factory
-    from google.protobuf.descriptor_pool import Default
-
-    name = MESSAGES.get(apply_to)
-    if name is None:
+    if apply_to not in MESSAGES:
         return []
-    for needed in {name, *_types(value)}:
-        load(needed)
-    message = message_factory.GetMessageClass(Default().FindMessageTypeByName(name))
     for lenient in (True, False):
         try:
-            plain = proto3_json(value, message.DESCRIPTOR)
-            json_format.ParseDict(plain, message(), ignore_unknown_fields=lenient)
-        except (json_format.ParseError, TypeError, ValueError) as problem:
-            return [Problem("", f"is not {name}: {problem}", "error" if lenient else "warning")]
+            read(apply_to, value, lenient=lenient)
+        except ValueError as problem:
+            return [Problem("", str(problem), "error" if lenient else "warning")]
     return []
+
+
+def read(apply_to: str, value: Mapping[str, Any], *, lenient: bool = True) -> Message:
+    """The message that `apply_to` patches, from `value`. Raises ValueError when it is none.
+
+    lenient: fields and enum values that only newer Envoys know are left out.
+    """
+    from google.protobuf import json_format
+
+    name = MESSAGES[apply_to]
+    for needed in {name, *_types(value)}:
+        load(needed)
+    kind = message_class(name)
+    assert kind is not None
+    try:
+        plain = proto3_json(value, kind.DESCRIPTOR)
+        return json_format.ParseDict(plain, kind(), ignore_unknown_fields=lenient)
+    except (json_format.ParseError, TypeError, ValueError, RecursionError) as problem:
+        raise ValueError(f"is not {name}: {problem}") from problem
+
+
+def message_class(name: str) -> type[Message] | None:
+    """The class of the message called `name`, if it is a known one."""
+    from google.protobuf import message_factory
+    from google.protobuf.descriptor_pool import Default
+
+    load(name)
+    try:
+        return message_factory.GetMessageClass(Default().FindMessageTypeByName(name))
+    except KeyError:
+        return None
 
 
 def proto3_json(value: Any, message: Any) -> Any:
@@ -62,6 +87,7 @@ def proto3_json(value: Any, message: Any) -> Any:
         except ValueError:
             return value
     if message.full_name == "google.protobuf.Any" and isinstance(value, Mapping):
+        value = _resolved(value)
         message = _described(value.get("@type")) or message
     if not isinstance(value, Mapping):
         if value is not None and not message.full_name.startswith("google.protobuf."):
@@ -69,6 +95,23 @@ def proto3_json(value: Any, message: Any) -> Any:
         return value
     fields = {name: one for one in message.fields for name in (one.name, one.json_name)}
     return {key: _field(inner, fields.get(key)) for key, inner in value.items()}
+
+
+_STRUCT = "google.protobuf.Struct"
+_TYPED_STRUCT = frozenset({"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"})
+
+
+def _resolved(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration in the shape of its own message, where it is wrapped as a struct that says its type."""
+    name, inner = str(value.get("@type")).rpartition("/")[2], value.get("value")
+    if not isinstance(inner, Mapping):
+        return value
+    if name == _STRUCT and isinstance(inner.get("@type"), str):
+        return _resolved(inner)
+    url = value.get("type_url", value.get("typeUrl"))
+    if name in _TYPED_STRUCT and _described(url) is not None:
+        return {**inner, "@type": url}
+    return value
 
 
 def _field(value: Any, described: Any) -> Any:
@@ -94,14 +137,14 @@ def _described(url: Any) -> Any:
 
 
 def _types(value: Any) -> Iterator[str]:
-    """Names of the messages in `@type` anywhere in `value`."""
+    """Names of the messages in `@type` and `type_url` anywhere in `value`."""
     pending = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, Mapping):
-            url = item.get("@type")
-            if isinstance(url, str):
-                yield url.rpartition("/")[2]
+            for url in (item.get("@type"), item.get("type_url"), item.get("typeUrl")):
+                if isinstance(url, str):
+                    yield url.rpartition("/")[2]
             pending += item.values()
         elif isinstance(item, (list, tuple)):
             pending += item

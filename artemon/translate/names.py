@@ -1,9 +1,12 @@
 """Names that other tools parse: clusters, SNI, routes, virtual hosts, listeners, filter chains, secrets.
 
-Byte for byte as Istio writes them; a name is built here and never parsed back for meaning.
+Byte for byte as Istio writes them; a name is built here and parsed back for one purpose alone: EnvoyFilters
+say by parts of names what they are about.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
@@ -74,6 +77,36 @@ def gateway_https_route(port: int, port_name: str, gateway: str, namespace: str,
     """`https.<port>.<port name>.<gateway>.<namespace>[.<bind>]`: one server that terminates TLS."""
     name = f"https.{port}.{port_name}.{gateway}.{namespace}"
     return f"{name}.{bind}" if bind else name
+
+
+@dataclass(frozen=True, slots=True)
+class RouteParts:
+    """What the name of a route configuration tells. port_name and gateway (`<namespace>/<name>`): only of a
+    server that terminates TLS."""
+
+    port: int = 0
+    port_name: str = ""
+    gateway: str = ""
+
+
+def route_parts(name: str) -> RouteParts:
+    """What `name` tells, 0 and "" for the rest."""
+    kind, *rest = name.split(".")
+    if kind == "http" and rest:
+        return RouteParts(_number(rest[0]))
+    if kind == "https" and len(rest) >= 4:
+        return RouteParts(_number(rest[0]), rest[1], f"{rest[3]}/{rest[2]}")
+    return RouteParts(cluster_parts(name)[0] if name.startswith("inbound|") else _number(name))
+
+
+def cluster_parts(name: str) -> tuple[int, str, str]:
+    """Port, subset and host of `<direction>|<port>|<subset>|<host>`; nothing of other names."""
+    parts = name.split("|")
+    return (_number(parts[1]), parts[2], parts[3]) if len(parts) == 4 else (0, "", "")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def virtual_host(host: str, port: int) -> str:

@@ -9,6 +9,7 @@ from operator import attrgetter, is_not
 from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -20,8 +21,9 @@ from artemon.snapshot.view import ProxyView
 from artemon.translate.clusters import locality_matters
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
+from artemon.translate.patches import with_patches
 from artemon.xds.resource import NO_RESOURCES, Resources, State
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES
 
 
 class Translator:
@@ -47,7 +49,8 @@ class Translator:
         if slot.made_of[0] is not outbound.clusters or slot.made_of[1] is not own:
             slot.made_of, slot.states = (outbound.clusters, own), self._states(outbound, own, before)
         instances = self._memo.get(_Instances, outbound).state(before[ENDPOINTS])
-        return Resources({**slot.states, ENDPOINTS: instances})
+        made = Resources({**slot.states, ENDPOINTS: instances})
+        return with_patches(made, view, self._memo, before=before) if view.envoy_filters else made
 
     def _states(self, outbound: Outbound, own: Own, before: Resources) -> dict[str, State]:
         shared = self._memo.get
@@ -83,6 +86,7 @@ _MESSAGES: dict[str, type[Message]] = {
     ENDPOINTS: ClusterLoadAssignment,
     LISTENER: Listener,
     ROUTES: RouteConfiguration,
+    EXTENSION: TypedExtensionConfig,
 }
 
 
@@ -97,6 +101,7 @@ def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
     return {
         url: {name: message.FromString(one.body) for name, one in states[url].items.items()}
         for url, message in _MESSAGES.items()
+        if url in tuple(states)
     }
 
 

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
+from artemon.model.rejected_patch import RejectedPatch
 from artemon.xds.types import PUSH_ORDER
 
 GENERATIONS = 8
@@ -120,12 +121,16 @@ NOTHING = State(MappingProxyType({}))
 
 
 class Resources(Mapping[str, State]):
-    """The desired state of one client: type URL -> State. A type that is absent has no resources."""
+    """The desired state of one client: type URL -> State. A type that is absent has no resources.
 
-    __slots__ = ("_states",)
+    rejected: the patches that are not in it.
+    """
 
-    def __init__(self, states: Mapping[str, State]) -> None:
+    __slots__ = ("_states", "rejected")
+
+    def __init__(self, states: Mapping[str, State], *, rejected: tuple[RejectedPatch, ...] = ()) -> None:
         self._states = dict(states)
+        self.rejected = rejected
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ from artemon.model.decode import decode_message, subject_of
 from artemon.model.envelope import meta_problems
 from artemon.model.mesh_config import MeshConfig
 from artemon.store.api import ABSENT
+from artemon.validate import mesh_problems
 from galleyd import history, status
 from galleyd import request as ask
 from galleyd.body import MAX_ITEMS, parse_json
@@ -118,7 +119,9 @@ class Ours:
     async def set_mesh(self, request: web.Request) -> web.Response:
         """PUT: the whole MeshConfig; `If-Match` (the ETag of a GET) refuses to overwrite another's change."""
         value = await ask.mapping(request)
-        _, problems = decode_message(MeshConfig, value)
+        mesh, problems = decode_message(MeshConfig, value)
+        if isinstance(mesh, MeshConfig):
+            problems += [problem for problem in mesh_problems(mesh) if problem.level == "error"]
         if problems:
             causes = [status.cause_of(problem) for problem in problems]
             text = "; ".join(str(problem) for problem in problems)

@@ -12,6 +12,7 @@ import click
 from artemon.errors import Problem, Refused
 from artemon.model.decode import load_mesh_config, load_yaml
 from artemon.model.mesh_config import MeshConfig
+from artemon.validate import mesh_problems
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -41,7 +42,11 @@ def read_one(path: Path, what: str) -> dict[str, Any]:
 
 def read_mesh_config(path: Path | None) -> MeshConfig:
     """The MeshConfig of a file, the defaults without one. Raises Refused."""
-    return load_mesh_config(path.read_text(), str(path)) if path else MeshConfig()
+    mesh = load_mesh_config(path.read_text(), str(path)) if path else MeshConfig()
+    wrong = [problem for problem in mesh_problems(mesh) if problem.level == "error"]
+    if wrong:
+        raise Refused(wrong, str(path))
+    return mesh
 
 
 def _texts(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:

@@ -124,7 +124,11 @@ class Ingest:
 
     def _read(self, entry: Entry, value: bytes | None) -> Change | None:
         change = records.read(
-            self._layout.relative(entry.key), value, check=validate.problems, unseal=self._unseal
+            self._layout.relative(entry.key),
+            value,
+            check=validate.problems,
+            check_mesh=validate.mesh_problems,
+            unseal=self._unseal,
         )
         if isinstance(change, Bad):
             problems = "; ".join(str(problem) for problem in change.problems[:3])

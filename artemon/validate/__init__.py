@@ -8,9 +8,10 @@ from artemon.model.resource import Resource
 from artemon.validate.annotations import annotated
 from artemon.validate.context import Context, EnvoyParser
 from artemon.validate.coverage import untranslated
+from artemon.validate.mesh_config import mesh_problems
 from artemon.validate.rules import RULES
 
-__all__ = ["Context", "EnvoyParser", "problems", "untranslated"]
+__all__ = ["Context", "EnvoyParser", "mesh_problems", "problems", "untranslated"]
 
 
 def problems(resource: Resource[Message], context: Context | None = None) -> list[Problem]:

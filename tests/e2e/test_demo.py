@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +28,11 @@ from meshctl.up.processes import start_time
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 NETWORK = "127.0.77.0/24"
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+QUIET_BROWSER = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-quic",
+)  # fmt: skip
 
 SPLIT = """
 apiVersion: networking.istio.io/v1
@@ -137,6 +143,28 @@ def test_the_page_renders_with_every_service_and_identity(mesh: Mesh) -> None:
     assert status == 200
     for shown in ("The Comedy of Errors", "Reviewer1", "istio-ingressgateway", "bookinfo-productpage"):
         assert shown in page
+
+
+@pytest.mark.browser
+def test_the_page_renders_in_a_browser(mesh: Mesh, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    shown = subprocess.run(
+        [
+            browser,
+            *QUIET_BROWSER,
+            f"--user-data-dir={tmp_path}",
+            "--dump-dom",
+            gateway(mesh) + "/productpage",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert "<h1>The Comedy of Errors</h1>" in shown
+    assert shown.count("spiffe://") >= 3
 
 
 def test_a_second_up_is_harmless(mesh: Mesh) -> None:

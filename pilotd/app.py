@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +51,17 @@ async def app(settings: PilotdSettings, context: Context) -> None:
 async def _serve(
     settings: PilotdSettings, context: Context, discovery: Discovery, keeper: IdentityKeeper
 ) -> None:
-    credentials = grpc_server_credentials(keeper.current)
+    credentials, page = grpc_server_credentials(keeper.current), discovery.pages.page
     async with (
-        serve_pages(settings.socket, discovery.pages.page),
-        listening(settings.listen, discovery.serving, discovery.pages.page, credentials=credentials) as port,
+        serve_pages(settings.socket, page),
+        listening(settings.listen, discovery.serving, page, credentials=credentials) as port,
+        AsyncExitStack() as stack,
     ):
+        if settings.plaintext_listen:
+            anybody = replace(discovery.serving, require_identity=False)
+            address = settings.plaintext_listen
+            await stack.enter_async_context(listening(address, anybody, page, credentials=None))
+            context.log.warning("serving_xds_without_tls", address=address)
         context.log.info("serving_xds", address=settings.listen, port=port)
         await context.stop.wait()
         context.log.info("stopping", streams=len(discovery.fleet.clients))
@@ -77,7 +85,9 @@ def _options(settings: PilotdSettings, context: Context) -> Options:
         data_dir=Path(settings.data_dir),
         lease_ttl=settings.lease_ttl,
         secrets_key_file=settings.secrets_key_file,
-        limits=Limits(settings.streams_per_node, settings.streams_per_identity),
+        limits=Limits(
+            settings.streams_per_node, settings.streams_per_grpc_node, settings.streams_per_identity
+        ),
     )
 
 

@@ -144,6 +144,8 @@ class _Conversation:
             raise Ended("PERMISSION_DENIED", str(error)) from error
         if peer is None and self._serving.require_identity:
             raise Ended("UNAUTHENTICATED", "a client certificate with one SPIFFE ID is needed")
+        if peer is None and proxy.service:
+            raise Ended("PERMISSION_DENIED", "ARTEMON_SERVICE: only who has a certificate may serve")
         return proxy
 
     async def run(self, first: Request) -> None:

@@ -21,7 +21,7 @@ from artemon.store import clock
 from artemon.store.api import Store
 from artemon.store.follow import FollowMetrics
 from artemon.store.layout import Layout
-from artemon.translate import Translator
+from artemon.translate.generators import Generators
 from artemon.xds.subscription import SharedNames
 from artemon.xds.wire import Bodies
 from pilotd.connection import Serving
@@ -106,7 +106,7 @@ class Discovery:
         layout = Layout(options.mesh)
         metrics = Metrics(registry)
         self.world = World(domain=options.domain)
-        self.fleet = Fleet(Translator(), log, metrics, now=now, limits=options.limits)
+        self.fleet = Fleet(Generators(), log, metrics, now=now, limits=options.limits)
         guard, views = Guard(options.guard), FollowMetrics(registry)
         shared: Any = {"log": log, "metrics": metrics, "now": now}
         kept: Any = {"data_dir": options.data_dir, "unseal": _opener(options)}

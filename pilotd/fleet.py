@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from artemon.log import Log
-from artemon.model.proxy import Proxy
+from artemon.model.proxy import GRPC, Proxy
 from artemon.pki.spiffe import SpiffeId
 from artemon.snapshot import impact
 from artemon.snapshot.changes import ChangeSet
@@ -33,7 +33,7 @@ class TooManyStreams(Exception):
 
 
 class Makes(Protocol):
-    """What turns views into resources (`artemon.translate.Translator`)."""
+    """What turns views into resources (`artemon.translate.generators`)."""
 
     def turn(self) -> None:
         """A new snapshot begins."""
@@ -68,9 +68,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Streams at once: of one node, and of one identity (whose instances are many)."""
+    """Streams at once: of one node, of one that is gRPC (which opens a stream for each target), and of one
+    identity (whose instances are many)."""
 
     per_node: int = 4
+    per_grpc_node: int = 100
     per_identity: int = 1000
 
 
@@ -107,10 +109,12 @@ class Fleet:
     @contextmanager
     def joined(self, proxy: Proxy, identity: SpiffeId | None, session: Session) -> Iterator[Client]:
         """The proxy is connected while the block runs. Raises TooManyStreams."""
-        same_node = sum(client.proxy.id == proxy.id for client in self._clients.values())
-        same_identity = sum(client.identity == identity for client in self._clients.values())
-        if same_node >= self._limits.per_node or same_identity >= self._limits.per_identity:
-            raise TooManyStreams(f"{same_node} streams of this node, {same_identity} of its identity")
+        limits = self._limits
+        same = [client for client in self._clients.values() if client.identity == identity]
+        same_node = sum(client.proxy.id == proxy.id for client in same)
+        per_node = limits.per_grpc_node if proxy.generator == GRPC else limits.per_node
+        if same_node >= per_node or len(same) >= limits.per_identity:
+            raise TooManyStreams(f"{same_node} streams of this node, {len(same)} of its identity")
         client = Client(proxy, identity, session)
         self._clients[id(client)] = client
         self._metrics.connected.set(len(self._clients))

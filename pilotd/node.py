@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from artemon.errors import ArtemonError
-from artemon.model.proxy import Proxy, ProxyType, WorkloadPort
+from artemon.model.proxy import GRPC, Proxy, ProxyType, WorkloadPort
 from artemon.model.service import Health, Protocol
 from artemon.model.workload import Workload
 from artemon.pki.spiffe import SpiffeId
@@ -81,7 +81,8 @@ def check_identity(node: Node, proxy: Proxy, identity: SpiffeId, *, trust_domain
 
 
 def workload_of(proxy: Proxy) -> Workload | None:
-    """The record that the proxy's stream keeps in the registry; None when it serves nothing.
+    """The record that the proxy's stream keeps in the registry; None when it serves nothing. Clients do not
+    assume mutual TLS where gRPC serves without a proxy.
 
     Raises WrongNode.
     """
@@ -99,7 +100,7 @@ def workload_of(proxy: Proxy) -> Workload | None:
         network=proxy.network,
         weight=_number(proxy.metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=1),
         health=Health.HEALTHY,
-        mtls=True,
+        mtls=proxy.generator != GRPC,
     )
 
 

@@ -64,8 +64,13 @@ class Records:
 
     @contextmanager
     def attend(self, client: Client) -> Iterator[Report]:
-        """The proxy's records stand while the block runs; its workload's for a while longer."""
+        """The proxy's records stand while the block runs; its workload's for a while longer. Of a client
+        without an identity there are none: nothing that it says of itself is proven."""
         proxy = client.proxy
+        if client.identity is None:
+            client.report = Report(proxy.id, self._pilot, _forget, wall=self._wall)
+            yield client.report
+            return
         workload = workload_of(proxy)
         status = self._layout.status(proxy.name, proxy.namespace)
         report = Report(
@@ -130,3 +135,7 @@ class Records:
                 leaving.draining = True
                 leaving.until = now + DRAIN_SECONDS
                 self._workloads.leave(key, encode_workload(replace(leaving.workload, health=Health.DRAINING)))
+
+
+def _forget(_: bytes) -> None:
+    """Nowhere to write to."""

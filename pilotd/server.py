@@ -88,7 +88,7 @@ async def listening(
 ) -> AsyncIterator[int]:
     """Serves while the block runs; yields the bound port. Raises ArtemonError: the address cannot be used.
 
-    Without credentials: plaintext, which only tests and benchmarks on loopback use.
+    Without credentials: plaintext, for clients on loopback alone.
     """
     server = grpc.aio.server(options=OPTIONS)
     ads = {

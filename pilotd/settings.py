@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from ipaddress import ip_address
 
+from pydantic import Field, field_validator
+
+from artemon.daemon.http import split_address
 from artemon.daemon.identity_options import IdentitySettings
+from artemon.errors import ArtemonError
 
 
 class PilotdSettings(IdentitySettings):
@@ -20,8 +24,14 @@ class PilotdSettings(IdentitySettings):
         "/var/lib/artemon/pilotd", description="Directory (0700) of what is known across restarts."
     )
     listen: str = Field("127.0.0.1:15012", description="Address for xDS over mutual TLS.")
+    plaintext_listen: str = Field(
+        "", description="Loopback address for xDS without TLS, for clients on this machine; empty: none."
+    )
     socket: str = Field("", description="Unix socket (0600) of the debug pages; empty: none.")
     streams_per_node: int = Field(4, ge=1, description="Streams that one proxy may have at once.")
+    streams_per_grpc_node: int = Field(
+        100, ge=1, description="Streams that one proxyless gRPC process may have at once: one per target."
+    )
     streams_per_identity: int = Field(
         1000, ge=1, description="Streams that all proxies of one service account may have at once."
     )
@@ -31,3 +41,20 @@ class PilotdSettings(IdentitySettings):
     lease_ttl: float = Field(
         15.0, ge=2, description="Seconds that records of proxies outlive a pilotd that died."
     )
+
+    @field_validator("plaintext_listen")
+    @classmethod
+    def _is_loopback(cls, value: str) -> str:
+        """Whoever reaches this port reads the mesh's configuration, so nobody else may."""
+        if not value:
+            return value
+        try:
+            inside = ip_address(split_address(value)[0]).is_loopback
+        except (ArtemonError, ValueError):
+            inside = False
+        if not inside:
+            raise ValueError(
+                f'"{value}" is not a loopback address such as 127.0.0.1:15010; without TLS nobody else is '
+                "served (use `listen`, which is mutual TLS)"
+            )
+        return value

@@ -9,6 +9,9 @@ from typing import Any
 
 from artemon.model.service import Protocol
 
+GRPC = "grpc"
+"""The `generator` of proxyless gRPC."""
+
 
 class ProxyType(StrEnum):
     """The first part of a node id (Istio): sidecars serve one workload, routers are gateways."""
@@ -58,6 +61,11 @@ class Proxy:
     """Where a gateway listens when its Gateway names no `bind`; empty: on every address."""
     locality: str = ""
     network: str = ""
+
+    @property
+    def generator(self) -> str:
+        """The kind of client (metadata GENERATOR): `grpc` is proxyless gRPC, "" is Envoy."""
+        return str(self.metadata.get("GENERATOR") or "")
 
     @property
     def dns_domain(self) -> str:

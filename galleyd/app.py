@@ -19,6 +19,7 @@ from artemon.daemon.identity_tls import server_name, ssl_server_context
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
+from artemon.model.kinds import SECRET
 from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
@@ -27,7 +28,6 @@ from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described
 from galleyd.admission import Admission
-from galleyd.catalog import SECRET
 from galleyd.core import Core
 from galleyd.edits import Edits
 from galleyd.feed import Feed

@@ -7,12 +7,11 @@ from typing import Any
 
 from artemon.errors import Problem
 from artemon.model.decode import find_kind
-from artemon.model.kinds import KINDS
+from artemon.model.kinds import KINDS, SECRET
 from artemon.model.message import Message
 from artemon.model.resource import Kind
 
 NAMESPACE = Kind("Namespace", "", ("v1",), "namespaces", "namespace", ("ns",), Message)
-SECRET = Kind("Secret", "", ("v1",), "secrets", "secret", (), Message)
 EVENT = Kind("Event", "", ("v1",), "events", "event", ("ev",), Message)
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from artemon import __version__
+from artemon.model.kinds import SECRET
 from artemon.model.resource import Kind
 from galleyd import catalog
 
@@ -110,7 +111,7 @@ def _resources(group: str, version: str) -> list[dict[str, Any]]:
         return [
             _resource(catalog.NAMESPACE, catalog.NAMESPACE_VERBS, namespaced=False),
             _resource(catalog.EVENT, catalog.EVENT_VERBS, namespaced=True),
-            _resource(catalog.SECRET, catalog.SECRET_VERBS, namespaced=True),
+            _resource(SECRET, catalog.SECRET_VERBS, namespaced=True),
         ]
     if review := catalog.REVIEWS.get((group, version)):
         name, plural = review

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from artemon.model.kinds import SECRET
 from artemon.model.resource import Kind
 from artemon.store.layout import Layout
-from galleyd.catalog import NAMESPACE, SECRET
+from galleyd.catalog import NAMESPACE
 from galleyd.objects import Ref
 
 

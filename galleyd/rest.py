@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from artemon.model.envelope import is_dns_label, is_subdomain
+from artemon.model.kinds import SECRET
 from artemon.model.resource import Kind
 from artemon.store.api import Store
 from galleyd import body, catalog, patch, status
@@ -82,7 +83,7 @@ class Rest:
         query = request.query
         chosen = selector(query.get("labelSelector", ""), query.get("fieldSelector", ""))
         if ask.flag(request, "watch"):
-            if ref.kind is catalog.SECRET:
+            if ref.kind is SECRET:
                 raise status.ApiError(405, "MethodNotAllowed", "secrets cannot be watched; list them")
             watching = Watching.asked(request, keys=self.keys, kind=ref.kind, namespace=ref.namespace)
             return await stream(request, watching, form, chosen, store=self.store, feed=self.feed)

@@ -11,12 +11,12 @@ from typing import Any
 
 from artemon.errors import ArtemonError, Problem
 from artemon.model.envelope import meta_problems
+from artemon.model.kinds import SECRET
 from artemon.model.secret import TYPES
 from artemon.model.words import path_of
 from artemon.pki.credential import credential_problems
 from artemon.pki.sealing import Vault
 from galleyd import status
-from galleyd.catalog import SECRET
 from galleyd.objects import HELD_KEYS, Object, Ref, meta_of, split
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

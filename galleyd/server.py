@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from artemon.daemon.identity_tls import tls_peer_spiffe_id
 from artemon.errors import TooLarge, Unavailable, Unknown
 from artemon.log import Log
+from artemon.model.kinds import SECRET
 from galleyd import described, status
 from galleyd.body import MAX_BODY
 from galleyd.callers import Caller, Tokens, certificate_caller
 from galleyd.catalog import REVIEW_PATHS as REVIEWS
-from galleyd.catalog import SECRET
 from galleyd.request import CALLER, WARNINGS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 Message = Mapping[str, Any]
@@ -65,13 +65,23 @@ def endpoints(dump: Message) -> Rows:
 
 
 def secrets(dump: Message) -> Rows:
-    """One row a secret that clusters and listeners refer to; proxyd serves them to Envoy, nobody else."""
+    """One row a secret that clusters and listeners refer to: who serves it to Envoy, or that nobody does."""
     used: Counter[tuple[str, str]] = Counter()
     for section in ("clusters", "listeners"):
         for resource in dump.get(section, ()):
             used.update((name, section) for name in set(_secret_names(resource)))
     names = sorted({name for name, _ in used})
-    return [[name, str(used[name, "clusters"]), str(used[name, "listeners"])] for name in names]
+    sent = {str(one["name"]) for one in dump.get("secrets", ()) if one.get("delivered")}
+    return [
+        [name, _source(name, sent), str(used[name, "clusters"]), str(used[name, "listeners"])]
+        for name in names
+    ]
+
+
+def _source(name: str, sent: Collection[str]) -> str:
+    if "://" not in name:
+        return "proxyd"
+    return "pilotd" if name in sent else "ABSENT"
 
 
 TABLES: Mapping[str, tuple[Sequence[str], Callable[[Message], Rows]]] = {
@@ -79,7 +89,7 @@ TABLES: Mapping[str, tuple[Sequence[str], Callable[[Message], Rows]]] = {
     "listeners": (("ADDRESS", "PORT", "MATCH", "DESTINATION"), listeners),
     "routes": (("NAME", "VHOST", "DOMAINS", "MATCH", "DESTINATION", "CONFIGURED BY"), routes),
     "endpoints": (("ENDPOINT", "HEALTH", "WEIGHT", "CLUSTER"), endpoints),
-    "secrets": (("SECRET", "CLUSTERS", "LISTENERS"), secrets),
+    "secrets": (("SECRET", "FROM", "CLUSTERS", "LISTENERS"), secrets),
 }
 """Section -> titles and rows."""
 

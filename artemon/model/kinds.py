@@ -8,6 +8,7 @@ from artemon.model.authorization_policy import AuthorizationPolicy
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
+from artemon.model.message import Message
 from artemon.model.peer_authentication import PeerAuthentication
 from artemon.model.proxy_config import ProxyConfig
 from artemon.model.request_authentication import RequestAuthentication
@@ -120,6 +121,9 @@ TRAFFIC_EXTENSION = _extensions(
     spec=TrafficExtension,
 )
 
+SECRET = Kind("Secret", "", ("v1",), "secrets", "secret", (), Message)
+"""Certificates and keys of gateways (`artemon.model.secret`); it has no spec and is not among KINDS."""
+
 KINDS: tuple[Kind, ...] = (
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
@@ -167,4 +171,4 @@ def by_name(name: str, group: str) -> Kind | None:
 
 def find(word: str) -> Kind | None:
     """The kind a person means by `word`: plural, singular, short name or Kind, in any case."""
-    return _BY_WORD.get(word.lower())
+    return SECRET if word.lower() in {SECRET.plural, SECRET.singular} else _BY_WORD.get(word.lower())

@@ -26,8 +26,8 @@ class Kind:
 
     @property
     def api_version(self) -> str:
-        """`<group>/<preferred version>`."""
-        return f"{self.group}/{self.versions[0]}"
+        """`<group>/<preferred version>`; without the group where it is Kubernetes' own."""
+        return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
 
 
 @dataclass(frozen=True, slots=True)

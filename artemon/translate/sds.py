@@ -5,13 +5,19 @@ from __future__ import annotations
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion, ConfigSource
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from google.protobuf.duration_pb2 import Duration
 
 from artemon.translate import names
 from artemon.translate.wire import ZERO, ads
 
+PATIENCE = Duration(seconds=3)
+"""How long a listener or cluster is held up by a secret that may be absent. Without it, connections of its
+own chain are refused; all others are served."""
+_CERTAIN = frozenset({names.WORKLOAD_SECRET, names.ROOT_SECRET})
+
 
 def workload_secret(name: str) -> SdsSecretConfig:
-    """A secret of the node agent (`default`, `ROOTCA`, files); connections wait for it, never do without."""
+    """A secret of the node agent (`default`, `ROOTCA`, files); no connection ever does without."""
     agent = GrpcService(envoy_grpc=GrpcService.EnvoyGrpc(cluster_name=names.SDS_CLUSTER))
     source = ConfigSource(
         api_config_source=ApiConfigSource(
@@ -21,14 +27,16 @@ def workload_secret(name: str) -> SdsSecretConfig:
             set_node_on_first_message_only=True,
         ),
         resource_api_version=ApiVersion.V3,
-        initial_fetch_timeout=ZERO,
+        initial_fetch_timeout=ZERO if name in _CERTAIN else PATIENCE,
     )
     return SdsSecretConfig(name=name, sds_config=source)
 
 
 def delivered_secret(name: str) -> SdsSecretConfig:
     """A secret that the control plane delivers (`kubernetes://...`)."""
-    return SdsSecretConfig(name=name, sds_config=ads())
+    source = ads()
+    source.initial_fetch_timeout.CopyFrom(PATIENCE)
+    return SdsSecretConfig(name=name, sds_config=source)
 
 
 def credential(name: str) -> str:

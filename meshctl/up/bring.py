@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
+from artemon.daemon.secrets_key import make_key_file
 from artemon.errors import ArtemonError, Problem, Refused, Unavailable
 from artemon.tls import client_context
 from meshctl.up import checks, joining, plan, preflight
@@ -114,6 +115,7 @@ def _preflight(mesh: Mesh) -> None:
 
 async def _start(mesh: Mesh, say: Say) -> None:
     layout = mesh.layout
+    make_key_file(layout.secrets_key)
     plan.write_settings(layout, registry=mesh.registry, demo=mesh.demo)
     programs = plan.programs(layout, demo=mesh.demo)
     say("starting citadeld")

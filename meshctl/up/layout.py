@@ -51,6 +51,11 @@ class Layout:
         """The operator's bearer token for galleyd."""
         return self.folder / "admin.token"
 
+    @property
+    def secrets_key(self) -> Path:
+        """What Secrets in the registry are encrypted with; galleyd and pilotd share it."""
+        return self.folder / "secrets.key"
+
     def data(self, name: str) -> Path:
         """What daemon or proxy `name` keeps."""
         return self.folder / name

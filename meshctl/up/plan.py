@@ -106,6 +106,7 @@ def _galleyd(layout: Layout, registry: str) -> dict[str, Any]:
         "identity_dir": str(layout.data("galleyd") / "identity"),
         "admin_token_file": str(layout.admin_token),
         "pilotd": [f"{layout.control}:{PILOTD_PORT}"],
+        "secrets_key_file": str(layout.secrets_key),
         **_identity(layout, "galleyd"),
     }
 
@@ -118,6 +119,7 @@ def _pilotd(layout: Layout, registry: str) -> dict[str, Any]:
         "data_dir": str(layout.data("pilotd")),
         "identity_dir": str(layout.data("pilotd") / "identity"),
         "socket": str(layout.run("pilotd") / "pilotd.sock"),
+        "secrets_key_file": str(layout.secrets_key),
         **_identity(layout, "pilotd"),
     }
 

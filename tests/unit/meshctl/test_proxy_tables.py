@@ -93,9 +93,17 @@ def test_rows(section: str, dump: list[Any], rows: list[list[str]]) -> None:
 def test_secrets_are_those_that_are_referred_to() -> None:
     dump = {
         "clusters": [{"x": SDS}, {"y": [SDS, SDS]}],
-        "listeners": [{"z": {"name": "default", "sdsConfig": {}}}],
+        "listeners": [
+            {"name": name, "sdsConfig": {}} for name in ("default", "kubernetes://a", "kubernetes://b")
+        ],
+        "secrets": [{"name": "kubernetes://a", "delivered": True}, {"name": "kubernetes://b"}],
     }
-    assert TABLES["secrets"][1](dump) == [["ROOTCA", "2", "0"], ["default", "0", "1"]]
+    assert TABLES["secrets"][1](dump) == [
+        ["ROOTCA", "proxyd", "2", "0"],
+        ["default", "proxyd", "0", "1"],
+        ["kubernetes://a", "pilotd", "0", "1"],
+        ["kubernetes://b", "ABSENT", "0", "1"],
+    ]
 
 
 @pytest.mark.parametrize(

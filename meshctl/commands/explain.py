@@ -57,14 +57,16 @@ def explained(
 
 def explanation(view: ProxyView, call: Call) -> Outcome:
     """What the proxy with this view does with a call."""
+    return simulate(configuration(view), call)
+
+
+def configuration(view: ProxyView) -> Configuration:
+    """What the proxy with this view is given, for any number of calls."""
     made = messages(view)
-    return simulate(
-        Configuration(
-            listeners={name: one for name, one in made[LISTENER].items() if isinstance(one, Listener)},
-            routes={name: one for name, one in made[ROUTES].items() if isinstance(one, RouteConfiguration)},
-            clusters={name: one for name, one in made[CLUSTER].items() if isinstance(one, Cluster)},
-        ),
-        call,
+    return Configuration(
+        listeners={name: one for name, one in made[LISTENER].items() if isinstance(one, Listener)},
+        routes={name: one for name, one in made[ROUTES].items() if isinstance(one, RouteConfiguration)},
+        clusters={name: one for name, one in made[CLUSTER].items() if isinstance(one, Cluster)},
     )
 
 

@@ -11,13 +11,10 @@ from pathlib import Path
 from real_envoy import envoy, self_signed
 from scenario_calls import Caller
 from scenario_servers import Servers
-from scenario_table import scenarios
+from scenario_table import ports, scenarios
 from scenario_world import objects_of, start, views_of, wait_ready
-from servers import free_ports
 
 from artemon.snapshot.view import ProxyView
-
-PROTOCOLS = ("http", "https", "grpc", "tcp")
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,8 @@ def running_mesh(folder: Path) -> Iterator[Mesh]:
     context.verify_mode = ssl.CERT_OPTIONAL
     context.sni_callback = _server_name  # type: ignore[assignment]
     servers = Servers(context)
-    ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
-    servers.start(ports)
-    views = views_of(objects_of(scenarios(), ports))
+    servers.start(ports())
+    views = views_of(objects_of(scenarios()))
     running = {name: start(name, view, folder) for name, view in views.items()}
     try:
         wait_ready(running.values(), folder)

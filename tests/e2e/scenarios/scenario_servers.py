@@ -74,6 +74,8 @@ class Servers:
             runner = web.AppRunner(app, access_log=None, handle_signals=False)
             await runner.setup()
             await web.TCPSite(runner, address, self.ports["http"]).start()
+            if name == "v1":
+                await web.TCPSite(runner, "127.0.0.1", self.ports["bridge"]).start()
             await web.TCPSite(runner, address, self.ports["https"], ssl_context=self._certificate).start()
             self._keep.append(runner)
             server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
@@ -93,8 +95,9 @@ class Servers:
     def _answers(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             headers = {key.lower(): ",".join(request.headers.getall(key)) for key in request.headers}
-            facts: dict[str, Any] = {"peer": (request.transport or _NONE).get_extra_info("peername")[0]}
-            tls = (request.transport or _NONE).get_extra_info("ssl_object")
+            transport = request.transport or _NONE
+            facts: dict[str, Any] = {"peer": transport.get_extra_info("peername")}
+            tls = transport.get_extra_info("ssl_object")
             if tls is not None:
                 facts |= {"sni": getattr(tls, "server_name", ""), "certificate": bool(tls.getpeercert(True))}
             attempt = self.note(name, request.method, request.path_qs, headers, **facts)

@@ -1,17 +1,20 @@
-"""The table of scenarios: YAML that users know, calls, and what they notice (the form: README.md beside it)."""
+"""The table of scenarios: YAML that users know, calls, and what they notice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from servers import free_ports
 
 TABLE = Path(__file__).parent / "table"
 VERSIONS = ("v1", "v2", "v3")
 NAMESPACE = "default"
+PROTOCOLS = ("http", "https", "grpc", "tcp", "bridge")
 Object = dict[str, Any]
 
 
@@ -23,7 +26,8 @@ class Expect:
     calls, give or take `within` points. attempts: requests that reached any server. mirrored: copies that an
     instance got, in percent. seen: what the server saw. sticky: one instance answers all. took: seconds, from
     and to. grpc: its status. closed: the connection ends without an answer. instances: how many of them
-    answered. route: the name of the route that `meshctl explain` must give.
+    answered. route: the name of the route that `meshctl explain` must give. header_like: regular expressions.
+    refused: what answers other than 200 say. grpcs: as statuses. connections: how many the server saw.
     """
 
     to: str = ""
@@ -43,6 +47,10 @@ class Expect:
     grpc: str = ""
     closed: bool = False
     route: str = ""
+    header_like: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
+    grpcs: Mapping[str, float] = field(default_factory=dict)
+    connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A service of its own, `<id>.default.svc.cluster.local`, what is configured for it, and calls in order."""
+    """A service of its own, `<id>.default.svc.cluster.local`, its configuration, and calls in order."""
 
     id: str
     proves: tuple[str, ...]
@@ -86,6 +94,12 @@ class Scenario:
     @property
     def host(self) -> str:
         return full_name(self.id)
+
+
+@cache
+def ports() -> Mapping[str, int]:
+    """Where every instance serves, by protocol; `bridge`: where v1 does, on 127.0.0.1."""
+    return dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
 
 
 def full_name(name: str) -> str:
@@ -114,8 +128,10 @@ def _read(path: Path) -> Iterator[Scenario]:
 
 
 def _filled(value: Any, name: str) -> Any:
-    """`value` with the scenario's own names in place of `$host` and `$name`."""
+    """`value` with the scenario's own names for `$host` and `$name`, ports for `$http` and the like."""
     if isinstance(value, str):
+        if value.removeprefix("$") in PROTOCOLS and value.startswith("$"):
+            return ports()[value.removeprefix("$")]
         return value.replace("$host", full_name(name)).replace("$name", name)
     if isinstance(value, list):
         return [_filled(one, name) for one in value]

@@ -19,7 +19,7 @@ from typing import Any
 
 from real_envoy import bootstrap_of, envoy
 from scenario_servers import ADDRESSES
-from scenario_table import Object, Scenario
+from scenario_table import Object, Scenario, ports
 from servers import dying_with_parent, free_ports
 
 from artemon.model.mesh_config import MeshConfig
@@ -54,18 +54,18 @@ _PROXY_PROTOCOL = {
 }
 
 
-def objects_of(scenarios: Iterable[Scenario], ports: Mapping[str, int]) -> list[Object]:
-    """The whole mesh. ports: where the instances serve, by protocol."""
+def objects_of(scenarios: Iterable[Scenario]) -> list[Object]:
+    """The whole mesh."""
     found = [one for scenario in scenarios for one in copy.deepcopy(scenario.objects)]
     for one in found:
         if one["kind"] == "ServiceEntry":
-            one["spec"] = _with_instances(one["spec"], ports)
+            one["spec"] = _with_instances(one["spec"])
     return [*SURROUNDINGS, *found]
 
 
-def _with_instances(spec: dict[str, Any], ports: Mapping[str, int]) -> dict[str, Any]:
+def _with_instances(spec: dict[str, Any]) -> dict[str, Any]:
     """Endpoints that are named by their version, as they are on this machine."""
-    serving = {one["name"]: ports[one["name"].partition("-")[0]] for one in spec["ports"]}
+    serving = {one["name"]: ports().get(one["name"].partition("-")[0], 0) for one in spec["ports"]}
     endpoints = [
         {"address": ADDRESSES[one], "ports": serving, "labels": {"version": one}}
         if isinstance(one, str)

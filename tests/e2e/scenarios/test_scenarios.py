@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 from scenario_calls import Noticed
 from scenario_mesh import Mesh
-from scenario_table import Call, Expect, Scenario, scenarios
+from scenario_table import Expect, Scenario, scenarios
 
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
 ALL = [pytest.param(one, id=one.id) for one in scenarios()]
@@ -33,8 +34,10 @@ def _outcome(expect: Expect, noticed: Noticed, call: str) -> None:
         assert set(statuses) == {0}, call
     elif expect.statuses:
         _shares(statuses, expect.statuses, expect.within, call)
-    elif not expect.grpc:
+    elif not expect.grpc and not expect.grpcs:
         assert set(statuses) == {expect.status}, (call, noticed.answers[0])
+    elif expect.grpcs:
+        _shares(Counter(one.grpc for one in noticed.answers), expect.grpcs, expect.within, call)
     if expect.grpc:
         assert {one.grpc for one in noticed.answers} == {expect.grpc}, call
 
@@ -56,6 +59,9 @@ def _answers(expect: Expect, noticed: Noticed, call: str) -> None:
         got = {name: answer.headers.get(name) for name in expect.headers}
         assert got == expect.headers, call
         assert not [name for name in expect.no_headers if name in answer.headers], call
+        for name, pattern in expect.header_like.items():
+            assert re.fullmatch(pattern, answer.headers.get(name, "")), (call, answer.headers)
+        assert answer.status == 200 or expect.refused in answer.body, (call, answer)
         if expect.body is not None:
             assert answer.body == expect.body, call
         if expect.took is not None:
@@ -75,6 +81,8 @@ def _servers(expect: Expect, noticed: Noticed, call: str) -> None:
         assert {name: facts.get(name) for name in expect.seen} == expect.seen, call
     if expect.seen:
         assert noticed.seen, call
+    if expect.connections is not None:
+        assert len({one.facts["peer"] for one in noticed.seen}) == expect.connections, call
 
 
 def _shares(found: Counter[Any], wanted: Any, within: float, call: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from artemon.model.gateway import Gateway, Server
 from artemon.model.hosts import covers
 from artemon.model.proxy import ProxyType
 from artemon.model.resource import Resource
 from artemon.model.service import Protocol
+from artemon.snapshot.gateway_conflicts import Claim, Opening, claim_of, opening_of, settle
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.leniency import protocol_of
@@ -20,22 +20,26 @@ SERVICES_ANNOTATION = "internal.istio.io/gateway-service"
 """Names the services that a Gateway listens for, in place of a selector."""
 
 
-class Opening(StrEnum):
-    """How a server begins to look at a connection; servers of one port must agree."""
-
-    HTTP = "http"
-    TLS = "tls"
-    TCP = "tcp"
-
-
 @dataclass(frozen=True, slots=True)
 class GatewayServer:
-    """One server of one Gateway. number: the port as written, which rules match on."""
+    """One server of one Gateway. number: the port as written, which rules match on. lost: patterns of its
+    hosts that an older Gateway has."""
 
     gateway: Resource[Gateway]
-    server: Server
+    index: int
     number: int
     protocol: Protocol
+    lost: frozenset[str] = frozenset()
+
+    @property
+    def server(self) -> Server:
+        """The server as written."""
+        return self.gateway.spec.servers[self.index]
+
+    @property
+    def claim(self) -> Claim:
+        """What it wants of its port."""
+        return claim_of(self.gateway, self.index, self.protocol)
 
     @property
     def ref(self) -> str:
@@ -45,9 +49,7 @@ class GatewayServer:
     @property
     def opening(self) -> Opening:
         """What its connections begin with."""
-        if self.protocol in (Protocol.HTTPS, Protocol.TLS):
-            return Opening.TLS
-        return Opening.HTTP if self.protocol.is_http else Opening.TCP
+        return opening_of(self.protocol)
 
     @property
     def passes_through(self) -> bool:
@@ -66,7 +68,8 @@ class GatewayServer:
         for entry in self.server.hosts:
             owner, _, pattern = entry.rpartition("/")
             owner = self.gateway.meta.namespace if owner == "." else owner
-            if namespace is None or owner in ("", "*", namespace):
+            admitted = namespace is None or owner in ("", "*", namespace)
+            if admitted and pattern.lower() not in self.lost:
                 found.append(pattern.lower())
         return found
 
@@ -87,8 +90,7 @@ class GatewayPort:
 
 
 def gateway_ports(view: ProxyView) -> tuple[GatewayPort, ...]:
-    """The listeners of a router. Where servers of a port disagree on what connections begin with, those of
-    the oldest Gateway decide and the others are left out."""
+    """The listeners of a router. What servers of a port contend for, the oldest Gateway has."""
     if view.proxy.type is not ProxyType.ROUTER:
         return ()
     groups: dict[tuple[str, int], list[GatewayServer]] = {}
@@ -98,16 +100,27 @@ def gateway_ports(view: ProxyView) -> tuple[GatewayPort, ...]:
                 groups.setdefault((server.server.bind, port), []).append(server)
     found = []
     for (bind, port), servers in sorted(groups.items()):
-        opening = servers[0].opening
-        agreeing = tuple(s for s in servers if s.opening is opening)
-        found.append(GatewayPort(bind, port, opening, agreeing))
+        found.append(GatewayPort(bind, port, servers[0].opening, tuple(_settled(servers))))
     return tuple(found)
 
 
+def _settled(servers: list[GatewayServer]) -> Iterator[GatewayServer]:
+    """The servers of a port with what each of them gets; those that get nothing are left out."""
+    claims = [server.claim for server in servers]
+    lost: dict[tuple[str, int], set[str]] = {}
+    for conflict in settle(claims):
+        lost.setdefault((conflict.gateway, conflict.index), set()).add(conflict.host)
+    for server, claim in zip(servers, claims, strict=True):
+        gone = lost.get((claim.gateway, claim.index), set())
+        if "" not in gone and (not gone or gone < set(claim.hosts)):
+            yield replace(server, lost=frozenset(gone))
+
+
 def _servers(gateway: Resource[Gateway]) -> Iterator[GatewayServer]:
-    for server in gateway.spec.servers:
+    for index, server in enumerate(gateway.spec.servers):
         if server.port is not None:
-            yield GatewayServer(gateway, server, server.port.number, protocol_of(server.port.protocol))
+            protocol = protocol_of(server.port.protocol)
+            yield GatewayServer(gateway, index, server.port.number, protocol)
 
 
 def _listen_ports(view: ProxyView, server: GatewayServer) -> list[int]:

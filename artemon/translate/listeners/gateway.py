@@ -9,6 +9,7 @@ from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 
 from artemon.model.service import Protocol
+from artemon.snapshot.gateway_conflicts import Opening
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.filters.inspect import tls_inspector
@@ -17,7 +18,6 @@ from artemon.translate.filters.tcp import shared_tcp_filter
 from artemon.translate.gateways import (
     GatewayPort,
     GatewayServer,
-    Opening,
     common_hosts,
     gateway_ports,
     http_route_name,

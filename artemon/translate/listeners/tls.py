@@ -27,6 +27,16 @@ from artemon.translate.sds import (
 )
 from artemon.translate.wire import packed
 
+CIPHERS = frozenset(
+    {
+        *("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
+        *("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),
+        *("ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"),
+        *("ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA"),
+        *("AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA"),
+    }
+)
+"""What Envoy's BoringSSL takes, by OpenSSL's names."""
 NAME = "envoy.transport_sockets.tls"
 HTTP_ALPN = ("h2", "http/1.1")
 TCP_ALPN = ("istio-peer-exchange", "h2", "http/1.1")
@@ -84,8 +94,13 @@ def _mesh_parameters(mesh: MeshConfig) -> TlsParameters:
     return TlsParameters(
         tls_minimum_protocol_version=VERSIONS["TLSV1_2" if minimum == "TLS_AUTO" else minimum],
         tls_maximum_protocol_version=VERSIONS["TLSV1_3"],
-        cipher_suites=wanted.cipher_suites,
+        cipher_suites=known_ciphers(wanted.cipher_suites),
     )
+
+
+def known_ciphers(written: Iterable[str]) -> list[str]:
+    """Those that Envoy knows, each once; it would refuse the whole listener for the others."""
+    return [name for name in dict.fromkeys(written) if name in CIPHERS or name == "ALL"]
 
 
 def gateway_socket(settings: ServerTLSSettings, *, http: bool) -> TransportSocket:
@@ -94,7 +109,7 @@ def gateway_socket(settings: ServerTLSSettings, *, http: bool) -> TransportSocke
         tls_params=TlsParameters(
             tls_minimum_protocol_version=VERSIONS[_minimum(settings.min_protocol_version)],
             tls_maximum_protocol_version=VERSIONS[settings.max_protocol_version],
-            cipher_suites=settings.cipher_suites,
+            cipher_suites=known_ciphers(settings.cipher_suites),
         ),
         tls_certificate_sds_secret_configs=_certificates(settings),
         alpn_protocols=HTTP_ALPN if http else (),
@@ -134,10 +149,13 @@ def _validate(common: CommonTlsContext, settings: ServerTLSSettings) -> None:
             default.match_typed_subject_alt_names.add(san_type=kind, matcher=StringMatcher(exact=name))
     default.verify_certificate_spki.extend(settings.verify_certificate_spki)
     default.verify_certificate_hash.extend(settings.verify_certificate_hash)
-    names_ca = settings.ca_cert_credential_name
-    named = names_ca or settings.credential_name or next(iter(settings.credential_names), "")
-    if named:
-        ca = delivered_secret(credential(named) if names_ca else credential_ca(named))
+    if settings.insecure_skip_verify:
+        default.trust_chain_verification = CertificateValidationContext.ACCEPT_UNTRUSTED
+    if settings.ca_crl:
+        default.crl.filename = settings.ca_crl
+    named = settings.credential_name or next(iter(settings.credential_names), "")
+    if settings.ca_cert_credential_name or named:
+        ca = delivered_secret(credential_ca(settings.ca_cert_credential_name or named))
     else:
         files = (one.ca_certificates for one in settings.tls_certificates)
         ca = workload_secret(file_root(settings.ca_certificates or next(files, "")))

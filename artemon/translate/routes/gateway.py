@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
+from artemon.snapshot.gateway_conflicts import Opening
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.gateways import (
     GatewayPort,
     GatewayServer,
-    Opening,
     common_hosts,
     gateway_ports,
     http_route_name,

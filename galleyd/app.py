@@ -19,7 +19,7 @@ from artemon.daemon.identity_tls import server_name, ssl_server_context
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
-from artemon.model.kinds import SECRET
+from artemon.model.kinds import GATEWAY, SECRET
 from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
@@ -34,6 +34,8 @@ from galleyd.feed import Feed
 from galleyd.history import trim
 from galleyd.keys import Keys
 from galleyd.metrics import Verdicts
+from galleyd.neighbours import Neighbours
+from galleyd.objects import Stored
 from galleyd.ours import Ours
 from galleyd.relay import Relay
 from galleyd.rest import Rest
@@ -41,7 +43,7 @@ from galleyd.secrets import Secrets
 from galleyd.server import Gate, Requests, application
 from galleyd.settings import GalleySettings
 from galleyd.table import Table
-from galleyd.writer import Writer
+from galleyd.writer import Writer, decode
 
 
 async def app(settings: GalleySettings, context: Context) -> None:
@@ -114,7 +116,9 @@ class Parts:
         rules = Rules(parse_envoy=_parse_envoy)
         admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
         secrets = Secrets(vault_of(self._settings.mesh, self._settings.secrets_key_file))
-        edits = Edits(Writer(self._store, self.keys), admission, {SECRET.name: secrets})
+        edits = Edits(
+            Writer(self._store, self.keys), admission, {SECRET.name: secrets}, Neighbours(self._gateways)
+        )
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)
         routes = [
@@ -126,6 +130,11 @@ class Parts:
             *rest.routes(),
         ]
         return application(routes, self._gate(), Requests(context.metrics), context.log)
+
+    def _gateways(self) -> list[Stored]:
+        prefix = self.keys.collection(GATEWAY)
+        found = (decode(entry) for entry in self.config.values() if entry.key.startswith(prefix))
+        return [stored for stored in found if stored]
 
     def tls(self) -> ssl.SSLContext:
         """The server's TLS: a certificate of the operator's own, or the identity."""

@@ -78,11 +78,13 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """The writing half of the API. ways: by name, the kinds that are not taken in by `admission`."""
+    """The writing half of the API. ways: by name, the kinds that are not taken in by `admission`.
+    across: adds warnings about what plans mean for other objects."""
 
     writer: Writer
     admission: Admission
     ways: Mapping[str, Way] = field(default_factory=dict)
+    across: Callable[[Sequence[Plan]], Sequence[Plan]] = lambda plans: plans
     now: Callable[[], str] = _now
     uid: Callable[[], str] = field(default=lambda: str(uuid4()))
 
@@ -219,6 +221,7 @@ class Edits:
         return outcomes[0]
 
     async def _do_all(self, plans: Sequence[Plan], how: How) -> tuple[int, list[Outcome]]:
+        plans = self.across(plans)
         writes = [plan.write for plan in plans if plan.write]
         if how.dry_run or not writes:
             for write in writes:

@@ -16,6 +16,7 @@ from artemon.daemon.secrets_key import vault_of
 from artemon.log import Log
 from artemon.model.hosts import DEFAULT_DOMAIN
 from artemon.model.secret import SealedSecret, Unseal
+from artemon.snapshot.gateway_conflicts import told
 from artemon.snapshot.world import World
 from artemon.store import clock
 from artemon.store.api import Store
@@ -132,7 +133,11 @@ class Discovery:
         )
 
     def _problems(self) -> Mapping[str, list[str]]:
-        return {key: [str(one) for one in many] for key, many in sorted(self.world.problems.items())}
+        found = {key: [str(one) for one in many] for key, many in sorted(self.world.problems.items())}
+        for conflict, port in self.publisher.conflicts.items():
+            told_of = found.setdefault(f"config/gateways/{conflict.gateway}", [])
+            told_of.append(f"spec.servers[{conflict.index}]: {told(conflict, port)}")
+        return found
 
     async def run(self, health: Health) -> None:
         """Work until cancelled."""

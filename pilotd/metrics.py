@@ -37,6 +37,10 @@ class Metrics:
         self.services = gauge("pilot_services", "Services in the mesh.")
         self.virtual_services = gauge("pilot_virt_services", "VirtualServices in the mesh.")
         self.endpoints = gauge("pilot_endpoints", "Instances of services in the mesh.")
+        self.gateway_conflicts = gauge(
+            "pilot_conflict_gateway_server",
+            "Servers of Gateways that lose a port or host to an older Gateway.",
+        )
         self.corrupt = gauge("pilot_registry_problems", "Values in the registry that cannot be used.")
         self.held = gauge("pilot_held_removals", "Keys whose removal is held back.")
         self.age = gauge(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 
 from artemon.log import Log
+from artemon.model.gateway import Gateway
+from artemon.model.resource import Resource
 from artemon.snapshot.build import build
+from artemon.snapshot.gateway_conflicts import Conflict, conflicts, told
 from artemon.snapshot.snapshot import Snapshot
 from artemon.snapshot.world import World
 from pilotd.debounce import Debounce
@@ -35,6 +39,8 @@ class Publisher:
         self._metrics = metrics
         self._now = now
         self.snapshot: Snapshot | None = None
+        self.conflicts: Mapping[Conflict, int] = {}
+        """Servers of Gateways that lose something to an older Gateway, with the port."""
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -56,6 +62,8 @@ class Publisher:
         self._metrics.services.set(len(snapshot.config.owners.services))
         self._metrics.virtual_services.set(len(snapshot.config.virtual_services))
         self._metrics.endpoints.set(sum(map(len, snapshot.instances.values())))
+        if first or "Gateway" in changes.kinds:
+            self._contention(snapshot)
         touched = await self._fleet.publish(snapshot, changes, since=since)
         if first or changes:
             self._log.info(
@@ -66,3 +74,18 @@ class Publisher:
                 build_ms=round((built - started) * 1e3, 1),
                 all_ms=round((self._now() - started) * 1e3, 1),
             )
+
+    def _contention(self, snapshot: Snapshot) -> None:
+        """Among Gateways with the same selector, who loses what. New losses are told once."""
+        groups: defaultdict[frozenset[tuple[str, str]], list[Resource[Gateway]]] = defaultdict(list)
+        for gateway in snapshot.config.gateways:
+            groups[frozenset(gateway.spec.selector.items())].append(gateway)
+        before, self.conflicts = self.conflicts, {}
+        for group in groups.values():
+            self.conflicts = {**self.conflicts, **conflicts(group)}
+        self._metrics.gateway_conflicts.set(len({(one.gateway, one.index) for one in self.conflicts}))
+        for one, port in self.conflicts.items():
+            if one not in before:
+                self._log.warning(
+                    "gateway_conflict", gateway=one.gateway, server=one.index, told=told(one, port)
+                )

@@ -170,3 +170,16 @@ async def test_debug_pages_and_plain_streams_tell_nothing(tmp_path: Path) -> Non
         assert b"Y2FuYXJ5" not in body
         assert b"canary" not in edge.running.discovery.pages.page("/debug/problems")[1]
     assert isinstance(client.taken[0], discovery_pb2.DeltaDiscoveryResponse)
+
+
+async def test_contention_of_gateways_is_counted_and_told(tmp_path: Path) -> None:
+    async with site(tmp_path) as edge:
+        await edge.open()
+        await edge.open(space="other")
+        problems = edge.running.discovery.pages.page
+        await until(lambda: b"Gateway edge/gw, which is older, has it" in problems("/debug/problems")[1])
+        told = json.loads(problems("/debug/problems")[1])
+        assert list(told) == ["config/gateways/other/gw"]
+        await edge.open(space="other", mode="PASSTHROUGH")
+        await edge.running.store.delete("artemon/default/config/gateways/edge/gw")
+        await until(lambda: json.loads(problems("/debug/problems")[1]) == {})

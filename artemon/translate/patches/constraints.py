@@ -12,6 +12,16 @@ from validate import validate_pb2
 from artemon.translate.envoy_values import message_class
 from artemon.translate.patches.merge import ANY
 
+_EXTENSIONS = frozenset(
+    f"envoy.{name}"
+    for name in (
+        *("config.core.v3.TransportSocket", "config.listener.v3.Filter", "config.listener.v3.ListenerFilter"),
+        *("config.accesslog.v3.AccessLog", "config.cluster.v3.Filter"),
+        "extensions.filters.network.http_connection_manager.v3.HttpFilter",
+    )
+)
+"""What Envoy finds by the type of its configuration alone."""
+
 
 def violation(message: Message) -> str | None:
     """The first rule that `message` or something in it breaks; packed messages are looked into."""
@@ -20,6 +30,8 @@ def violation(message: Message) -> str | None:
 
 def _violations(message: Message, path: str) -> Iterator[str]:
     kind: Any = message.DESCRIPTOR
+    if kind.full_name in _EXTENSIONS and not _configured(message):
+        yield f"{path or kind.name} needs typed_config"
     for oneof in kind.oneofs:
         required = oneof.GetOptions().Extensions[validate_pb2.required]
         if required and message.WhichOneof(oneof.name) is None:
@@ -32,6 +44,11 @@ def _violations(message: Message, path: str) -> Iterator[str]:
     for field, value in message.ListFields():
         if field.message_type is not None:
             yield from _within(field, value, _join(path, field.name))
+
+
+def _configured(message: Any) -> bool:
+    fields = ("typed_config", "config_discovery")
+    return any(name in message.DESCRIPTOR.fields_by_name and message.HasField(name) for name in fields)
 
 
 def _join(path: str, name: str) -> str:

@@ -89,7 +89,7 @@ _POLICY: Fields = {**_PORT_POLICY, **_all("retryBudget"), "portLevelSettings": _
 _SERVER_TLS: Fields = {
     **_all("httpsRedirect", "serverCertificate", "privateKey", "caCertificates", "credentialName"),
     **_all("credentialNames", "caCertCredentialName", "tlsCertificates", "subjectAltNames"),
-    **_all("verifyCertificateSpki", "verifyCertificateHash"),
+    **_all("verifyCertificateSpki", "verifyCertificateHash", "insecureSkipVerify", "caCrl"),
     **_all("minProtocolVersion", "maxProtocolVersion", "cipherSuites"),
     "mode": {"PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"},
 }

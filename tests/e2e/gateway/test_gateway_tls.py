@@ -161,10 +161,18 @@ def test_what_is_shown_names_secrets_only(site: Site) -> None:
         assert "LS0tLS1CRUdJTi" not in text
 
 
+def test_a_deleted_secret_leaves_the_gateway_in_step(site: Site) -> None:
+    site.apply(secret("absent", site.certificates.issue("absent.example.com")))
+    told = site.meshctl("delete", "secret", "absent", "-n", "edge", "--wait")
+    assert "Secret/edge/absent deleted" in told
+    assert "1/1 proxies" in told, told
+    assert site.get(443, "web.example.com").status == 200
+    told = site.meshctl("proxy-status")
+    assert "NACKED" not in told, told
+
+
 def test_the_gateway_serves_alone(site: Site) -> None:
     """With everything dead, a restarted gateway has its certificates still."""
-    told = site.meshctl("delete", "secret", "absent", "-n", "edge")
-    assert "Secret/edge/absent deleted" in told
     site.meshctl("down", "--dir", str(site.home))
     assert site.proxyd is not None
     site.proxyd.terminate()

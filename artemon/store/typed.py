@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from artemon.errors import StoreError
+from artemon.model.rejected_patch import RejectedPatch
 from artemon.store.api import Entry
 
 R = TypeVar("R")
@@ -74,7 +75,8 @@ class ProxyStatus:
     """What pilotd knows of one connected proxy.
 
     revision: everything owed from registry revisions up to it has been acknowledged. changed: the last
-    revision that changed something for this proxy. types: by short name ("cds", "eds", ...).
+    revision that changed something for this proxy. types: by short name ("cds", "eds", ...). rejected: patches
+    of EnvoyFilters that are not in what it was sent.
     """
 
     node: str
@@ -83,12 +85,16 @@ class ProxyStatus:
     revision: int = 0
     changed: int = 0
     types: Mapping[str, TypeStatus] = field(default_factory=dict)
+    rejected: tuple[RejectedPatch, ...] = ()
 
     def to_json(self) -> bytes:
         """The value under `Layout.status`."""
         types = {name: _type_fields(one) for name, one in self.types.items()}
         own = {"node": self.node, "pilot": self.pilot, "connected": self.connected}
-        return to_json({**own, "revision": self.revision, "changed": self.changed, "types": types})
+        rejected = {"rejected": [_patch_fields(one) for one in self.rejected]} if self.rejected else {}
+        return to_json(
+            {**own, "revision": self.revision, "changed": self.changed, "types": types, **rejected}
+        )
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> ProxyStatus:
@@ -100,7 +106,21 @@ class ProxyStatus:
             revision=int(fields.get("revision", 0)),
             changed=int(fields.get("changed", 0)),
             types={str(name): _type(one) for name, one in fields.get("types", {}).items()},
+            rejected=tuple(_patch(one) for one in fields.get("rejected", ())),
         )
+
+
+def _patch_fields(one: RejectedPatch) -> dict[str, Any]:
+    return {"object": one.object, "patch": one.patch, "resource": one.resource, "reason": one.reason}
+
+
+def _patch(fields: Mapping[str, Any]) -> RejectedPatch:
+    return RejectedPatch(
+        str(fields["object"]),
+        int(fields["patch"]),
+        str(fields.get("resource", "")),
+        str(fields.get("reason", "")),
+    )
 
 
 def _type_fields(one: TypeStatus) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import uuid
 from pathlib import Path
 
 from artemon.errors import StoreError
+from artemon.store.sqlite.foreign import BUSY
 
 APPLICATION_ID = 0x4172746D
 FORMAT = 1
@@ -33,20 +35,38 @@ PRAGMA user_version = {FORMAT};
 """
 
 
+WAL_TRIES, WAL_PAUSE = 100, 0.01
+"""Together the second that SQLite waits for any other lock."""
+
+
 def connect(path: str, *, synchronous: str) -> sqlite3.Connection:
     """Open `path` (":memory:" for a private one), creating the tables when it is new. Raises StoreError."""
     if path != ":memory:":
         _prepare(Path(path))
     connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
-        if path != ":memory:" and connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            connection.execute("PRAGMA journal_mode = WAL")
+        if path != ":memory:":
+            _write_ahead(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         _check(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL. SQLite does not wait for another process that does the same: we do."""
+    for _ in range(WAL_TRIES):
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                return
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in BUSY:
+                raise
+            time.sleep(WAL_PAUSE)
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _prepare(path: Path) -> None:

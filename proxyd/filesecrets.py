@@ -1,7 +1,8 @@
 """Secrets in files of this machine, under the names that the control plane gives them (Istio's).
 
-`file-cert:<certificate>~<key>` and `file-root:<certificates>`; paths are absolute. A file that cannot be used
-gives no secret: connections wait for it, and the log says why.
+`file-cert:<certificate>~<key>` and `file-root:<certificates>`; paths are absolute. `file-root:system` is whom
+this machine trusts. A file that cannot be used gives no secret: connections wait for it, and the log says
+why.
 """
 
 from __future__ import annotations
@@ -19,6 +20,16 @@ from artemon.xds.resource import Resource
 from artemon.xds.types import SECRET
 
 CERTIFICATE, ROOTS = "file-cert:", "file-root:"
+SYSTEM = "system"
+SYSTEM_ROOTS = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where distributions keep the authorities that a machine trusts."""
 
 
 def is_file_secret(name: str) -> bool:
@@ -26,11 +37,20 @@ def is_file_secret(name: str) -> bool:
     return name.startswith((CERTIFICATE, ROOTS))
 
 
+def system_roots(places: Iterable[str] = SYSTEM_ROOTS) -> str:
+    """The first of these files that exists. Raises ArtemonError when there is none."""
+    found = next((place for place in places if Path(place).is_file()), None)
+    if found is None:
+        raise ArtemonError("this machine has no file of trusted authorities; install ca-certificates")
+    return found
+
+
 def read(name: str) -> Resource:
     """The secret of this name. Raises ArtemonError with the file and what is wrong with it."""
     message = secret_pb2.Secret(name=name)
     if name.startswith(ROOTS):
-        roots = _present(read_public, name.removeprefix(ROOTS))
+        path = name.removeprefix(ROOTS)
+        roots = _present(read_public, system_roots() if path == SYSTEM else path)
         context = common_pb2.CertificateValidationContext(trusted_ca=_inline(roots))
         message.validation_context.CopyFrom(context)
     else:

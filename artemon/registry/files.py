@@ -58,9 +58,11 @@ def _placed(refusal: Refused, subject: str) -> list[Problem]:
 
 
 def read_proxy(fields: Mapping[str, Any], *, domain: str = DEFAULT_DOMAIN) -> Proxy:
-    """The proxy that a file describes: `type`, `namespace`, `name`, `serviceAccount`, `labels`, `ipAddresses`
-    and `metadata` (node metadata; `INTERCEPTION_MODE: NONE`, `HTTP_PROXY_PORT`, `ARTEMON_PORTS` count)."""
+    """The proxy that a file describes: `type`, `namespace`, `name`, `serviceAccount`, `labels`,
+    `ipAddresses`, `locality`, `network` and `metadata` (node metadata; `INTERCEPTION_MODE: NONE`,
+    `HTTP_PROXY_PORT`, `ARTEMON_PORTS` count)."""
     known = {"type", "namespace", "name", "serviceAccount", "labels", "ipAddresses", "metadata", "clusterID"}
+    known |= {"locality", "network"}
     problems = [Problem(name, "is not a field of a proxy") for name in fields if name not in known]
     kind = fields.get("type", "sidecar")
     if kind not in {one.value for one in ProxyType}:
@@ -85,6 +87,8 @@ def read_proxy(fields: Mapping[str, Any], *, domain: str = DEFAULT_DOMAIN) -> Pr
         app_address=str(metadata.get("ARTEMON_APP_ADDRESS") or "127.0.0.1"),
         intercepts=metadata.get("INTERCEPTION_MODE") != "NONE",
         http_proxy_port=int(metadata.get("HTTP_PROXY_PORT") or 0),
+        locality=str(fields.get("locality") or ""),
+        network=str(fields.get("network") or ""),
         gateway_bind=str(metadata.get("ARTEMON_GATEWAY_BIND") or ""),
     )
 

@@ -15,6 +15,9 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
+    ProxyProtocolUpstreamTransport,
+)
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext, TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
@@ -133,6 +136,11 @@ def _inline_cluster(
 
 def _inline_socket(socket: TransportSocket, needed: dict[str, None]) -> None:
     """A secret that is named without a source is one of the bootstrap's own."""
+    outer = ProxyProtocolUpstreamTransport()
+    if socket.typed_config.Is(outer.DESCRIPTOR):
+        socket.typed_config.Unpack(outer)
+        _inline_socket(outer.transport_socket, needed)
+        socket.typed_config.CopyFrom(packed(outer))
     for kind in (DownstreamTlsContext, UpstreamTlsContext):
         context = kind()
         if socket.typed_config.Is(kind.DESCRIPTOR):

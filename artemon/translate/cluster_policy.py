@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptions
 from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
+from envoy.config.common.matcher.v3.matcher_pb2 import HttpHeadersMatch, MatchPredicate
 from envoy.config.core.v3.base_pb2 import RuntimeDouble
 from envoy.config.core.v3.protocol_pb2 import (
     Http1ProtocolOptions,
@@ -13,9 +16,11 @@ from envoy.config.core.v3.protocol_pb2 import (
     KeepaliveSettings,
     UpstreamHttpProtocolOptions,
 )
+from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import (
     HttpProtocolOptions as UpstreamOptions,
 )
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from envoy.type.v3.percent_pb2 import Percent
 
 from artemon.model import destination_rule as rules
@@ -24,7 +29,8 @@ from artemon.model.service import Protocol
 from artemon.translate.wire import duration, packed
 
 UNLIMITED = 2**32 - 1
-RING_SIZE = 1024
+RING_SIZE, LARGEST_RING = 1024, 8 << 20
+"""Istio's least size of a ring, and the most that Envoy takes."""
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 MAX_STREAMS = 1073741824
 WARMUP_PERCENT = 10.0
@@ -66,7 +72,7 @@ def _hash(cluster: Cluster, settings: rules.LoadBalancerSettingsConsistentHashLB
         return
     cluster.lb_policy = Cluster.RING_HASH
     written = settings.ring_hash.minimum_ring_size if settings.ring_hash else settings.minimum_ring_size
-    cluster.ring_hash_lb_config.minimum_ring_size.value = written or RING_SIZE
+    cluster.ring_hash_lb_config.minimum_ring_size.value = min(written or RING_SIZE, LARGEST_RING)
 
 
 def _warm_up(cluster: Cluster, settings: rules.LoadBalancerSettings) -> None:
@@ -126,26 +132,32 @@ def _keep_alive(
     cluster.upstream_connection_options.CopyFrom(options)
 
 
-def speak(
-    cluster: Cluster,
-    protocol: Protocol,
-    pool: rules.ConnectionPoolSettings | None,
-    *,
-    upgrade: bool = False,
-    upstream: UpstreamHttpProtocolOptions | None = None,
-) -> bool:
-    """Choose the upstream protocol; whether it is HTTP/2. A port without a protocol speaks the client's.
-    upgrade: plain HTTP becomes HTTP/2."""
-    pool = pool or NO_POOL
-    http = pool.http or NO_HTTP
-    common = _common(pool)
-    http2 = protocol.is_http2 or (protocol is Protocol.HTTP and upgrade)
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How HTTP is spoken upstream. upgrade: plain HTTP becomes HTTP/2. upstream: server names of TLS.
+    failures: the answers that count for ejection, None for Envoy's own (5xx)."""
+
+    pool: rules.ConnectionPoolSettings | None = None
+    upgrade: bool = False
+    upstream: UpstreamHttpProtocolOptions | None = None
+    failures: UpstreamOptions.OutlierDetection | None = None
+
+
+def speak(cluster: Cluster, protocol: Protocol, speech: Speech) -> bool:
+    """Choose the upstream protocol; whether it is HTTP/2. A port without a protocol speaks the client's."""
+    pool = speech.pool or NO_POOL
+    http, common = pool.http or NO_HTTP, _common(pool)
+    http2 = protocol.is_http2 or (protocol is Protocol.HTTP and speech.upgrade)
     as_client = http.use_client_protocol or protocol is Protocol.AUTO
     if not (protocol.is_http or protocol is Protocol.AUTO) and common is None:
         return False
-    if not (http2 or as_client or common or upstream):
+    if not (http2 or as_client or common or speech.upstream or speech.failures):
         return False
-    options = UpstreamOptions(common_http_protocol_options=common, upstream_http_protocol_options=upstream)
+    options = UpstreamOptions(
+        common_http_protocol_options=common,
+        upstream_http_protocol_options=speech.upstream,
+        outlier_detection=speech.failures,
+    )
     if as_client:
         options.use_downstream_protocol_config.http_protocol_options.CopyFrom(Http1ProtocolOptions())
         options.use_downstream_protocol_config.http2_protocol_options.CopyFrom(_http2(http))
@@ -187,6 +199,21 @@ def _common(pool: rules.ConnectionPoolSettings) -> HttpProtocolOptions | None:
     if lifetime:
         options.max_connection_duration.CopyFrom(duration(lifetime))
     return options
+
+
+def failures(settings: rules.OutlierDetection | None) -> UpstreamOptions.OutlierDetection | None:
+    """The answers that count as failures, where a rule lists them."""
+    codes = settings.outlier_detection_http_error_codes if settings is not None else ()
+    if not codes:
+        return None
+    found = [_answers(code) for code in dict.fromkeys(codes)]
+    either = MatchPredicate(or_match=MatchPredicate.MatchSet(rules=found)) if len(found) > 1 else found[0]
+    return UpstreamOptions.OutlierDetection(error_matcher=either)
+
+
+def _answers(code: int) -> MatchPredicate:
+    status = HeaderMatcher(name=":status", string_match=StringMatcher(exact=str(code)))
+    return MatchPredicate(http_response_headers_match=HttpHeadersMatch(headers=[status]))
 
 
 def eject(cluster: Cluster, settings: rules.OutlierDetection | None) -> None:

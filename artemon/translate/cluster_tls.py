@@ -8,21 +8,33 @@ from dataclasses import dataclass
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.config.core.v3.protocol_pb2 import UpstreamHttpProtocolOptions
+from envoy.config.core.v3.proxy_protocol_pb2 import ProxyProtocolConfig
+from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
+    ProxyProtocolUpstreamTransport,
+)
 from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher, TlsParameters
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from artemon.model.destination_rule import ClientTLSSettings
+from artemon.model.destination_rule import ClientTLSSettings, TrafficPolicyProxyProtocol
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Protocol, Service
 from artemon.translate import names
-from artemon.translate.sds import delivered_secret, workload_secret
+from artemon.translate.sds import (
+    credential,
+    credential_ca,
+    delivered_secret,
+    file_certificate,
+    file_root,
+    workload_secret,
+)
 from artemon.translate.wire import packed, struct
 
 TLS = "envoy.transport_sockets.tls"
 RAW = "envoy.transport_sockets.raw_buffer"
+PROXY = "envoy.transport_sockets.upstream_proxy_protocol"
 MESH_ALPN = ("istio-peer-exchange", "istio")
 MESH_ALPN_HTTP2 = ("istio-peer-exchange", "istio", "h2")
 SYSTEM_ROOTS = "file-root:system"
@@ -141,13 +153,16 @@ def _simple(
     if roots is not None:
         expected = settings.subject_alt_names or service.subject_alt_names
         _validate(common, roots, expected, ())
+        if settings.ca_crl:
+            revoked = common.combined_validation_context.default_validation_context.crl
+            revoked.filename = settings.ca_crl
     return _client(common, settings.sni)
 
 
 def _certificate(settings: ClientTLSSettings) -> SdsSecretConfig:
     if settings.credential_name:
-        return delivered_secret(f"kubernetes://{settings.credential_name}")
-    return workload_secret(f"file-cert:{settings.client_certificate}~{settings.private_key}")
+        return delivered_secret(credential(settings.credential_name))
+    return workload_secret(file_certificate(settings.client_certificate, settings.private_key))
 
 
 def _roots(settings: ClientTLSSettings, mesh: MeshConfig) -> SdsSecretConfig | None:
@@ -155,10 +170,24 @@ def _roots(settings: ClientTLSSettings, mesh: MeshConfig) -> SdsSecretConfig | N
     if settings.insecure_skip_verify:
         return None
     if settings.credential_name:
-        return delivered_secret(f"kubernetes://{settings.credential_name}-cacert")
+        return delivered_secret(credential_ca(settings.credential_name))
     if settings.ca_certificates:
-        return workload_secret(f"file-root:{settings.ca_certificates}")
+        return workload_secret(file_root(settings.ca_certificates))
     return None if mesh.verify_certificate_at_client is False else workload_secret(SYSTEM_ROOTS)
+
+
+def introduce(cluster: Cluster, settings: TrafficPolicyProxyProtocol | None) -> None:
+    """Tell the server who the client is, by a PROXY header before anything else, TLS too."""
+    if settings is None:
+        return
+    matches = [one.transport_socket for one in cluster.transport_socket_matches]
+    if not matches and not cluster.HasField("transport_socket"):
+        cluster.transport_socket.CopyFrom(TransportSocket(name=RAW, typed_config=packed(RawBuffer())))
+    for socket in matches or [cluster.transport_socket]:
+        version = ProxyProtocolConfig.Version.Value(settings.version)
+        outer = ProxyProtocolUpstreamTransport(config=ProxyProtocolConfig(version=version))
+        outer.transport_socket.CopyFrom(socket)
+        socket.CopyFrom(TransportSocket(name=PROXY, typed_config=packed(outer)))
 
 
 def sni_from_request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -15,8 +15,9 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import NO_POLICY, Destination, overlay
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
-from artemon.translate.cluster_tls import Identities, identities, secure, sni_from_request
+from artemon.translate.cluster_tls import Identities, identities, introduce, secure, sni_from_request
 from artemon.translate.endpoints import UNIX, Choice, load_assignment
+from artemon.translate.localities import ANYWHERE, NONE, Preference, Standpoint, preference
 from artemon.translate.wire import ads, duration, struct
 from artemon.xds.resource import Resource, content_version
 from artemon.xds.types import CLUSTER, ENDPOINTS
@@ -42,6 +43,7 @@ class Target:
     subset: Subset | None = None
     rule: str = ""
     """The DestinationRule that says so, as a path."""
+    preference: Preference = NONE
 
     @property
     def name(self) -> str:
@@ -60,11 +62,12 @@ class Target:
             return int(Cluster.ORIGINAL_DST)
         return _TYPES[self.service.resolution]
 
-    def choice(self, locality: str = "") -> Choice:
-        """Which instances it has."""
+    def choice(self, client: Standpoint = ANYWHERE) -> Choice:
+        """Which instances it has for a client."""
         labels = tuple(sorted(self.subset.labels.items())) if self.subset else ()
         by_name = self.discovery in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS)
-        return Choice(self.port, labels, locality, by_name=by_name)
+        for_ = client.for_(self.preference)
+        return Choice(self.port, labels, for_, preference=self.preference, by_name=by_name)
 
 
 def targets(service: Service, destination: Destination | None, mesh: MeshConfig) -> Iterator[Target]:
@@ -78,7 +81,7 @@ def targets(service: Service, destination: Destination | None, mesh: MeshConfig)
         if port.protocol is not Protocol.UDP:
             for subset in subsets:
                 policy = policy_for(destination, port.number, subset, mesh)
-                yield Target(service, port, policy, subset, path)
+                yield Target(service, port, policy, subset, path, preference(policy, mesh))
 
 
 def policy_for(
@@ -98,11 +101,13 @@ def service_clusters(
     *,
     endpoints: tuple[Endpoint, ...],
     mesh: MeshConfig,
+    client: Standpoint = ANYWHERE,
 ) -> tuple[Resource, ...]:
     """The clusters of a service, made once for all proxies that follow the same rules."""
     peers = memo.get(identities, service, endpoints, mesh)
     inline = endpoints if service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN) else ()
-    return memo.get(_service_clusters, service, destination, inline, mesh, by=(peers,))
+    where = client if inline else ANYWHERE
+    return memo.get(_service_clusters, service, destination, inline, mesh, by=((peers, where),))
 
 
 def _service_clusters(
@@ -110,16 +115,23 @@ def _service_clusters(
     destination: Destination | None,
     endpoints: tuple[Endpoint, ...],
     mesh: MeshConfig,
-    peers: Identities,
+    told: tuple[Identities, Standpoint],
 ) -> tuple[Resource, ...]:
+    peers, client = told
     found = (
-        outbound_cluster(target, peers, endpoints, mesh) for target in targets(service, destination, mesh)
+        outbound_cluster(target, peers, endpoints, mesh=mesh, client=client)
+        for target in targets(service, destination, mesh)
     )
     return tuple(Resource.of(one.name, CLUSTER, one) for one in found if one is not None)
 
 
 def outbound_cluster(
-    target: Target, peers: Identities, endpoints: tuple[Endpoint, ...], mesh: MeshConfig
+    target: Target,
+    peers: Identities,
+    endpoints: tuple[Endpoint, ...],
+    *,
+    mesh: MeshConfig,
+    client: Standpoint = ANYWHERE,
 ) -> Cluster | None:
     """One cluster; None when it needs an instance and has none (LOGICAL_DNS)."""
     service, policy, port = target.service, target.policy, target.port
@@ -129,16 +141,22 @@ def outbound_cluster(
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     else:
         policies.balance(cluster, policy.load_balancer)
+        if target.preference.shares:
+            cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     policies.limit(cluster, policy, mesh)
     policies.eject(cluster, policy.outlier_detection)
-    upstream = sni_from_request(policy.tls, service, port.protocol)
-    pool = policy.connection_pool
-    upgrade = policies.upgrades(pool, mesh)
-    http2 = policies.speak(cluster, port.protocol, pool, upgrade=upgrade, upstream=upstream)
+    speech = policies.Speech(
+        pool=policy.connection_pool,
+        upgrade=policies.upgrades(policy.connection_pool, mesh),
+        upstream=sni_from_request(policy.tls, service, port.protocol),
+        failures=policies.failures(policy.outlier_detection),
+    )
+    http2 = policies.speak(cluster, port.protocol, speech)
     sni = names.outbound_sni(service.host, port.number, target.subset_name)
     secure(cluster, policy.tls, service=service, sni=sni, peers=peers, mesh=mesh, http2=http2)
+    introduce(cluster, policy.proxy_protocol)
     _describe(cluster, target)
-    return cluster if _discover(cluster, target, endpoints, mesh) else None
+    return cluster if _discover(cluster, target, endpoints, mesh=mesh, client=client) else None
 
 
 def _describe(cluster: Cluster, target: Target) -> None:
@@ -155,7 +173,9 @@ def _describe(cluster: Cluster, target: Target) -> None:
     cluster.metadata.filter_metadata["istio"].CopyFrom(struct(fields))
 
 
-def _discover(cluster: Cluster, target: Target, endpoints: tuple[Endpoint, ...], mesh: MeshConfig) -> bool:
+def _discover(
+    cluster: Cluster, target: Target, endpoints: tuple[Endpoint, ...], *, mesh: MeshConfig, client: Standpoint
+) -> bool:
     """Say where its instances come from; whether that is possible."""
     if cluster.type == Cluster.EDS:
         cluster.eds_cluster_config.eds_config.CopyFrom(ads())
@@ -169,7 +189,7 @@ def _discover(cluster: Cluster, target: Target, endpoints: tuple[Endpoint, ...],
     named = tuple(one for one in endpoints if not one.address.startswith(UNIX))
     if cluster.type == Cluster.LOGICAL_DNS:
         named = named[:1]
-    body = load_assignment(Memo(), cluster.name, named, target.choice())
+    body = load_assignment(Memo(), cluster.name, named, target.choice(client))
     cluster.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(body))
     return cluster.type != Cluster.LOGICAL_DNS or bool(cluster.load_assignment.endpoints)
 
@@ -181,59 +201,25 @@ def service_assignments(
     *,
     endpoints: tuple[Endpoint, ...],
     mesh: MeshConfig,
-    locality: str = "",
+    client: Standpoint = ANYWHERE,
 ) -> tuple[Resource, ...]:
-    """The instances of each cluster of a service, for clients at `locality` where that matters."""
+    """The instances of each cluster of a service, in the order that `client` prefers."""
     chosen = memo.get(_choices, service, destination, mesh)
-    if not any(prefers_near for _, _, prefers_near in chosen):
-        locality = ""
-    return memo.get(_assignments, chosen, endpoints, memo, by=(locality,))
+    told = any(target.preference is not NONE for target in chosen)
+    return memo.get(_assignments, chosen, endpoints, memo, by=(client if told else ANYWHERE,))
 
 
-_Choices = tuple[tuple[str, Target, bool], ...]
-
-
-def _choices(service: Service, destination: Destination | None, mesh: MeshConfig) -> _Choices:
-    """Name and target of every cluster that is sent instances, and whether near ones go first."""
-    return tuple(
-        (target.name, target, prefers_near(target.policy, mesh))
-        for target in targets(service, destination, mesh)
-        if target.discovery == Cluster.EDS
-    )
-
-
-def locality_matters(destinations: Mapping[str, Destination], mesh: MeshConfig) -> bool:
-    """Whether clients at different places may be sent different instances."""
-    found = (one for each in destinations.values() for one in (each.policy, *_of_subsets(each)))
-    return any(_may_eject(policy) for policy in (mesh.default_traffic_policy, *found))
-
-
-def _of_subsets(destination: Destination) -> Iterator[TrafficPolicy | None]:
-    for subset in destination.subsets:
-        yield subset.traffic_policy
-
-
-def _may_eject(policy: TrafficPolicy | None) -> bool:
-    if policy is None:
-        return False
-    levels = any(level.outlier_detection is not None for level in policy.port_level_settings)
-    return levels or policy.outlier_detection is not None
-
-
-def prefers_near(policy: TrafficPolicy, mesh: MeshConfig) -> bool:
-    """Whether far instances wait until near ones fail: only where failing ones are found out (ejection)."""
-    if policy.outlier_detection is None:
-        return False
-    balancer = policy.load_balancer
-    setting = (balancer.locality_lb_setting if balancer else None) or mesh.locality_lb_setting
-    return setting.enabled is not False and not setting.distribute
+def _choices(service: Service, destination: Destination | None, mesh: MeshConfig) -> tuple[Target, ...]:
+    """Every cluster that is sent instances."""
+    found = targets(service, destination, mesh)
+    return tuple(target for target in found if target.discovery == Cluster.EDS)
 
 
 def _assignments(
-    chosen: _Choices, endpoints: tuple[Endpoint, ...], memo: Memo, locality: str
+    chosen: tuple[Target, ...], endpoints: tuple[Endpoint, ...], memo: Memo, client: Standpoint
 ) -> tuple[Resource, ...]:
     found = []
-    for name, target, near in chosen:
-        body = load_assignment(memo, name, endpoints, target.choice(locality if near else ""))
-        found.append(Resource(name, ENDPOINTS, content_version(body), body))
+    for target in chosen:
+        body = load_assignment(memo, target.name, endpoints, target.choice(client))
+        found.append(Resource(target.name, ENDPOINTS, content_version(body), body))
     return tuple(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -17,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Health, Port
 from artemon.snapshot.memo import Memo
+from artemon.translate.localities import ANYWHERE, NONE, Preference, Standpoint, distance, shares_for
 
 _HEALTH = {
     Health.HEALTHY: HealthStatus.UNKNOWN,
@@ -28,17 +28,19 @@ _MTLS.update({"tlsMode": "istio"})
 UNIX = "unix://"
 
 
+Groups = defaultdict[tuple[tuple[int, int], str], list[tuple[Endpoint, int]]]
+"""Instances with the ports where they listen, by distance and place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which instances belong to a cluster, and in which order of preference.
-
-    labels: of the subset. locality: the client's, when nearer instances go first (a far one gets requests
-    only as near ones fail); "" treats all alike.
-    """
+    """Which instances belong to a cluster, and in which order of preference. labels: of the subset. client:
+    for whom, as far as the preference asks."""
 
     port: Port
     labels: tuple[tuple[str, str], ...] = ()
-    locality: str = ""
+    client: Standpoint = ANYWHERE
+    preference: Preference = NONE
     by_name: bool = False
     """Whether addresses may be host names (they are resolved by the proxy)."""
 
@@ -51,16 +53,28 @@ def load_assignment(memo: Memo, name: str, endpoints: tuple[Endpoint, ...], choi
 
 def _localities(endpoints: tuple[Endpoint, ...], memo: Memo, choice: Choice) -> bytes:
     labels = dict(choice.labels)
-    chosen: defaultdict[str, list[tuple[Endpoint, int]]] = defaultdict(list)
+    chosen: Groups = defaultdict(list)
     for endpoint in endpoints:
         port = port_of(endpoint, choice.port)
         if reachable(endpoint, port, by_name=choice.by_name) and matches(labels, endpoint.labels):
-            chosen[endpoint.locality].append((endpoint, port))
-    priorities = ranks(chosen, choice.locality)
+            far = distance(choice.preference, choice.client, endpoint)
+            chosen[far, endpoint.locality].append((endpoint, port))
+    order = sorted({far for far, _ in chosen})
+    weights = _weights(choice, chosen)
     return b"".join(
-        _field(2, _locality(memo, locality, chosen[locality], priorities[locality]))
-        for locality in sorted(chosen)
+        _field(2, _locality(memo, key[1], chosen[key], order.index(key[0]), weights[key]))
+        for key in sorted(weights, key=lambda key: (key[1], key[0]))
     )
+
+
+def _weights(choice: Choice, groups: Groups) -> dict[tuple[tuple[int, int], str], int]:
+    """The weight of each group that gets requests: the sum of its instances', or its written share."""
+    weights = {key: sum(endpoint.weight for endpoint, _ in members) for key, members in groups.items()}
+    by_place = {place: weight for (_, place), weight in weights.items()}
+    shares = shares_for(choice.preference, choice.client.locality, by_place)
+    if shares is None:
+        return weights
+    return {key: shares[key[1]] for key in weights if key[1] in shares}
 
 
 def port_of(endpoint: Endpoint, port: Port) -> int:
@@ -83,30 +97,14 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def ranks(localities: Iterable[str], client: str) -> Mapping[str, int]:
-    """Priority of each locality for a client: the more leading parts it shares, the nearer; no gaps."""
-    distances = {locality: _distance(locality, client) for locality in localities}
-    order = sorted(set(distances.values()))
-    return {locality: order.index(distance) for locality, distance in distances.items()}
-
-
-def _distance(locality: str, client: str) -> int:
-    if not client:
-        return 0
-    shared = 0
-    for one, other in zip(locality.split("/"), client.split("/"), strict=False):
-        if one != other:
-            break
-        shared += 1
-    return 3 - min(shared, 3)
-
-
-def _locality(memo: Memo, name: str, members: list[tuple[Endpoint, int]], priority: int) -> bytes:
+def _locality(
+    memo: Memo, name: str, members: list[tuple[Endpoint, int]], priority: int, weight: int
+) -> bytes:
     head = LocalityLbEndpoints(priority=priority)
     if name:
         region, zone, sub_zone, *_ = *name.split("/"), "", ""
         head.locality.CopyFrom(Locality(region=region, zone=zone, sub_zone=sub_zone))
-    head.load_balancing_weight.value = sum(endpoint.weight for endpoint, _ in members)
+    head.load_balancing_weight.value = weight
     parts = [head.SerializeToString(deterministic=True)]
     parts += [_field(2, memo.get(_lb_endpoint_bytes, endpoint, by=(port,))) for endpoint, port in members]
     return b"".join(parts)

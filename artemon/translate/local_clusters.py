@@ -51,7 +51,7 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     policy = TrafficPolicy(connection_pool=_pool(view, served))
     policies.limit(cluster, policy, view.mesh)
-    policies.speak(cluster, served.protocol, policy.connection_pool)
+    policies.speak(cluster, served.protocol, policies.Speech(policy.connection_pool))
     if served.host:
         namespace = next((one.namespace for one in view.own if one.host == served.host), "")
         services = {"services": [names.service_metadata(served.host, namespace)]}
@@ -76,7 +76,7 @@ def _original(view: ProxyView, name: str) -> Cluster:
     """Wherever the client wanted to go, in the protocol it speaks."""
     cluster = Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
     policies.limit(cluster, NO_POLICY, view.mesh)
-    policies.speak(cluster, Protocol.AUTO, None)
+    policies.speak(cluster, Protocol.AUTO, policies.Speech())
     return cluster
 
 

@@ -11,6 +11,7 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.snapshot import ScopedEndpoints
 from artemon.snapshot.view import Destination
 from artemon.translate.clusters import service_assignments, service_clusters
+from artemon.translate.localities import Standpoint
 from artemon.xds.resource import Resource
 
 Named = Mapping[str, Resource]
@@ -37,13 +38,13 @@ class OutboundScope:
         destinations: Mapping[str, Destination],
         mesh: MeshConfig,
         memo: Memo,
-        locality: str,
+        client: Standpoint,
     ) -> None:
         self._services = services
         self._destinations = destinations
         self._mesh = mesh
         self._memo = memo
-        self._locality = locality
+        self._client = client
         self._seen: Endpoints | None = None
         self._by_host: dict[str, tuple[tuple[Resource, ...], tuple[Resource, ...]]] = {}
         self._last = Outbound({}, {}, {}, frozenset())
@@ -79,10 +80,10 @@ class OutboundScope:
     ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
         service, destination = self._services[host], self._destinations.get(host)
         found = endpoints.get(host, ())
-        memo, mesh = self._memo, self._mesh
-        clusters = service_clusters(memo, service, destination, endpoints=found, mesh=mesh)
+        memo, mesh, client = self._memo, self._mesh, self._client
+        clusters = service_clusters(memo, service, destination, endpoints=found, mesh=mesh, client=client)
         assignments = service_assignments(
-            memo, service, destination, endpoints=found, mesh=mesh, locality=self._locality
+            memo, service, destination, endpoints=found, mesh=mesh, client=client
         )
         return clusters, assignments
 

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from artemon.model.service import Endpoint, Resolution, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
-from artemon.translate.clusters import locality_matters
+from artemon.translate.localities import preferences, standpoint_of
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
 from artemon.translate.patches import with_patches
@@ -62,8 +62,7 @@ class Translator:
 
     def _scope(self, view: ProxyView) -> OutboundScope:
         memo = self._memo
-        by_place = memo.get(locality_matters, view.destinations, view.mesh)
-        by = (view.proxy.locality if by_place else "",)
+        by = (standpoint_of(view.proxy, memo.get(preferences, view.destinations, view.mesh, memo)),)
         return memo.get(OutboundScope, view.services, view.destinations, view.mesh, memo, by=by)
 
     def _hosts(self, view: ProxyView) -> tuple[str, ...]:

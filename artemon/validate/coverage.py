@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from artemon.errors import Problem
 from artemon.model import kinds
+from artemon.model.envoy_filter import OPERATIONS
 from artemon.model.message import Message
 from artemon.model.resource import Resource
 from artemon.model.words import path_of
@@ -55,7 +56,7 @@ _L4: Fields = {
 
 _BALANCER: Fields = {
     **_all("simple", "consistentHash", "warmup", "warmupDurationSecs"),
-    "localityLbSetting": _all("enabled"),
+    "localityLbSetting": ALL,
 }
 _OUTLIERS = _all(
     "consecutiveErrors",
@@ -67,6 +68,7 @@ _OUTLIERS = _all(
     "baseEjectionTime",
     "maxEjectionPercent",
     "minHealthPercent",
+    "outlierDetectionHttpErrorCodes",
 )
 _CLIENT_TLS = _all(
     "mode",
@@ -77,6 +79,7 @@ _CLIENT_TLS = _all(
     "subjectAltNames",
     "sni",
     "insecureSkipVerify",
+    "caCrl",
 )
 _PORT_POLICY: Fields = {
     **_all("port", "connectionPool"),
@@ -84,7 +87,7 @@ _PORT_POLICY: Fields = {
     "outlierDetection": _OUTLIERS,
     "tls": _CLIENT_TLS,
 }
-_POLICY: Fields = {**_PORT_POLICY, **_all("retryBudget"), "portLevelSettings": _PORT_POLICY}
+_POLICY: Fields = {**_PORT_POLICY, **_all("retryBudget", "proxyProtocol"), "portLevelSettings": _PORT_POLICY}
 
 _SERVER_TLS: Fields = {
     **_all("httpsRedirect", "serverCertificate", "privateKey", "caCertificates", "credentialName"),
@@ -124,6 +127,18 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
             "ingress": {
                 **_all("port", "bind", "captureMode", "defaultEndpoint", "connectionPool"),
                 "tls": _SERVER_TLS,
+            },
+        },
+        kinds.ENVOY_FILTER.name: {
+            **_all("workloadSelector", "priority"),
+            "configPatches": {
+                "applyTo": set(OPERATIONS) - {"BOOTSTRAP"},
+                "match": {
+                    **_all("proxy", "routeConfiguration", "cluster"),
+                    "context": {"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY"},
+                    "listener": _all("portNumber", "filterChain", "listenerFilter", "name"),
+                },
+                "patch": _all("operation", "value"),
             },
         },
         kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),

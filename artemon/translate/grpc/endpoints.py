@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import Destination
-from artemon.translate.clusters import prefers_near
-from artemon.translate.endpoints import Choice, load_assignment
+from artemon.translate.clusters import Target
+from artemon.translate.endpoints import load_assignment
 from artemon.translate.grpc.clusters import offered
+from artemon.translate.localities import ANYWHERE, NONE, Standpoint
 from artemon.xds.resource import Resource
 from artemon.xds.types import ENDPOINTS
 
@@ -22,37 +25,28 @@ def service_assignments(
     *,
     endpoints: tuple[Endpoint, ...],
     mesh: MeshConfig,
-    locality: str,
+    client: Standpoint,
 ) -> tuple[Resource, ...]:
-    """The instances of each cluster of a service, for clients at `locality` where that matters."""
-    chosen: tuple[tuple[str, Choice, bool], ...] = memo.get(_choices, service, destination, mesh)
-    place = locality if any(near for _, _, near in chosen) else ""
-    return memo.get(_assignments, chosen, endpoints, memo, by=(place,))
+    """The instances of each cluster of a service, in the order that `client` prefers."""
+    chosen: tuple[Target, ...] = memo.get(_chosen, service, destination, mesh)
+    told = any(target.preference is not NONE for target in chosen)
+    return memo.get(_assignments, chosen, endpoints, memo, by=(client if told else ANYWHERE,))
 
 
-def _choices(
-    service: Service, destination: Destination | None, mesh: MeshConfig
-) -> tuple[tuple[str, Choice, bool], ...]:
-    return tuple(
-        (one.name, _choice(one.choice()), prefers_near(one.policy, mesh))
-        for one in offered(service, destination, mesh)
-    )
-
-
-def _choice(choice: Choice) -> Choice:
-    """Names are left out: gRPC does not resolve what EDS says."""
-    return Choice(choice.port, choice.labels)
+def _chosen(service: Service, destination: Destination | None, mesh: MeshConfig) -> tuple[Target, ...]:
+    return tuple(offered(service, destination, mesh))
 
 
 def _assignments(
-    chosen: tuple[tuple[str, Choice, bool], ...],
+    chosen: tuple[Target, ...],
     endpoints: tuple[Endpoint, ...],
     memo: Memo,
-    locality: str,
+    client: Standpoint,
 ) -> tuple[Resource, ...]:
+    """Names are left out: gRPC does not resolve what EDS says."""
     found = []
-    for name, choice, near in chosen:
-        placed = Choice(choice.port, choice.labels, locality if near else "")
+    for target in chosen:
+        name, placed = target.name, replace(target.choice(client), by_name=False)
         assignment = ClusterLoadAssignment.FromString(load_assignment(memo, name, endpoints, placed))
         found.append(Resource.of(name, ENDPOINTS, _written_out(assignment)))
     return tuple(found)

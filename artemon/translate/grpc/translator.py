@@ -13,12 +13,12 @@ from artemon.model.service import Endpoint, Service
 from artemon.model.virtual_service import HTTPRetry
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
-from artemon.translate.clusters import locality_matters
 from artemon.translate.grpc.clusters import service_clusters
 from artemon.translate.grpc.endpoints import service_assignments
 from artemon.translate.grpc.listeners import called_ports, service_listeners
 from artemon.translate.grpc.routes import route_configuration
 from artemon.translate.grpc.servers import server_listeners
+from artemon.translate.localities import Standpoint, preferences, standpoint_of
 from artemon.translate.routes.rules import Rules
 from artemon.translate.routes.scope import Client, Targets
 from artemon.xds.resource import NO_RESOURCES, Resource, Resources, State
@@ -51,14 +51,14 @@ class GrpcTranslator:
         return Resources({url: _state(before[url], items) for url, items in made.items()})
 
     def _of_instances(
-        self, make: Callable[..., Named], view: ProxyView, *, by: tuple[str, ...] = ()
+        self, make: Callable[..., Named], view: ProxyView, *, by: tuple[Standpoint, ...] = ()
     ) -> Named:
         parts = (view.services, view.destinations, view.endpoints, view.mesh)
         return self._memo.get(make, *parts, self._memo, by=by)
 
-    def _place(self, view: ProxyView) -> str:
-        matters = self._memo.get(locality_matters, view.destinations, view.mesh)
-        return view.proxy.locality if matters else ""
+    def _place(self, view: ProxyView) -> Standpoint:
+        memo = self._memo
+        return standpoint_of(view.proxy, memo.get(preferences, view.destinations, view.mesh, memo))
 
     def _listeners(self, view: ProxyView) -> Named:
         by = (view.proxy.dns_domain,)
@@ -91,7 +91,7 @@ def _clusters(*parts: Any) -> Named:
 
 
 def _assignments(*parts: Any) -> Named:
-    services, destinations, endpoints, mesh, memo, locality = parts
+    services, destinations, endpoints, mesh, memo, client = parts
     found = (
         service_assignments(
             memo,
@@ -99,7 +99,7 @@ def _assignments(*parts: Any) -> Named:
             destinations.get(host),
             endpoints=endpoints.get(host, ()),
             mesh=mesh,
-            locality=locality,
+            client=client,
         )
         for host, one in services.items()
     )

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 import yaml
+from envoy.config.core.v3.proxy_protocol_pb2 import ProxyProtocolConfig
+from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
+    ProxyProtocolUpstreamTransport,
+)
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToDict
 from translate_mesh import view_of
 
 from artemon.translate import messages
-from artemon.translate.endpoints import ranks
 from artemon.xds.types import CLUSTER, ENDPOINTS
 
 NAME = "outbound|80||a.com"
@@ -270,6 +273,48 @@ def test_ejection_never_by_success_rate_and_without_panic() -> None:
     assert made.common_lb_config.healthy_panic_threshold.value == 0
 
 
+def test_answers_that_count_as_failures() -> None:
+    """outlierDetectionHttpErrorCodes: other answers than Envoy's 5xx."""
+    options = HttpProtocolOptions()
+    made = cluster({"outlierDetection": {"outlierDetectionHttpErrorCodes": [429, 503]}})
+    made.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+    found = [
+        header.string_match.exact
+        for rule in options.outlier_detection.error_matcher.or_match.rules
+        for header in rule.http_response_headers_match.headers
+    ]
+    assert found == ["429", "503"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "inner"),
+    [
+        pytest.param({"tls": {"mode": "DISABLE"}}, ["envoy.transport_sockets.raw_buffer"], id="plain"),
+        pytest.param({"tls": {"mode": "SIMPLE"}}, ["envoy.transport_sockets.tls"], id="tls"),
+        pytest.param(
+            {}, ["envoy.transport_sockets.tls", "envoy.transport_sockets.raw_buffer"], id="by-instance"
+        ),
+    ],
+)
+def test_proxy_protocol_comes_before_everything(policy: dict[str, Any], inner: list[str]) -> None:
+    made = cluster({"proxyProtocol": {"version": "V2"}} | policy)
+    sockets = [one.transport_socket for one in made.transport_socket_matches] or [made.transport_socket]
+    found = []
+    for socket in sockets:
+        outer = ProxyProtocolUpstreamTransport()
+        assert socket.typed_config.Unpack(outer)
+        assert outer.config.version == ProxyProtocolConfig.V2
+        found.append(outer.transport_socket.name)
+    assert found == inner
+
+
+def test_revoked_servers() -> None:
+    """caCrl: a file with the certificates that are not to be trusted."""
+    tls = {"mode": "SIMPLE", "caCertificates": "/ca.pem", "caCrl": "/crl.pem"}
+    common = tls_of(cluster({"tls": tls}).transport_socket).common_tls_context
+    assert common.combined_validation_context.default_validation_context.crl.filename == "/crl.pem"
+
+
 def localities(endpoints: list[dict[str, Any]], policy: dict[str, Any] | None = None) -> dict[str, Any]:
     made = mesh(policy, endpoints=endpoints)[ENDPOINTS][NAME]
     return {
@@ -291,15 +336,3 @@ def test_instances_by_locality() -> None:
 def test_an_unreadable_address_does_not_take_the_others_away() -> None:
     endpoints = [{"address": "not-an-address"}, {"address": "10.0.0.1"}, {"address": "unix:///run/a.sock"}]
     assert localities(endpoints) == {"": (0, ["10.0.0.1", ""])}
-
-
-@pytest.mark.parametrize(
-    ("client", "expected"),
-    [
-        pytest.param("", {"eu/a": 0, "eu/b": 0, "us": 0}, id="unknown-client"),
-        pytest.param("eu/a", {"eu/a": 0, "eu/b": 1, "us": 2}, id="zone-region-elsewhere"),
-        pytest.param("asia", {"eu/a": 0, "eu/b": 0, "us": 0}, id="all-far-without-gaps"),
-    ],
-)
-def test_near_instances_first(client: str, expected: dict[str, int]) -> None:
-    assert ranks(expected, client) == expected

@@ -42,7 +42,7 @@ def warned(kind: str, spec: dict[str, Any]) -> list[str]:
         (
             "dr",
             {"host": "a", "subsets": [{"name": "v1", "trafficPolicy": {"proxyProtocol": {}}}]},
-            ["spec.subsets[0].trafficPolicy.proxyProtocol"],
+            [],
         ),
         (
             "dr",

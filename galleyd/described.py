@@ -49,7 +49,7 @@ async def _index(request: web.Request) -> web.Response:
 
 async def _document(request: web.Request) -> web.Response:
     path = request.match_info
-    return _sent(request, openapi.document(path["group"], path["version"]))
+    return _sent(request, openapi.document(path.get("group", ""), path.get("version", "v1")))
 
 
 def _sent(request: web.Request, document: openapi.Document | None) -> web.Response:
@@ -74,6 +74,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "/apis/{group}": _group,
     "/apis/{group}/{version}": _resources,
     "/openapi/v3": _index,
+    "/openapi/v3/api/v1": _document,
     "/openapi/v3/apis/{group}/{version}": _document,
 }
 PATHS = frozenset(_HANDLERS)

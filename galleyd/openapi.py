@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from artemon import __version__
+from artemon.model.kinds import SECRET
 from artemon.model.resource import Kind
 from artemon.model.schema import object_schema
 from galleyd import catalog
@@ -46,6 +47,22 @@ _VERBS = {
 }
 
 
+_SECRET: dict[str, Any] = {
+    "type": "object",
+    "description": "A certificate and key of gateways; its data is written and never shown.",
+    "properties": {
+        "apiVersion": _TEXT,
+        "kind": _TEXT,
+        "metadata": {"allOf": [{"$ref": _META_REF}], "default": {}, "description": "Object metadata."},
+        "type": {**_TEXT, "description": "kubernetes.io/tls or Opaque."},
+        "data": {**_TEXTS, "description": "tls.crt, tls.key, ca.crt, ca.crl: PEM in base64."},
+        "stringData": {**_TEXTS, "description": "The same in clear."},
+        "immutable": {"type": "boolean", "description": "Not kept here."},
+    },
+    "x-kubernetes-group-version-kind": [{"group": "", "version": "v1", "kind": SECRET.name}],
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document as it is sent. etag: changes with its content."""
@@ -63,7 +80,8 @@ def document(group: str, version: str) -> Document | None:
     schemas = {_META: _OBJECT_META}
     paths: dict[str, Any] = {}
     for kind in kinds:
-        schemas[_name(kind, version)] = object_schema(kind, version, metadata_ref=_META_REF)
+        made = _SECRET if kind is SECRET else object_schema(kind, version, metadata_ref=_META_REF)
+        schemas[_name(kind, version)] = made
         paths |= _paths(kind, version)
     return _document(
         {
@@ -79,11 +97,11 @@ def document(group: str, version: str) -> Document | None:
 def index() -> Document:
     """`/openapi/v3`: where the documents are."""
     paths = {}
-    for group, versions in catalog.group_versions().items():
+    for group, versions in {"": ("v1",), **catalog.group_versions()}.items():
         for version in versions:
             found = document(group, version)
             if found:
-                path = f"apis/{group}/{version}"
+                path = _root(group, version)
                 paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={found.etag}"}
     return _document({"paths": paths})
 
@@ -93,13 +111,20 @@ def _document(value: Any) -> Document:
     return Document(content, hashlib.sha256(content).hexdigest()[:32].upper())
 
 
+def _root(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"
+
+
 def _name(kind: Kind, version: str) -> str:
+    if not kind.group:
+        return f"io.k8s.api.core.{version}.{kind.name}"
     return ".".join([*reversed(kind.group.split(".")), version, kind.name])
 
 
 def _paths(kind: Kind, version: str) -> dict[str, Any]:
-    everywhere = f"/apis/{kind.group}/{version}/{kind.plural}"
-    within = f"/apis/{kind.group}/{version}/namespaces/{{namespace}}/{kind.plural}"
+    root = _root(kind.group, version)
+    everywhere = f"/{root}/{kind.plural}"
+    within = f"/{root}/namespaces/{{namespace}}/{kind.plural}"
     return {
         everywhere: {"get": _operation(kind, version, "list")},
         within: _operations(kind, version, "collection"),

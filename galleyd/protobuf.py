@@ -14,24 +14,33 @@ _MAGIC = b"k8s\x00"
 _BYTES = 2
 
 
+MEDIA = "application/vnd.kubernetes.protobuf"
+
+
 def raw(content: bytes) -> bytes:
     """The object in a body. Raises ApiError 400."""
     if not content.startswith(_MAGIC):
         raise bad_request("the body is not a Kubernetes protobuf message")
-    return _field(content[len(_MAGIC) :], 2)
+    return field(content[len(_MAGIC) :], 2)
 
 
 def text(message: bytes, *path: int) -> str:
     """The text at a path of field numbers; "" when absent. Raises ApiError 400."""
     for number in path:
-        message = _field(message, number)
+        message = field(message, number)
     try:
         return message.decode()
     except UnicodeDecodeError as error:
         raise bad_request("the body holds text that is not UTF-8") from error
 
 
-def _field(message: bytes, number: int) -> bytes:
+def entries(message: bytes, number: int) -> dict[str, bytes]:
+    """The map in field `number`, whose keys are text. Raises ApiError 400."""
+    return {text(one, 1): field(one, 2) for found, one in _fields(message) if found == number}
+
+
+def field(message: bytes, number: int) -> bytes:
+    """The first value of a field; b"" when absent. Raises ApiError 400."""
     return next((value for found, value in _fields(message) if found == number), b"")
 
 

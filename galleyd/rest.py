@@ -13,7 +13,7 @@ from artemon.model.envelope import is_dns_label, is_subdomain
 from artemon.model.kinds import SECRET
 from artemon.model.resource import Kind
 from artemon.store.api import Store
-from galleyd import body, catalog, patch, status
+from galleyd import body, catalog, patch, protobuf, status
 from galleyd import request as ask
 from galleyd.edits import Edits, Outcome, Preconditions
 from galleyd.feed import Feed
@@ -21,12 +21,14 @@ from galleyd.forms import Form, asked_form
 from galleyd.keys import Keys
 from galleyd.lists import Page, Pages, listed
 from galleyd.objects import Object, Ref, Stored, meta_of, shown
+from galleyd.secrets import from_protobuf
 from galleyd.selectors import selector
 from galleyd.table import Table
 from galleyd.watching import Watching, stream
 
 Edit = Callable[[Stored], Object]
 
+_STRATEGIC = "application/strategic-merge-patch+json"
 _PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/merge-patch+json": patch.merge,
     "application/json-patch+json": patch.json_patch,
@@ -99,7 +101,7 @@ class Rest:
     async def create(self, request: web.Request) -> web.StreamResponse:
         """POST."""
         ref, form = self._target(request)
-        obj = await ask.mapping(request)
+        obj = await _body(request, ref)
         ref = _written_ref(ref, obj, form)
         if meta_of(obj).get("resourceVersion"):
             raise status.bad_request("resourceVersion must not be set on an object that is created")
@@ -171,6 +173,8 @@ class Rest:
 
     async def _edit(self, request: web.Request, ref: Ref, form: Form) -> Edit:
         media = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media == _STRATEGIC and ref.kind is SECRET:
+            media = "application/merge-patch+json"  # the same for an object of maps and texts
         if media not in _PATCHES:
             known = " and ".join(_PATCHES)
             raise status.unsupported_media(
@@ -194,6 +198,13 @@ class Rest:
         request[ask.WARNINGS].extend(str(problem) for problem in outcome.warnings)
         made = outcome.result == "created"
         return web.json_response(form.one(outcome.stored), status=201 if made else 200)
+
+
+async def _body(request: web.Request, ref: Ref) -> Object:
+    """The object to be made. kubectl sends new Secrets as protobuf."""
+    if ref.kind is SECRET and request.content_type == protobuf.MEDIA:
+        return from_protobuf(await ask.data(request))
+    return await ask.mapping(request)
 
 
 def _check_names(kind: Kind, namespace: str, name: str) -> None:

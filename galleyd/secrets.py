@@ -16,7 +16,7 @@ from artemon.model.secret import TYPES
 from artemon.model.words import path_of
 from artemon.pki.credential import credential_problems
 from artemon.pki.sealing import Vault
-from galleyd import status
+from galleyd import protobuf, status
 from galleyd.objects import HELD_KEYS, Object, Ref, meta_of, split
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -89,6 +89,22 @@ class Secrets:
             )
         except (ArtemonError, KeyError, TypeError):
             return None
+
+
+def from_protobuf(content: bytes) -> Object:
+    """The Secret in a protobuf body (`k8s.io.api.core.v1.Secret`). Raises ApiError 400."""
+    whole = protobuf.raw(content)
+    maps = {
+        name: {key: value.decode("utf-8", "replace") for key, value in protobuf.entries(meta, number).items()}
+        for meta in [protobuf.field(whole, 1)]
+        for name, number in (("labels", 11), ("annotations", 12))
+    }
+    named = {"name": protobuf.text(whole, 1, 1), "namespace": protobuf.text(whole, 1, 3)}
+    data = {key: base64.b64encode(value).decode() for key, value in protobuf.entries(whole, 2).items()}
+    texts = {key: value.decode("utf-8", "replace") for key, value in protobuf.entries(whole, 4).items()}
+    head = {"apiVersion": "v1", "kind": SECRET.name, "type": protobuf.text(whole, 3)}
+    meta = {key: value for key, value in {**named, **maps}.items() if value}
+    return {**head, "metadata": meta, "data": data, "stringData": texts}
 
 
 def _metadata(ref: Ref, obj: Object) -> tuple[Object, list[Problem]]:

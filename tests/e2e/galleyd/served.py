@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from artemon.daemon.secrets_key import make_key_file
+
 ADDRESS = "127.0.0.1"
 PATIENCE = 30.0
 
@@ -86,6 +88,7 @@ class Galleyd:
         return {**os.environ, **own}
 
     def start(self) -> None:
+        make_key_file(self.folder / "secrets.key")
         settings = {
             "listen": f"{ADDRESS}:{self.port}",
             "registry": f"sqlite://{self.folder / 'registry.db'}",
@@ -93,6 +96,7 @@ class Galleyd:
             "tls-cert": str(self.ca),
             "tls-key": str(self._key),
             "client-ca": str(self.client_cert),
+            "secrets-key-file": str(self.folder / "secrets.key"),
         }
         flags = [text for name, value in settings.items() for text in (f"--{name}", value)]
         with (self.folder / "galleyd.log").open("ab") as log:

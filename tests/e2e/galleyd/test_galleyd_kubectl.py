@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gateway_certificates import Certificates
 from kubectl_build import kubectl
 from served import Galleyd
 
@@ -189,3 +190,28 @@ def test_wait_sees_a_deletion(k: Kubectl) -> None:
     time.sleep(0.3)
     k.run("delete", "vs", "reviews")
     assert waiting.wait(30) == 0
+
+
+def test_secrets_are_made_renewed_and_never_shown(tool: Kubectl, tmp_path: Path) -> None:
+    site = Certificates()
+    (chain, key), (other, other_key) = (
+        site.issue("a.example.com").save(tmp_path / name) for name in ("a", "b")
+    )
+    pair = ["--cert", str(chain), "--key", str(key)]
+    assert "created" in tool.run("create", "secret", "tls", "web", *pair)
+    wrong = tool.run(
+        "create", "secret", "tls", "bad", "--cert", str(chain), "--key", str(other_key), ok=False
+    )
+    assert "private key" in wrong
+    renewed = tool.run(
+        "create", "secret", "tls", "web", "--cert", str(other), "--key", str(other_key),
+        "--dry-run=client", "-o", "json",
+    )  # fmt: skip
+    assert "configured" in tool.run("apply", "-f", "-", stdin=json.loads(renewed))
+    assert "labeled" in tool.run("label", "secret", "web", "a=b")
+    shown = tool.read("get", "secret", "web")
+    assert (shown["metadata"]["generation"], shown["metadata"]["labels"]) == (2, {"a": "b"})
+    assert "data" not in shown
+    assert "kubectl.kubernetes.io/last-applied-configuration" not in shown["metadata"]["annotations"]
+    assert "web" in tool.run("get", "secrets")
+    assert "deleted" in tool.run("delete", "secret", "web")

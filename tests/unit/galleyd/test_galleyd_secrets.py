@@ -153,3 +153,12 @@ def test_keys_rotate_and_values_stay_where_they_are(tmp_path: Path) -> None:
             vault.open(old, **{**place, **elsewhere})
     with pytest.raises(Exception, match="moved from another place"):
         vault_of("other", str(keys)).open(old, **place)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"k8s\x00", b"k8s\x00\x12\x03\x0a\xff\xff", b"k8s\x00\x12\x04\x12\x02\x0a\x09"]
+)
+async def test_broken_protobuf_is_refused(keyed: Api, content: bytes) -> None:
+    headers = {**keyed.headers, "Content-Type": "application/vnd.kubernetes.protobuf"}
+    response = await keyed.client.post(SECRETS, data=content, headers=headers)
+    assert response.status in {400, 422}, await response.text()

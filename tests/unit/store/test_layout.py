@@ -14,6 +14,7 @@ from artemon.store.typed import Corrupt, Nacked, ProxyStatus, TypeStatus, read, 
 KEYS = {
     "config": (Layout().config("virtualservices", "ns", "a"), ("config", "virtualservices", "ns", "a")),
     "mesh": (Layout().mesh, ("mesh",)),
+    "secret": (Layout().secret("ns", "a"), ("secrets", "ns", "a")),
     "history": (Layout().history(42), ("history", "00000000000000000042")),
     "workload": (Layout().workload("ns", "web", "n1"), ("workloads", "ns", "web", "n1")),
     "workload-without-service": (Layout().workload("ns", "", "n1"), ("workloads", "ns", "", "n1")),

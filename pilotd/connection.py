@@ -211,6 +211,7 @@ class _Conversation:
             desired = client.mailbox.value
             if desired is None:
                 continue
+            report.left_out(desired.resources.rejected)
             responses = self._session.owed(desired.resources, patient=news)
             self._offered = desired.changed if responses else self._offered
             for response in responses:

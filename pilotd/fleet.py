@@ -166,11 +166,25 @@ class Fleet:
             return
         self._metrics.push_time.observe(self._now() - started)
         client.view = view
+        self._tell_rejected(client, previous, resources)
         same = all(resources[url] is previous[url] for url in {*resources, *previous})
         if before and same:
-            client.mailbox.put(replace(before, revision=revision))
+            client.mailbox.put(replace(before, resources=resources, revision=revision))
         else:
             client.mailbox.put(Desired(resources, revision, revision, since))
+
+    def _tell_rejected(self, client: Client, before: Resources, now: Resources) -> None:
+        """Say once which patches are not in what the client should have."""
+        for one in set(now.rejected).difference(before.rejected):
+            self._metrics.rejected_patches.inc()
+            self._log.warning(
+                "patch_left_out",
+                proxy=client.proxy.id,
+                object=one.object,
+                patch=one.patch,
+                resource=one.resource,
+                reason=one.reason,
+            )
 
 
 def _with_secrets(
@@ -178,4 +192,5 @@ def _with_secrets(
 ) -> Resources:
     """With the Secrets that this very client may have: decided each time, shared with nobody."""
     granted = secret_resources(grants(snapshot.config.secrets, view))
-    return Resources({**resources, SECRET: previous[SECRET].successor(granted)})
+    states = {**resources, SECRET: previous[SECRET].successor(granted)}
+    return Resources(states, rejected=resources.rejected)

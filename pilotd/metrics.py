@@ -50,5 +50,8 @@ class Metrics:
         self.translate_failures = counter(
             "pilot_translate_failures", "Proxies whose configuration could not be made; they keep the last."
         )
+        self.rejected_patches = counter(
+            "pilot_rejected_patches", "Patches of EnvoyFilters left out of a proxy's configuration."
+        )
         self.workloads = gauge("pilot_registered_workloads", "Workload records that this process keeps.")
         self.registry_failures = counter("pilot_registry_write_failures", "Writes that failed.", "what")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from artemon.model.rejected_patch import RejectedPatch
 from artemon.store.typed import Nacked, ProxyStatus, TypeStatus
 
 MAX_MESSAGE = 1024
+MAX_PATCHES = 50
+"""Rejected patches that one status names."""
 
 
 class Report:
@@ -46,6 +49,11 @@ class Report:
     def resumed(self, kind: str, version: str) -> None:
         """The proxy came with everything of a type, so that nothing was sent."""
         self._set(kind, TypeStatus(sent=version, acked=version))
+
+    def left_out(self, rejected: tuple[RejectedPatch, ...]) -> None:
+        """What the proxy should have lacks these patches. Written with the next answer."""
+        named = tuple(replace(one, reason=one.reason[:MAX_MESSAGE]) for one in rejected[:MAX_PATCHES])
+        self.status = replace(self.status, rejected=named)
 
     def settled(self, revision: int, changed: int, *, refusing: frozenset[str] = frozenset()) -> bool:
         """The proxy has everything of `revision`, but for what it refuses, of the types in `refusing`.

@@ -75,8 +75,8 @@ class ProxyStatus:
     """What pilotd knows of one connected proxy.
 
     revision: everything owed from registry revisions up to it has been acknowledged. changed: the last
-    revision that changed something for this proxy. types: by short name ("cds", "eds", ...). rejected: patches
-    of EnvoyFilters that are not in what it was sent.
+    revision that changed something for this proxy. types: by short name ("cds", "eds", ...). rejected:
+    patches of EnvoyFilters that are not in what it was sent.
     """
 
     node: str

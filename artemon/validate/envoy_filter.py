@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from artemon.model.envoy_filter import (
+    ALLOW_PROTECTED,
+    OPERATIONS,
     EnvoyFilter,
     EnvoyFilterEnvoyConfigObjectMatch,
     EnvoyFilterEnvoyConfigObjectPatch,
     EnvoyFilterListenerMatch,
 )
 from artemon.model.resource import Resource
+from artemon.model.words import path_of
 from artemon.validate.amounts import port
 from artemon.validate.context import Context, EnvoyParser
 from artemon.validate.findings import Problems, error, warning, wrong
@@ -51,6 +54,10 @@ def envoy_filter(resource: Resource[EnvoyFilter], context: Context) -> Problems:
     yield from targets(
         _Selected(spec), namespace=resource.meta.namespace, root_namespace=context.root_namespace
     )
+    meta = resource.meta
+    if ALLOW_PROTECTED in meta.annotations and meta.namespace != context.root_namespace:
+        place = path_of((ALLOW_PROTECTED,), "metadata.annotations")
+        yield warning(place, f"has no effect outside the root namespace {context.root_namespace}")
     for index, patch in enumerate(spec.config_patches):
         yield from _patch(patch, f"spec.configPatches[{index}]", parse=context.parse_envoy)
 
@@ -66,7 +73,10 @@ def _patch(entry: EnvoyFilterEnvoyConfigObjectPatch, path: str, *, parse: EnvoyP
         return
     if patch.operation == "INVALID":
         yield error(f"{path}.patch.operation", "is required")
-    elif patch.operation != "REMOVE" and patch.value is None:
+        return
+    if entry.apply_to in OPERATIONS and patch.operation not in OPERATIONS[entry.apply_to]:
+        yield warning(f"{path}.patch.operation", f"{patch.operation} has no effect with {entry.apply_to}")
+    if patch.operation != "REMOVE" and patch.value is None:
         yield error(f"{path}.patch.value", f"is required for {patch.operation}")
     elif patch.value is not None and parse is not None:
         for problem in parse(entry.apply_to, patch.value):

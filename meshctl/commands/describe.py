@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 import yaml
 
+from artemon.model.kinds import ENVOY_FILTER
+from meshctl.commands.proxy_status import left_out
 from meshctl.connection import connected, kind_of, talk
 from meshctl.context import Target
 
@@ -31,8 +33,22 @@ def describe(target: Target, kind: str, name: str) -> int:
     Example: meshctl describe virtualservice reviews -n bookinfo
     """
     found = kind_of(kind)
-    click.echo(described(talk(target, lambda client: client.get(found, target.namespace, name))))
+    obj = talk(target, lambda client: client.get(found, target.namespace, name))
+    click.echo(described(obj))
+    if obj["kind"] == ENVOY_FILTER.name:
+        answer = talk(target, lambda client: client.request("GET", "/artemon/v1/proxies"))
+        click.echo(patches_left_out(obj, answer.value["items"]))
     return 0
+
+
+def patches_left_out(obj: Mapping[str, Any], proxies: Iterable[Mapping[str, Any]]) -> str:
+    """Which patches of an EnvoyFilter connected proxies do without, and why."""
+    meta = obj["metadata"]
+    own = f"{obj['kind']}/{meta['namespace']}/{meta['name']}"
+    lines = [
+        f"  {proxy['proxy']}: {text}" for proxy in proxies for ref, text in left_out(proxy) if ref == own
+    ]
+    return "\n".join(["Left out:", *lines]) if lines else f"{'Left out:':13}<none>"
 
 
 def described(obj: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from artemon.model.rejected_patch import RejectedPatch
 from meshctl.connection import connected, output, show, table, talk
 from meshctl.context import Target
 
@@ -64,4 +65,9 @@ def _refusals(item: Mapping[str, Any]) -> list[str]:
         if nacked:
             place = ": ".join(filter(None, (str(item["proxy"]), name, str(nacked.get("resource") or ""))))
             found.append(f"{place}: refused by Envoy: {nacked.get('message', '')}")
-    return found
+    return found + [f"{item['proxy']}: {text}" for _, text in left_out(item)]
+
+
+def left_out(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The EnvoyFilters of which a proxy lacks a patch, and what it lacks and why."""
+    return [(str(one["object"]), f"left out: {RejectedPatch(**one)}") for one in item.get("rejected") or ()]

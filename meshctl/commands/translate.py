@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from artemon.errors import Problem, Refused
+from artemon.model.rejected_patch import RejectedPatch
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.snapshot.view import ProxyView
-from artemon.translate import messages, names
+from artemon.translate import Translator, messages, names
 from artemon.translate.bootstrap import Credentials, static_bootstrap
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from artemon.translate.patches.bootstrap import patched_bootstrap, with_extensions
+from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES
 from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -44,6 +47,7 @@ def translate(
     view = snapshot_of(read_objects(paths), mesh).view(proxy)
     credentials = _credentials(certs) if certs else None
     made = _bootstrap(view, credentials) if form == "bootstrap" else _resources(view, credentials)
+    _say(Translator().translate(view).rejected if view.envoy_filters else ())
     click.echo(json.dumps(made, indent=2, sort_keys=True))
 
 
@@ -52,6 +56,8 @@ def _resources(view: ProxyView, credentials: Credentials | None) -> dict[str, An
     out: dict[str, Any] = {
         kind: [MessageToDict(one) for one in found[url].values()] for kind, url in _TYPES.items()
     }
+    if EXTENSION in found:
+        out["extensions"] = [MessageToDict(one) for one in found[EXTENSION].values()]
     own = (names.WORKLOAD_SECRET, names.ROOT_SECRET) if credentials else ()
     out["secrets"] = [MessageToDict(credentials.secret(name)) for name in own if credentials]
     return out
@@ -62,7 +68,7 @@ def _bootstrap(view: ProxyView, credentials: Credentials | None) -> dict[str, An
     try:
         made = static_bootstrap(
             view.proxy,
-            listeners=found[LISTENER].values(),
+            listeners=with_extensions(found[LISTENER].values(), found.get(EXTENSION, {})),
             clusters=found[CLUSTER].values(),
             routes=found[ROUTES],
             endpoints=found[ENDPOINTS],
@@ -71,8 +77,15 @@ def _bootstrap(view: ProxyView, credentials: Credentials | None) -> dict[str, An
     except KeyError as error:
         why = f"the configuration needs secret {error.args[0]}; say where it is with --certs"
         raise Refused([Problem("--certs", why)]) from error
-    fields: dict[str, Any] = MessageToDict(made)
+    patched, rejected = patched_bootstrap(made, view)
+    _say(rejected)
+    fields: dict[str, Any] = MessageToDict(patched)
     return fields
+
+
+def _say(rejected: Iterable[RejectedPatch]) -> None:
+    for one in rejected:
+        click.echo(f"left out: {one}", err=True)
 
 
 def _credentials(folder: Path) -> Credentials:

@@ -16,7 +16,7 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
 from artemon.translate.patches.match import Setting
 from artemon.translate.patches.plan import Plan
-from artemon.translate.patches.read import Patch, Reading, for_proxy, reading
+from artemon.translate.patches.read import Reading, for_proxy, reading
 from artemon.translate.patches.sets import PatchedSet
 from artemon.xds.resource import Resources
 from artemon.xds.types import CLUSTER, EXTENSION, LISTENER, ROUTES
@@ -56,12 +56,6 @@ def setting_of(view: ProxyView) -> Setting:
     mapped = tuple((listening, tuple(numbers)) for listening, numbers in sorted(ports.items()))
     is_router = view.proxy.type == "router"
     return Setting(view.proxy.type, view.proxy.intercepts, mapped if is_router else ())
-
-
-def bootstrap_patches(view: ProxyView) -> tuple[Patch, ...]:
-    """The patches of the bootstrap, which no running proxy is sent."""
-    plan = plan_of(view, Memo())
-    return tuple(one for one in plan.patches if one.apply_to == "BOOTSTRAP")
 
 
 def _reading(*parts: object) -> Reading:

@@ -11,6 +11,9 @@ from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
+    ProxyProtocolUpstreamTransport,
+)
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 from google.protobuf.message import Message
 
@@ -30,6 +33,9 @@ PER_ROUTE = "routes must not change the filters that authenticate and authorize"
 
 def is_mesh_socket(socket: TransportSocket) -> bool:
     """Whether it shows the workload's own certificate."""
+    outer = ProxyProtocolUpstreamTransport()
+    if socket.typed_config.Unpack(outer):
+        return is_mesh_socket(outer.transport_socket)
     for kind in (DownstreamTlsContext, UpstreamTlsContext):
         context = kind()
         if socket.typed_config.Is(kind.DESCRIPTOR) and socket.typed_config.Unpack(context):

@@ -20,7 +20,7 @@ _STATUSES = {
     RedirectAction.TEMPORARY_REDIRECT: 307,
     RedirectAction.PERMANENT_REDIRECT: 308,
 }
-DEFAULT_PORTS = ("80", "443")
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,13 @@ def _target(shares: Mapping[str, int]) -> Target:
 
 def redirect_location(redirect: RedirectAction, route: Route, request: Request) -> str:
     """Where a redirect leads (Envoy API, `RedirectAction`)."""
-    scheme = redirect.scheme_redirect or ("https" if redirect.https_redirect else request.headers[":scheme"])
+    asked = request.headers[":scheme"]
+    scheme = redirect.scheme_redirect or ("https" if redirect.https_redirect else asked)
     host, port = _split_port(request.authority)
     host = redirect.host_redirect or host
     if redirect.port_redirect:
         port = str(redirect.port_redirect)
-    elif redirect.host_redirect or (scheme != request.headers[":scheme"] and port in DEFAULT_PORTS):
+    elif redirect.host_redirect or (scheme != asked and port == DEFAULT_PORTS.get(asked)):
         port = ""
     path, query = _redirected_path(redirect, route, request), request.query
     if "?" in path or redirect.strip_query:

@@ -45,12 +45,11 @@ class Request:
 
 def request_of(call: Call, manager: HttpConnectionManager) -> Request:
     """The request of a call whose TLS, if it has any, ended at the listener."""
-    bare, _, _ = call.path.partition("#")
-    path, mark, query = bare.partition("?")
+    path, mark, query = call.path.partition("?")
     path = clean_path(path, manager)
-    scheme = "https" if call.is_encrypted else "http"
     told = call.headers.get("x-forwarded-proto")
     believed = not manager.use_remote_address.value or manager.xff_num_trusted_hops
+    scheme = told if told and believed else "https" if call.is_encrypted else "http"
     headers = {
         **call.headers,
         ":method": call.method.upper(),
@@ -58,7 +57,7 @@ def request_of(call: Call, manager: HttpConnectionManager) -> Request:
         ":path": f"{path}{mark}{query}",
         ":scheme": scheme,
         "host": call.host,
-        "x-forwarded-proto": told if told and believed else scheme,
+        "x-forwarded-proto": scheme,
     }
     claims = {"payload": call.claims} if call.claims else {}
     return Request(

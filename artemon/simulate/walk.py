@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import RedirectAction, Route, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -17,7 +17,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 from artemon.simulate import outcome as outcomes
-from artemon.simulate.actions import act, connection_target, redirect_location
+from artemon.simulate.actions import act, connection_target
 from artemon.simulate.call import Call, Tls
 from artemon.simulate.chains import choose_chain
 from artemon.simulate.hosts import choose_host
@@ -175,10 +175,6 @@ def _last_filter(chain: FilterChain) -> tuple[HttpConnectionManager | None, TcpP
 
 def _require_tls(host: VirtualHost, request: Request) -> None:
     if host.require_tls != VirtualHost.NONE and request.headers["x-forwarded-proto"] != "https":
-        location = _https_location(request)
+        location = f"https://{request.authority}{request.headers[':path']}"
         response = {"status": 301, "location": location}
         raise Stopped(outcomes.TLS_REQUIRED, response, why="the virtual host asks for TLS")
-
-
-def _https_location(request: Request) -> str:
-    return redirect_location(RedirectAction(https_redirect=True), Route(), request)

@@ -25,6 +25,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _CORE = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{_CORE}{name}" for name in ("int", "float", "bool", "null", "map", "seq")}
 _LONGEST_NUMBER = 64
+TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep; nothing after it was read"
 
 
 @dataclass(slots=True)
@@ -62,7 +63,9 @@ def parse(text: str) -> Iterator[Document]:
                 return
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else document.line
-        yield _broken(document, reader, line, f"is not YAML: {error.problem or error.context}")
+        reason = str(error.problem or error.context)
+        deep = "nesting depth" in reason  # libyaml reads ahead, and newer ones have a limit of their own
+        yield _broken(document, reader, line, TOO_DEEP if deep else f"is not YAML: {reason}")
     except (yaml.YAMLError, UnicodeError) as error:
         yield _broken(document, reader, document.line, f"is not YAML: {str(error).splitlines()[0]}")
 
@@ -102,7 +105,7 @@ class _Reader:
             self._scalar(event, line)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             if len(self._open) >= MAX_DEPTH:
-                self._refuse(line, f"is nested more than {MAX_DEPTH} levels deep; nothing after it was read")
+                self._refuse(line, TOO_DEEP)
                 return False
             self._start({} if isinstance(event, yaml.MappingStartEvent) else [], event.tag, line)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):

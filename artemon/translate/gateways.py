@@ -58,6 +58,11 @@ class GatewayServer:
         return tls is None or tls.mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH")
 
     @property
+    def goes_by_cluster(self) -> bool:
+        """Whether the server name is a cluster's, whatever rules say (AUTO_PASSTHROUGH)."""
+        return self.server.tls is not None and self.server.tls.mode == "AUTO_PASSTHROUGH"
+
+    @property
     def redirects(self) -> bool:
         """Whether plain requests are sent to https."""
         return self.server.tls is not None and self.server.tls.https_redirect

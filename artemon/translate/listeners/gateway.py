@@ -101,6 +101,8 @@ def _socket(view: ProxyView, server: GatewayServer) -> TransportSocket:
 
 def _connections(view: ProxyView, server: GatewayServer, targets: Targets) -> Iterator[Connections]:
     """What rules bound to the server's Gateway say about bytes: by server name where TLS passes through."""
+    if server.goes_by_cluster:
+        return
     client = Client(
         port=server.number, namespace=view.proxy.namespace, labels=view.proxy.labels, gateway=server.ref
     )

@@ -16,6 +16,7 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
+from artemon.model.gateway import ServerTLSSettings
 from artemon.model.proxy import ProxyType
 from artemon.model.service import Protocol
 from artemon.snapshot.view import Mode, ProxyView
@@ -68,8 +69,14 @@ class Door:
         return ingress is not None and ingress.capture_mode == "NONE"
 
     @property
+    def own_tls(self) -> ServerTLSSettings | None:
+        """What a Sidecar terminates with certificates of its own: only where the mesh's mutual TLS is off."""
+        ingress = self.served.ingress if self.served else None
+        return ingress.tls if ingress is not None and self.mode == "DISABLE" else None
+
+    @property
     def inspects_tls(self) -> bool:
-        return needs_tls_inspector(self.mode)
+        return needs_tls_inspector(self.mode) or self.own_tls is not None
 
     @property
     def inspects_http(self) -> bool:
@@ -163,15 +170,13 @@ def _chains(view: ProxyView, door: Door, *, match_port: bool) -> Iterator[Filter
 
 
 def _shapes(view: ProxyView, door: Door) -> Iterator[tuple[Shape, TransportSocket | None]]:
-    """The chains of a door with what terminates their TLS. A Sidecar's own certificates count only where
-    mutual TLS of the mesh is off."""
-    ingress = door.served.ingress if door.served else None
-    if ingress is not None and door.mode == "DISABLE":
-        http = door.traffic is not Traffic.TCP
-        own = sidecar_socket(ingress.tls, http=http)
-        if own is not None:
-            yield Shape(TLS, terminates=True, http=http), own
-            return
+    """The chains of a door with what terminates their TLS; HTTPS that ends here is HTTP."""
+    https = door.served is not None and door.served.protocol is Protocol.HTTPS
+    http = https or door.traffic is not Traffic.TCP
+    own = sidecar_socket(door.own_tls, http=http)
+    if own is not None:
+        yield Shape(TLS, terminates=True, http=http), own
+        return
     for shape in SHAPES[door.mode, door.traffic]:
         yield shape, mesh_socket(view.mesh, view.trust_domain, http=shape.http) if shape.terminates else None
 

@@ -7,12 +7,16 @@ from envoy.service.discovery.v3 import discovery_pb2
 from pilot_clients import Mesh, identity, mesh, node, service_entry, until
 
 from artemon.xds.resource import content_version
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES
 from pilotd import connection
 
 REVIEWS = "outbound|9080||reviews.books.svc.cluster.local"
 SHOP = "outbound|80||shop.example.com"
 STATUS = "status/proxies/reviews-1.books"
+LUA = {
+    "name": "script",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"},
+}
 
 
 async def ended(running: Mesh) -> connection.Ended:
@@ -193,3 +197,30 @@ async def test_a_proxy_that_comes_back_in_step_is_sent_nothing_and_is_in_step() 
     assert status is not None
     assert again.taken == []
     assert all(one["sent"] == one["acked"] != "" for one in status["types"].values())
+
+
+async def test_a_patch_that_breaks_something_is_named_in_the_status() -> None:
+    bad = {"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": {"name": "x"}}}
+    good = {"applyTo": "EXTENSION_CONFIG", "patch": {"operation": "ADD", "value": LUA}}
+    spec = {"configPatches": [bad, good]}
+    meta = {"name": "f", "namespace": "books"}
+    value = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": meta,
+        "spec": spec,
+    }
+    async with mesh() as running:
+        client = running.connect(node())
+        client.ask(LISTENER)
+        await client.until(LISTENER, "127.0.1.1_9080")
+        client.ask(EXTENSION, "script")
+        await running.write("config/envoyfilters/books/f", value)
+        await client.until(EXTENSION, "script")
+        status = await running.eventually(STATUS, lambda found: found and found.get("rejected"))
+        await running.write("config/envoyfilters/books/f", {**value, "spec": {"configPatches": [good]}})
+        await running.eventually(STATUS, lambda found: found and not found.get("rejected"))
+    assert status is not None
+    assert {(one["object"], one["patch"]) for one in status["rejected"]} == {("EnvoyFilter/books/f", 0)}
+    assert all("must stay" in one["reason"] for one in status["rejected"])
+    assert any(REVIEWS in one["resource"] for one in status["rejected"])

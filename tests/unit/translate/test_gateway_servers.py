@@ -196,3 +196,10 @@ def test_what_is_not_contended_stays_with_the_later_one() -> None:
         found = reached(seen, protocol="http", port=443, tls="tls", host=host, sni=host, mode="gateway")
         assert found["routeConfig"] == f"https.443.https-443.{name}.default"
         assert found["virtualHost"] == f"{host}:443"
+
+
+def test_auto_passthrough_opens_nothing_by_rules() -> None:
+    tls = [{"match": [{"sniHosts": ["a.com"]}], "route": [{"destination": {"host": "web"}}]}]
+    rule = resource("VirtualService", "web", {"hosts": ["a.com"], "gateways": ["gw"], "tls": tls})
+    seen = view(gateway(server(443, "TLS", ["*.com"], tls={"mode": "AUTO_PASSTHROUGH"})), rule)
+    assert listeners(seen) == {}

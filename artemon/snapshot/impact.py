@@ -19,7 +19,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "Sidecar": _ALL,
     "DestinationRule": _ALL,
     "VirtualService": _ALL,
-    "Gateway": frozenset({LDS, RDS}),
+    "Gateway": _ALL,
     SECRET: frozenset({SDS}),
     "PeerAuthentication": frozenset({CDS, EDS, LDS}),
     "EnvoyFilter": _PATCHED,

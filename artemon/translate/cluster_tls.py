@@ -86,7 +86,8 @@ def secure(
 
 def _is_automatic(cluster: Cluster, service: Service, mesh: MeshConfig) -> bool:
     wanted = mesh.enable_auto_mtls is not False and not service.mesh_external
-    return wanted and cluster.type != Cluster.ORIGINAL_DST
+    looked_up = cluster.HasField("cluster_type")
+    return wanted and cluster.type != Cluster.ORIGINAL_DST and not looked_up
 
 
 def _match_endpoints(cluster: Cluster, tls: TransportSocket) -> None:

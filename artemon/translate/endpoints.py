@@ -43,6 +43,8 @@ class Choice:
     preference: Preference = NONE
     by_name: bool = False
     """Whether addresses may be host names (they are resolved by the proxy)."""
+    encrypted: bool = False
+    """Whether only instances belong where mutual TLS ends: what is passed on to them cannot be looked at."""
 
 
 def load_assignment(memo: Memo, name: str, endpoints: tuple[Endpoint, ...], choice: Choice) -> bytes:
@@ -56,7 +58,8 @@ def _localities(endpoints: tuple[Endpoint, ...], memo: Memo, choice: Choice) -> 
     chosen: Groups = defaultdict(list)
     for endpoint in endpoints:
         port = port_of(endpoint, choice.port)
-        if reachable(endpoint, port, by_name=choice.by_name) and matches(labels, endpoint.labels):
+        belongs = matches(labels, endpoint.labels) and (endpoint.mtls_on(port) or not choice.encrypted)
+        if belongs and reachable(endpoint, port, by_name=choice.by_name):
             far = distance(choice.preference, choice.client, endpoint)
             chosen[far, endpoint.locality].append((endpoint, port))
     order = sorted({far for far, _ in chosen})

@@ -94,6 +94,12 @@ class GatewayPort:
         return self.bind or WILDCARD
 
 
+def passes_on(gateways: Iterable[Resource[Gateway]]) -> bool:
+    """Whether a router passes TLS on by the names of clusters."""
+    tls = (server.tls for gateway in gateways for server in gateway.spec.servers)
+    return any(one is not None and one.mode == "AUTO_PASSTHROUGH" for one in tls)
+
+
 def gateway_ports(view: ProxyView) -> tuple[GatewayPort, ...]:
     """The listeners of a router. What servers of a port contend for, the oldest Gateway has."""
     if view.proxy.type is not ProxyType.ROUTER:

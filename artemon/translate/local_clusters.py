@@ -14,7 +14,8 @@ from artemon.model.service import Protocol
 from artemon.snapshot.view import NO_POLICY, ProxyView
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
-from artemon.translate.dynamic_dns import look_up, looks_up_any
+from artemon.translate.default_endpoints import default_endpoints
+from artemon.translate.dynamic_dns import NAMED_BY_REQUEST, look_up, looks_up_any
 from artemon.translate.endpoints import address
 from artemon.translate.ingress import Served, served_ports
 from artemon.translate.wire import struct
@@ -34,6 +35,21 @@ def local_clusters(view: ProxyView) -> Iterator[Cluster]:
             yield inbound_cluster(view, served)
         if view.proxy.intercepts:
             yield _to_application(_original(view, names.INBOUND_PASSTHROUGH))
+    for found in default_endpoints(view):
+        cluster = _at(found.cluster, found.address, found.port)
+        policies.limit(cluster, NO_POLICY, view.mesh)
+        policies.speak(cluster, Protocol.AUTO, policies.Speech())
+        yield cluster
+
+
+def _at(name: str, place: str, port: int) -> Cluster:
+    """A cluster of one address."""
+    cluster = Cluster(name=name, type=Cluster.STATIC)
+    cluster.load_assignment.cluster_name = name
+    endpoint = LbEndpoint()
+    endpoint.endpoint.address.CopyFrom(address(place, port))
+    cluster.load_assignment.endpoints.add().lb_endpoints.append(endpoint)
+    return cluster
 
 
 def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
@@ -41,11 +57,7 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
     name = names.inbound_cluster(served.port)
     target = served.app_address or ("" if view.proxy.intercepts else view.proxy.app_address)
     if target:
-        cluster = Cluster(name=name, type=Cluster.STATIC)
-        cluster.load_assignment.cluster_name = name
-        endpoint = LbEndpoint()
-        endpoint.endpoint.address.CopyFrom(address(target, served.app_port))
-        cluster.load_assignment.endpoints.add().lb_endpoints.append(endpoint)
+        cluster = _at(name, target, served.app_port)
     else:
         cluster = _to_application(Cluster(name=name, type=Cluster.ORIGINAL_DST))
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
@@ -85,6 +97,7 @@ def _looked_up(view: ProxyView) -> Cluster:
     cluster = Cluster(name=names.ALLOW_ANY_DYNAMIC_DNS_CLUSTER)
     look_up(cluster, view.mesh)
     policies.limit(cluster, NO_POLICY, view.mesh)
+    policies.speak(cluster, Protocol.AUTO, policies.Speech(upstream=NAMED_BY_REQUEST))
     return cluster
 
 

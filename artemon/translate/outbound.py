@@ -10,8 +10,7 @@ from artemon.model.service import Endpoint, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.snapshot import ScopedEndpoints
 from artemon.snapshot.view import Destination
-from artemon.translate.clusters import service_assignments, service_clusters
-from artemon.translate.localities import Standpoint
+from artemon.translate.clusters import Client, service_assignments, service_clusters
 from artemon.xds.resource import Resource
 
 Named = Mapping[str, Resource]
@@ -38,7 +37,7 @@ class OutboundScope:
         destinations: Mapping[str, Destination],
         mesh: MeshConfig,
         memo: Memo,
-        client: Standpoint,
+        client: Client,
     ) -> None:
         self._services = services
         self._destinations = destinations

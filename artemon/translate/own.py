@@ -3,7 +3,8 @@
 Every part is made from a view that is reduced to what it may depend on, so that it is shared by all whom it
 does not tell apart, and made anew only when that changed:
 
-- inbound listeners and own clusters see the services that the workload serves, with its own instances;
+- inbound listeners and own clusters see the services that the workload serves, with its own instances, and
+  a router's Gateways;
 - outbound listeners and routes of sidecars see a stand-in for the proxy, without name and identity; listeners
   see rules for connections alone, and instances only of services without discovery (`resolution: NONE`);
 - listeners and routes of routers see everything but instances.
@@ -78,7 +79,6 @@ def _inner(view: ProxyView, memo: Memo) -> ProxyView:
         view,
         services=memo.get(_mapping, *view.own, by=tuple(one.host for one in view.own)),
         virtual_services=(),
-        gateways=(),
         destinations=memo.get(_mapping, *rules.values(), by=tuple(rules)),
     )
 

@@ -18,6 +18,8 @@ from google.protobuf.message import Message
 from artemon.model.service import Endpoint, Resolution, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
+from artemon.translate.clusters import Client
+from artemon.translate.gateways import passes_on
 from artemon.translate.localities import preferences, standpoint_of
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
@@ -62,8 +64,9 @@ class Translator:
 
     def _scope(self, view: ProxyView) -> OutboundScope:
         memo = self._memo
-        by = (standpoint_of(view.proxy, memo.get(preferences, view.destinations, view.mesh, memo)),)
-        return memo.get(OutboundScope, view.services, view.destinations, view.mesh, memo, by=by)
+        told = memo.get(preferences, view.destinations, view.mesh, memo)
+        client = Client(standpoint_of(view.proxy, told), unopened=passes_on(view.gateways))
+        return memo.get(OutboundScope, view.services, view.destinations, view.mesh, memo, by=(client,))
 
     def _hosts(self, view: ProxyView) -> tuple[str, ...]:
         """The services whose instances parts of the proxy's own may be made from."""

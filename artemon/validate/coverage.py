@@ -49,10 +49,7 @@ _HTTP: Fields = {
     **_all("mirror", "mirrors", "mirrorPercent", "mirrorPercentage", "corsPolicy", "headers"),
     "match": _HTTP_MATCH,
 }
-_L4: Fields = {
-    "route": ALL,
-    "match": _all("sniHosts", "destinationSubnets", "port", "gateways", "sourceLabels", "sourceNamespace"),
-}
+_L4 = _all("route", "match")
 
 _BALANCER: Fields = {
     **_all("simple", "consistentHash", "warmup", "warmupDurationSecs"),
@@ -94,7 +91,7 @@ _SERVER_TLS: Fields = {
     **_all("credentialNames", "caCertCredentialName", "tlsCertificates", "subjectAltNames"),
     **_all("verifyCertificateSpki", "verifyCertificateHash", "insecureSkipVerify", "caCrl"),
     **_all("minProtocolVersion", "maxProtocolVersion", "cipherSuites"),
-    "mode": {"PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"},
+    "mode": ALL,
 }
 
 TRANSLATED: Mapping[str, Fields] = MappingProxyType(
@@ -112,12 +109,11 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         },
         kinds.GATEWAY.name: {
             "selector": ALL,
-            "servers": {**_all("hosts", "name", "bind", "port"), "tls": _SERVER_TLS},
+            "servers": {**_all("hosts", "name", "bind", "port", "defaultEndpoint"), "tls": _SERVER_TLS},
         },
         kinds.SERVICE_ENTRY.name: {
             **_all("hosts", "addresses", "ports", "location", "endpoints", "workloadSelector", "exportTo"),
-            **_all("subjectAltNames"),
-            "resolution": {"NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"},
+            **_all("subjectAltNames", "resolution"),
         },
         kinds.WORKLOAD_ENTRY.name: _all(
             "address", "ports", "labels", "network", "locality", "weight", "serviceAccount"

@@ -9,6 +9,7 @@ from artemon.validate.amounts import is_http, is_tls, port, protocol
 from artemon.validate.context import Context
 from artemon.validate.findings import Problems, error, repeats, warning, wrong
 from artemon.validate.hosts import is_label, scoped_host
+from artemon.validate.local_endpoint import local_endpoint
 from artemon.validate.server_tls import server_tls
 
 SEMANTICS = "internal.istio.io/gateway-semantics"
@@ -37,6 +38,9 @@ def _server(server: Server, path: str, *, converted: bool) -> Problems:
     yield from _port(server, path)
     if server.bind:
         yield from wrong(f"{path}.bind", bind(server.bind))
+    reason = local_endpoint(server.default_endpoint)
+    if reason is not None:
+        yield warning(f"{path}.defaultEndpoint", f"{reason}; it has no effect")
     yield from server_tls(server.tls, f"{path}.tls")
     if server.port is not None and server.port.protocol:
         yield from _protocol_and_tls(server, server.port, path)

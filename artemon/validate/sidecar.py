@@ -12,17 +12,15 @@ from artemon.model.sidecar import (
     SidecarPort,
 )
 from artemon.validate.addresses import UNIX, ip, unix_path
-from artemon.validate.amounts import is_http, is_port_text, is_tls, port, port_name, protocol
+from artemon.validate.amounts import is_http, is_tls, port, port_name, protocol
 from artemon.validate.context import Context
-from artemon.validate.findings import Problems, Reason, error, repeats, warning, wrong
+from artemon.validate.findings import Problems, error, repeats, warning, wrong
 from artemon.validate.hosts import fqdn, scoped_host
 from artemon.validate.http_route import destination
+from artemon.validate.local_endpoint import local_endpoint
 from artemon.validate.pools import connection_pool
 from artemon.validate.scope import labels_selector
 from artemon.validate.server_tls import server_tls
-
-_LOCAL = {"", "127.0.0.1", "0.0.0.0", "[::1]", "[::]"}
-_FORMS = "127.0.0.1:<port>, 0.0.0.0:<port>, [::1]:<port>, [::]:<port> or unix:///<path>"
 
 
 def sidecar(resource: Resource[Sidecar], context: Context) -> Problems:
@@ -61,7 +59,7 @@ def _ingress(listener: IstioIngressListener, path: str) -> Problems:
         yield from wrong(f"{path}.port.number", port(listens.number))
     if listener.bind:
         yield from wrong(f"{path}.bind", ip(listener.bind))
-    yield from wrong(f"{path}.defaultEndpoint", _endpoint(listener.default_endpoint))
+    yield from wrong(f"{path}.defaultEndpoint", local_endpoint(listener.default_endpoint))
     yield from _ingress_tls(listener.tls, f"{path}.tls", protocol="" if listens is None else listens.protocol)
     yield from connection_pool(listener.connection_pool, f"{path}.connectionPool")
     pool = listener.connection_pool
@@ -69,18 +67,6 @@ def _ingress(listener: IstioIngressListener, path: str) -> Problems:
         yield warning(
             f"{path}.connectionPool.http", f"has no effect on a port that is {listens.protocol or 'TCP'}"
         )
-
-
-def _endpoint(text: str) -> Reason:
-    """Why the application cannot be found there; empty means the port of the listener."""
-    if not text:
-        return None
-    if text.startswith(UNIX):
-        return unix_path(text.removeprefix(UNIX))
-    host, colon, number = text.rpartition(":")
-    if not colon or host not in _LOCAL:
-        return f'"{text}" must be {_FORMS}'
-    return None if is_port_text(number) else f'"{number}" is not a port'
 
 
 def _ingress_tls(tls: ServerTLSSettings | None, path: str, *, protocol: str) -> Problems:

@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 
 from artemon.model.mesh_config import MeshConfig
-from artemon.translate.dynamic_dns import looks_up_any, lookup_filter
+from artemon.translate.dynamic_dns import lookup_filter
 from artemon.translate.filters.access_log import access_logs
 from artemon.translate.filters.http import http_filters
 from artemon.translate.wire import ZERO, ads, packed
@@ -37,6 +37,8 @@ class Http:
     stat_prefix: str
     route: str | RouteConfiguration
     grpc_web: bool = False
+    looks_up: bool = False
+    """Whether a request may go to a host that is looked up for it."""
 
 
 def http_filter(http: Http, mesh: MeshConfig) -> Filter:
@@ -46,13 +48,12 @@ def http_filter(http: Http, mesh: MeshConfig) -> Filter:
 
 def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
     """Paths are normalized before anything matches on them; WebSockets pass; streams may idle."""
-    looks_up = http.side is Side.OUTBOUND and looks_up_any(mesh)
     out = HttpConnectionManager(
         stat_prefix=http.stat_prefix,
         http_filters=http_filters(
             grpc_web=http.grpc_web,
             outbound=http.side is not Side.INBOUND,
-            before_router=[lookup_filter(mesh)] if looks_up else (),
+            before_router=[lookup_filter(mesh)] if http.looks_up else (),
         ),
         access_log=access_logs(mesh),
         stream_idle_timeout=ZERO,

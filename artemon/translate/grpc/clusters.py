@@ -24,9 +24,9 @@ ANYBODY = Identities((), ())
 
 def offered(service: Service, destination: Destination | None, mesh: MeshConfig) -> Iterator[Target]:
     """The clusters of a service that gRPC can use. One whose TLS it cannot follow is left out, so that calls
-    fail instead of going out in the clear."""
+    fail instead of going out in the clear; so are hosts that a proxy looks up request by request."""
     for target in targets(service, destination, mesh):
-        if _mode(target) in FOLLOWED_MODES:
+        if _mode(target) in FOLLOWED_MODES and target.discovery is not None:
             yield target
 
 

@@ -20,6 +20,7 @@ class Draft:
     private: bool = False
     route: str = ""
     grpc_web: bool = False
+    looks_up: bool = False
     chains: list[FilterChain] = field(default_factory=list)
     rest: FilterChain | None = None
     _claimed: set[bytes] = field(default_factory=set)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 
+from artemon.model.hosts import covers
 from artemon.model.service import Protocol
 from artemon.snapshot.gateway_conflicts import Opening
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.clusters import targets as clusters_of
+from artemon.translate.default_endpoints import default_endpoint
+from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.filters.inspect import tls_inspector
 from artemon.translate.filters.manager import Http, Side, http_filter
-from artemon.translate.filters.tcp import shared_tcp_filter
+from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.gateways import (
     GatewayPort,
     GatewayServer,
@@ -22,7 +27,10 @@ from artemon.translate.gateways import (
     gateway_ports,
     http_route_name,
 )
+from artemon.translate.leniency import networks
 from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.chains import MESH_ALL
+from artemon.translate.listeners.tcp import cidr, passing_on
 from artemon.translate.listeners.tls import gateway_socket, mesh_socket
 from artemon.translate.routes.gateway import takes_requests
 from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
@@ -48,11 +56,22 @@ def _chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[Fi
     if port.opening is Opening.HTTP:
         yield FilterChain(filters=[_http(view, port, port.servers[0])])
     elif port.opening is Opening.TCP:
-        found = [c for server in port.servers for c in _connections(view, server, targets)]
-        for connections in found[:1]:
-            yield FilterChain(filters=[_tcp(view, connections)])
+        yield from _tcp_chains(view, port, targets)
     else:
         yield from _tls_chains(view, port, targets)
+
+
+def _tcp_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
+    """One chain for each source that a rule asks for, up to the first for whoever comes."""
+    taken: set[str] = set()
+    for connections in (c for server in port.servers for c in _connections(view, server, targets)):
+        sources = networks(filter(None, (connections.source,)))
+        if connections.source in taken or sources is None:
+            continue
+        taken.add(connections.source)
+        chain = FilterChain(filters=passing_on(connections, view.mesh))
+        chain.filter_chain_match.source_prefix_ranges.extend(map(cidr, sources))
+        yield chain
 
 
 def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
@@ -76,10 +95,27 @@ def _server_chains(
         _secure(view, server, chain, server.hosts())
         yield chain
         return
+    if server.goes_by_cluster:
+        yield from _by_cluster(view, server)
     for connections in _connections(view, server, targets):
-        chain = FilterChain(filters=[_tcp(view, connections)])
+        chain = FilterChain(filters=passing_on(connections, view.mesh))
         _secure(view, server, chain, list(connections.sni) or server.hosts())
         yield chain
+
+
+def _by_cluster(view: ProxyView, server: GatewayServer) -> Iterator[FilterChain]:
+    """One chain for each cluster of the services that the server is for, by its name. Only mutual TLS of the
+    mesh gets in, and only instances where it ends are behind (`Target.unopened`): nobody comes without."""
+    patterns = server.hosts()
+    for service in view.services.values():
+        if not any(covers(pattern, service.host) for pattern in patterns):
+            continue
+        for target in clusters_of(service, view.destinations.get(service.host), view.mesh, unopened=True):
+            if target.unopened:
+                chain = FilterChain(filters=[tcp_filter(target.name, view.mesh)])
+                _secure(view, server, chain, [target.name])
+                chain.filter_chain_match.application_protocols.extend(MESH_ALL)
+                yield chain
 
 
 def _secure(view: ProxyView, server: GatewayServer, chain: FilterChain, hosts: list[str]) -> None:
@@ -100,9 +136,17 @@ def _socket(view: ProxyView, server: GatewayServer) -> TransportSocket:
 
 
 def _connections(view: ProxyView, server: GatewayServer, targets: Targets) -> Iterator[Connections]:
-    """What rules bound to the server's Gateway say about bytes: by server name where TLS passes through."""
+    """What rules bound to the server's Gateway say about bytes, then where all others go, if anywhere."""
     if server.goes_by_cluster:
         return
+    yield from _by_rules(view, server, targets)
+    endpoint = default_endpoint(server.server)
+    if endpoint is not None:
+        yield Connections(((endpoint.cluster, 1),))
+
+
+def _by_rules(view: ProxyView, server: GatewayServer, targets: Targets) -> Iterator[Connections]:
+    """Connections by rules: by server name where TLS passes through."""
     client = Client(
         port=server.number, namespace=view.proxy.namespace, labels=view.proxy.labels, gateway=server.ref
     )
@@ -116,7 +160,7 @@ def _connections(view: ProxyView, server: GatewayServer, targets: Targets) -> It
         for connections in tls_connections(rule, client, targets):
             sni = tuple(common_hosts(connections.sni, admitted))
             if sni:
-                yield Connections(connections.shares, connections.subnets, sni)
+                yield replace(connections, sni=sni)
 
 
 def _http(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Filter:
@@ -125,9 +169,6 @@ def _http(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Filter:
         stat_prefix=f"outbound_{names.listener(port.address, port.port)};",
         route=http_route_name(port, server),
         grpc_web=server.protocol is Protocol.GRPC_WEB,
+        looks_up=looks_up(view),
     )
     return http_filter(http, view.mesh)
-
-
-def _tcp(view: ProxyView, connections: Connections) -> Filter:
-    return shared_tcp_filter(connections.shares, view.mesh, stat_prefix=connections.shares[0][0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch
@@ -12,6 +13,7 @@ from artemon.model.service import Protocol
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.egress import (
     Egress,
     Offer,
@@ -54,10 +56,11 @@ def outbound_listeners(view: ProxyView, memo: Memo | None = None) -> Iterator[Li
         if egress.port and egress.protocol.is_http:
             draft = _draft(drafts, _bound(view, egress), egress.port, egress)
             draft.route = names.outbound_route(egress.port)
-    for name in sorted(drafts):
-        yield _listener(view, drafts[name])
     if proxy_port(view):
-        yield _http_proxy(view)
+        drafts[names.HTTP_PROXY] = _http_proxy(view)
+    waits = looks_up(view)
+    for name in sorted(drafts):
+        yield _listener(view, replace(drafts[name], looks_up=waits))
     if view.proxy.intercepts and egress_of(view):
         yield _virtual_outbound(view)
 
@@ -166,13 +169,19 @@ def _close(out: Listener, draft: Draft, *, sniffs_http: bool) -> None:
 
 def _http(route: str, draft: Draft) -> Http:
     prefix = f"outbound_{names.listener(draft.address, draft.port)};"
-    return Http(side=Side.OUTBOUND, stat_prefix=prefix, route=route, grpc_web=draft.grpc_web)
+    return Http(
+        side=Side.OUTBOUND,
+        stat_prefix=prefix,
+        route=route,
+        grpc_web=draft.grpc_web,
+        looks_up=draft.looks_up,
+    )
 
 
-def _http_proxy(view: ProxyView) -> Listener:
+def _http_proxy(view: ProxyView) -> Draft:
     """For applications that are told of it (`http_proxy`): requests name the host and port that they mean."""
     address, port = instance_address(view), proxy_port(view)
-    return _listener(view, Draft(address, port, captured=False, private=True, route=names.HTTP_PROXY))
+    return Draft(address, port, captured=False, private=True, route=names.HTTP_PROXY)
 
 
 def _virtual_outbound(view: ProxyView) -> Listener:

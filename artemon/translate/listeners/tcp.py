@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from envoy.config.core.v3.address_pb2 import CidrRange
-from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 
+from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Protocol, Resolution, Service
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.dynamic_dns import sni_lookup_filter
 from artemon.translate.egress import Offer
 from artemon.translate.filters.tcp import shared_tcp_filter
 from artemon.translate.leniency import is_ip, networks
 from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
 from artemon.translate.routes.rules import Rule
-from artemon.translate.routes.scope import Client, Targets
+from artemon.translate.routes.scope import Client, Targets, lookup_port
 
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
 
@@ -43,18 +45,27 @@ def service_chains(
     if not found:
         sni = (service.host,) if tls and by.name else ()
         cluster = names.outbound_cluster(service.host, port.number)
-        found = [Connections(((cluster, 1),), sni=sni)]
+        found = [Connections(((cluster, 1),), sni=sni, lookup_port=lookup_port(service, port.number))]
     for connections in found:
         blocks = networks(connections.subnets or subnets)
-        if blocks is not None:
-            yield _chain(view, connections, blocks)
+        sources = networks(filter(None, (connections.source,)))
+        if blocks is not None and sources is not None:
+            chain = _chain(view, connections, blocks)
+            chain.filter_chain_match.source_prefix_ranges.extend(map(cidr, sources))
+            yield chain
+
+
+def passing_on(connections: Connections, mesh: MeshConfig) -> list[Filter]:
+    """The filters that forward connections; where the server is looked up, they wait until it is known."""
+    forward = shared_tcp_filter(connections.shares, mesh, stat_prefix=connections.shares[0][0])
+    found = [sni_lookup_filter(connections.lookup_port, mesh)] if connections.lookup_port else []
+    return [*found, forward]
 
 
 def _chain(
     view: ProxyView, connections: Connections, blocks: Iterable[IPv4Network | IPv6Network]
 ) -> FilterChain:
-    prefix = connections.shares[0][0]
-    out = FilterChain(filters=[shared_tcp_filter(connections.shares, view.mesh, stat_prefix=prefix)])
+    out = FilterChain(filters=passing_on(connections, view.mesh))
     out.filter_chain_match.prefix_ranges.extend(cidr(block) for block in blocks)
     out.filter_chain_match.server_names.extend(name for name in connections.sni if name != "*")
     return out

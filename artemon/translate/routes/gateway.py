@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from artemon.snapshot.gateway_conflicts import Opening
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.default_endpoints import default_endpoint
 from artemon.translate.gateways import (
     GatewayPort,
     GatewayServer,
@@ -17,10 +18,12 @@ from artemon.translate.gateways import (
     gateway_ports,
     http_route_name,
 )
+from artemon.translate.routes.action import action_within
 from artemon.translate.routes.http import http_routes
 from artemon.translate.routes.match import is_catch_all
 from artemon.translate.routes.rules import speaks_for
 from artemon.translate.routes.scope import Client, Targets
+from artemon.translate.wire import ZERO
 
 
 def gateway_routes(view: ProxyView, targets: Targets) -> Mapping[str, RouteConfiguration]:
@@ -52,6 +55,8 @@ def _configuration(
     for server in servers:
         for found in _virtual_hosts(view, server, targets):
             _merge(hosts.setdefault(found.domains[0], VirtualHost(name=found.name)), found)
+    for server in servers:
+        _by_default(hosts, server)
     for server in servers:
         if server.redirects:
             _redirect(hosts, server)
@@ -89,6 +94,20 @@ def _merge(into: VirtualHost, found: VirtualHost) -> None:
     into.include_request_attempt_count = True
     if not (into.routes and is_catch_all(into.routes[-1].match)):
         into.routes.extend(found.routes)
+
+
+def _by_default(hosts: dict[str, VirtualHost], server: GatewayServer) -> None:
+    """Requests for the server's hosts that no rule claims go to its default endpoint."""
+    endpoint = default_endpoint(server.server)
+    if endpoint is None:
+        return
+    action = action_within(ZERO)
+    action.cluster = endpoint.cluster
+    rest = Route(name=names.DEFAULT_ROUTE, match=RouteMatch(prefix="/"), route=action)
+    patterns = server.hosts()
+    for host in (*common_hosts(hosts, patterns), *(one for one in patterns if one not in hosts)):
+        found = VirtualHost(name=names.virtual_host(host, server.number), domains=[host], routes=[rest])
+        _merge(hosts.setdefault(host, VirtualHost(name=found.name)), found)
 
 
 def _redirect(hosts: dict[str, VirtualHost], server: GatewayServer) -> None:

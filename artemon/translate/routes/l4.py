@@ -16,11 +16,14 @@ Shares = tuple[tuple[str, int], ...]
 @dataclass(frozen=True, slots=True)
 class Connections:
     """Connections that go the same way. subnets: destination CIDR blocks or addresses; sni: server names;
-    empty is any."""
+    source: a block or an address that they come from; empty is any."""
 
     shares: Shares
     subnets: tuple[str, ...] = ()
     sni: tuple[str, ...] = ()
+    source: str = ""
+    lookup_port: int = 0
+    """Where the server that TLS names is reached, when it is looked up for each connection."""
 
 
 def tcp_connections(rule: Rule, client: Client, targets: Targets) -> Iterator[Connections]:
@@ -30,8 +33,8 @@ def tcp_connections(rule: Rule, client: Client, targets: Targets) -> Iterator[Co
         matches: Iterable[L4MatchAttributes] = route.match or (L4MatchAttributes(),)
         for match in matches:
             if shares and _meets(match, client):
-                yield Connections(shares, tuple(match.destination_subnets))
-                if not match.destination_subnets:
+                yield Connections(shares, tuple(match.destination_subnets), source=match.source_subnet)
+                if not match.destination_subnets and not match.source_subnet:
                     return
 
 
@@ -41,7 +44,9 @@ def tls_connections(rule: Rule, client: Client, targets: Targets) -> Iterator[Co
         shares = _shares(route.route, client, targets)
         for match in route.match:
             if shares and _meets(match, client):
-                yield Connections(shares, tuple(match.destination_subnets), tuple(match.sni_hosts))
+                subnets, names = tuple(match.destination_subnets), tuple(match.sni_hosts)
+                looked_up = _lookup_port(route.route, client, targets)
+                yield Connections(shares, subnets, names, lookup_port=looked_up)
 
 
 def _meets(match: L4MatchAttributes | TLSMatchAttributes, client: Client) -> bool:
@@ -58,3 +63,9 @@ def _shares(routes: Iterable[RouteDestination], client: Client, targets: Targets
     if len(found) == 1:
         return ((targets.cluster(found[0][0], client.port), 1),)
     return tuple((targets.cluster(target, client.port), weight) for target, weight in found if weight > 0)
+
+
+def _lookup_port(routes: Iterable[RouteDestination], client: Client, targets: Targets) -> int:
+    """The port of the first destination that is looked up; connections to several cannot be told apart."""
+    found = (targets.lookup_port(r.destination, client.port) for r in routes if r.destination is not None)
+    return next((port for port in found if port), 0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from artemon.model.destination_rule import LoadBalancerSettingsConsistentHashLB
-from artemon.model.service import Protocol, Service
+from artemon.model.service import Protocol, Resolution, Service
 from artemon.model.virtual_service import Destination as RouteTarget
 from artemon.model.virtual_service import HTTPRetry
 from artemon.snapshot.view import Destination, ProxyView
@@ -64,6 +64,11 @@ class Targets:
         service = self.services.get(target.host)
         return service.ports[0].number if service is not None and len(service.ports) == 1 else port
 
+    def lookup_port(self, target: RouteTarget, port: int) -> int:
+        """Where hosts of a destination are reached that are looked up when asked for; 0 for any other."""
+        service = self.services.get(target.host)
+        return lookup_port(service, self.port(target, port)) if service is not None else 0
+
     def hashing(self, target: RouteTarget, port: int) -> LoadBalancerSettingsConsistentHashLB | None:
         """How requests to a destination stick to an instance; None when they do not."""
         return self.default_hashing(target.host, self.port(target, port), target.subset)
@@ -92,3 +97,10 @@ class Targets:
 def targets_of(view: ProxyView) -> Targets:
     """All that a proxy may route to."""
     return Targets(view.services, view.destinations, view.mesh.default_http_retry_policy)
+
+
+def lookup_port(service: Service, port: int) -> int:
+    """Where the hosts of a service port are reached, when they are looked up; 0 when they are not."""
+    if service.resolution is not Resolution.DYNAMIC_DNS:
+        return 0
+    return next((one.target_port or port for one in service.ports if one.number == port), port)

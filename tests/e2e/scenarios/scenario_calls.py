@@ -86,7 +86,7 @@ class Caller:
         out = socket.create_connection(self._target(call), timeout=SECONDS, source_address=source)
         out.sendall(self._greeting(call))
         if call.speaks in ("https", "tls"):
-            return _trusting().wrap_socket(out, server_hostname=call.sni or call.host)
+            return _trusting(call.alpn).wrap_socket(out, server_hostname=call.sni or call.host)
         return out
 
     def _headers(self, call: Call, name: str) -> dict[str, str]:
@@ -176,7 +176,9 @@ class Caller:
         return out
 
 
-def _trusting() -> ssl.SSLContext:
+def _trusting(alpn: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if alpn:
+        context.set_alpn_protocols(alpn.split(","))
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

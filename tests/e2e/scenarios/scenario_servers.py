@@ -76,7 +76,8 @@ class Servers:
             await web.TCPSite(runner, address, self.ports["http"]).start()
             if name == "v1":
                 await web.TCPSite(runner, "127.0.0.1", self.ports["bridge"]).start()
-            await web.TCPSite(runner, address, self.ports["https"], ssl_context=self._certificate).start()
+            for place in (address, "127.0.0.1") if name == "v1" else (address,):
+                await web.TCPSite(runner, place, self.ports["https"], ssl_context=self._certificate).start()
             self._keep.append(runner)
             server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
             server.add_generic_rpc_handlers((_Rpc(self, name),))

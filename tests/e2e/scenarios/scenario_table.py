@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -57,9 +58,9 @@ class Expect:
 class Call:
     """One call, or `times` of it, by `speaks`: http, https, grpc, tcp, tls, websocket.
 
-    proxy: whose Envoy takes it. source, address, port: the connection as the client made it. at_once: calls
-    in flight at a time. keep: one connection for all. do: what the servers are asked to do. explain: whether
-    `meshctl explain` can know the answer.
+    proxy: whose Envoy takes it. source, address, port: the connection as the client made it. alpn: what TLS
+    offers, comma-separated. at_once: calls in flight at a time. keep: one connection for all. do: what the
+    servers are asked to do. explain: whether `meshctl explain` can know the answer.
     """
 
     expect: Expect
@@ -73,6 +74,7 @@ class Call:
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     sni: str = ""
+    alpn: str = ""
     times: int = 1
     at_once: int = 1
     keep: bool = True
@@ -132,6 +134,7 @@ def _filled(value: Any, name: str) -> Any:
     if isinstance(value, str):
         if value.removeprefix("$") in PROTOCOLS and value.startswith("$"):
             return ports()[value.removeprefix("$")]
+        value = re.sub(r"\$(https|http|grpc|tcp|bridge)\b", lambda found: str(ports()[found[1]]), value)
         return value.replace("$host", full_name(name)).replace("$name", name)
     if isinstance(value, list):
         return [_filled(one, name) for one in value]

@@ -31,8 +31,13 @@ PROXIES: Mapping[str, dict[str, Any]] = {
     "other": {"namespace": "other", "labels": {"app": "other", "version": "v2"}},
     "strict": {"namespace": "strict", "labels": {"app": "strict"}},
     "gateway": {"type": "router", "namespace": "default", "labels": {"istio": "ingressgateway"}},
+    "lookup": {"namespace": "default", "labels": {"app": "lookup"}},
 }
 """Whose Envoys run. `strict` may only call what the mesh knows."""
+MESHES: Mapping[str, dict[str, Any]] = {
+    "lookup": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}},
+}
+"""Who lives in a mesh with other settings."""
 SEEN_AS = {name: f"127.0.89.{number}" for number, name in enumerate(PROXIES, 31)}
 GATEWAY_PORTS = {"http": 8080, "http2": 8081, "https": 8443, "tls": 8444, "tcp": 9000}
 SURROUNDINGS: list[Object] = [
@@ -80,8 +85,15 @@ def _with_instances(spec: dict[str, Any]) -> dict[str, Any]:
 
 def views_of(objects: Iterable[Object]) -> dict[str, ProxyView]:
     """What each proxy is given."""
-    snapshot = snapshot_of(objects, MeshConfig())
-    return {name: snapshot.view(read_proxy({"name": name, **fields})) for name, fields in PROXIES.items()}
+    everything = list(objects)
+    usual = snapshot_of(everything, MeshConfig())
+    snapshots = {
+        name: snapshot_of(everything, MeshConfig.model_validate(mesh)) for name, mesh in MESHES.items()
+    }
+    return {
+        name: snapshots.get(name, usual).view(read_proxy({"name": name, **fields}))
+        for name, fields in PROXIES.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

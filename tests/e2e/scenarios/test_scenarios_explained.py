@@ -43,6 +43,8 @@ def described(call: Call) -> dict[str, Any]:
     out: dict[str, Any] = {"port": call.port, **SPOKEN[call.speaks]}
     out |= {"mode": "gateway"} if PROXIES[call.proxy].get("type") == "router" else {"address": call.address}
     out |= {"sni": call.sni or call.host} if "tls" in out else {}
+    out |= {"alpn": call.alpn} if call.alpn else {}
+    out |= {"sourceIP": call.source} if out["protocol"] == "tcp" and "mode" not in out else {}
     if out["protocol"] == "tcp":
         return out
     return {"path": call.path, "method": call.method, **out, "host": call.host, "headers": dict(call.headers)}

@@ -32,6 +32,6 @@ def service_entry(host: str, ports: list[tuple[int, str]], namespace: str = "def
     """A ServiceEntry of the mesh as text; `ports` are numbers and protocols."""
     written = [{"number": number, "name": f"{p or 'auto'}-{number}", "protocol": p} for number, p in ports]
     spec = {"hosts": [host], "ports": written, "resolution": "STATIC", "location": "MESH_INTERNAL", **spec}
-    meta = {"name": host.replace(".", "-"), "namespace": namespace}
+    meta = {"name": host.replace("*", "any").replace(".", "-"), "namespace": namespace}
     fields = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": meta, "spec": spec}
     return json.dumps(fields)

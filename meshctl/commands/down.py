@@ -9,7 +9,7 @@ import click
 
 from meshctl.up.bring import Mesh
 from meshctl.up.bring import down as bring_down
-from meshctl.up.layout import default_folder
+from meshctl.up.located import located
 
 
 @click.command()
@@ -19,7 +19,7 @@ def down(folder: Path | None) -> None:
 
     Example: meshctl down
     """
-    home = (folder or default_folder()).absolute()
+    home = located(folder)
     mesh = Mesh.known(home)
     stopped = asyncio.run(bring_down(mesh)) if mesh else []
     click.echo(f"stopped {len(stopped)} processes" if stopped else f"nothing runs from {home}")

@@ -10,7 +10,7 @@ import click
 from artemon.errors import Unavailable
 from meshctl.up import report
 from meshctl.up.bring import Mesh, examine
-from meshctl.up.layout import default_folder
+from meshctl.up.located import located
 
 
 @click.command()
@@ -21,7 +21,7 @@ def status(folder: Path | None, output: str) -> int:
 
     Example: meshctl status -o json
     """
-    home = (folder or default_folder()).absolute()
+    home = located(folder)
     mesh = Mesh.known(home)
     if mesh is None or not mesh.running:
         raise Unavailable(f"no mesh runs from {home}; bring one up with: meshctl up --demo --dir {home}")

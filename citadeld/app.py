@@ -9,12 +9,12 @@ from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from artemon.daemon.audit import AuditLog
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import Authority
 from artemon.store.api import Store
 from artemon.store.open import open_store
-from citadeld.audit import AuditLog
 from citadeld.authority import KeyRoom, Lifetimes, describe
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
 from citadeld.decision import Method

@@ -11,9 +11,9 @@ import click
 import grpc
 
 from artemon.api.v1 import join_tokens_pb2
+from artemon.daemon.audit import check_chain
 from artemon.errors import ArtemonError
 from citadeld.app import key_room
-from citadeld.audit import check_chain
 from citadeld.authority import describe
 from citadeld.settings import CitadelSettings
 

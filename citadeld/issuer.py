@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from artemon.daemon.audit import AuditLog
 from artemon.errors import StoreError, Unknown
 from artemon.pki.bundle import pem_list
 from artemon.pki.certificate import (
@@ -34,7 +35,6 @@ from artemon.pki.renewal import Validity
 from artemon.pki.spiffe import SpiffeId
 from artemon.pki.verify import check_issued
 from artemon.store.api import ABSENT, Check, Op, Put, Store
-from citadeld.audit import AuditLog
 from citadeld.decision import Caller, Denied, Reason
 from citadeld.metrics import Metrics
 from citadeld.names import Names

@@ -12,11 +12,11 @@ import grpc
 from google.protobuf.message import Message
 
 from artemon.api.v1 import ca_pb2, join_tokens_pb2, trust_pb2
+from artemon.daemon.audit import AuditLog, AuditUnavailable
 from artemon.errors import StoreError
 from artemon.log import Log, printable
 from artemon.pki.bundle import Bundle, pem_list
 from artemon.pki.errors import CertificateRefused
-from citadeld.audit import AuditLog, AuditUnavailable
 from citadeld.callers import Context, Door, address_of
 from citadeld.decision import Denied, Method, Reason
 from citadeld.issuer import Issuer

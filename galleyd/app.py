@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from artemon.daemon.audit import AuditLog
 from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import health_routes, split_address
 from artemon.daemon.identity import IdentityKeeper
@@ -28,6 +29,7 @@ from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described
 from galleyd.admission import Admission
+from galleyd.bindings import Granted
 from galleyd.core import Core
 from galleyd.edits import Edits
 from galleyd.feed import Feed
@@ -39,11 +41,15 @@ from galleyd.objects import Stored
 from galleyd.ours import Ours
 from galleyd.relay import Relay
 from galleyd.rest import Rest
+from galleyd.rights import Rights
 from galleyd.secrets import Secrets
 from galleyd.server import Gate, Requests, application
 from galleyd.settings import GalleySettings
 from galleyd.table import Table
+from galleyd.trail import Trail
 from galleyd.writer import Writer, decode
+
+AUDIT = "audit.jsonl"
 
 
 async def app(settings: GalleySettings, context: Context) -> None:
@@ -98,11 +104,21 @@ class Parts:
         self.keys = Keys(Layout(settings.mesh))
         self.config, self.proxies = Feed(), Feed()
         self.tokens = callers.Tokens({})
+        self.granted = Granted(
+            self.keys,
+            entries=self.config.values,
+            position=lambda: (self.config.generation, self.config.position),
+            problems=lambda resource: [one for one in problems(resource) if one.level == "error"],
+        )
+        self.rights = Rights(self.granted.bindings)
+        audit = Path(settings.state_dir) / AUDIT
+        self.trail = Trail(AuditLog(audit), audit)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the server."""
         limit, log = self._settings.history_limit, self._context.log
         jobs = [
+            self.trail.log.run(),
             follow(self._store, self.keys.layout.configs, self.config, self._context),
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
             trim(self._store, self.keys.layout.histories, limit, log),
@@ -117,7 +133,10 @@ class Parts:
         admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
         secrets = Secrets(vault_of(self._settings.mesh, self._settings.secrets_key_file))
         edits = Edits(
-            Writer(self._store, self.keys), admission, {SECRET.name: secrets}, Neighbours(self._gateways)
+            Writer(self._store, self.keys, audit=self.trail.log.append),
+            admission,
+            {SECRET.name: secrets},
+            Neighbours(self._gateways),
         )
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)
@@ -127,9 +146,10 @@ class Parts:
             *Core(rest).routes(),
             *Ours(edits, self.keys, self.proxies).routes(),
             *relay.routes(),
+            *self.trail.routes(),
             *rest.routes(),
         ]
-        return application(routes, self._gate(), Requests(context.metrics), context.log)
+        return application(routes, self._gate(), Requests(context.metrics), self.trail, context.log)
 
     def _gateways(self) -> list[Stored]:
         prefix = self.keys.collection(GATEWAY)
@@ -168,7 +188,7 @@ class Parts:
         settings = self._settings
         self.tokens.replace(_known(settings))
         names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), server_name("galleyd")}
-        return Gate(self.tokens, settings.trust_domain, frozenset(names.union(settings.hosts)))
+        return Gate(self.tokens, settings.trust_domain, frozenset(names.union(settings.hosts)), self.rights)
 
 
 def _known(settings: GalleySettings) -> dict[str, callers.Caller]:

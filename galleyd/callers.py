@@ -18,6 +18,8 @@ from artemon.pki.spiffe import SYSTEM_NAMESPACE, SpiffeId
 ADMINS = "system:masters"
 READERS = "artemon:readers"
 EVERYONE = "system:authenticated"
+OPERATOR = (SYSTEM_NAMESPACE, "admin")
+"""Namespace and service account of an operator with a client certificate."""
 SHORTEST = 32
 """Characters of a token."""
 
@@ -26,20 +28,12 @@ _HASHED = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. groups decide: ADMINS may read and write, READERS may read."""
+    """An authenticated caller. account: namespace and service account of a workload. how: what it showed."""
 
     name: str
     groups: tuple[str, ...]
-
-    @property
-    def may_read(self) -> bool:
-        """Whether the mesh's configuration may be shown to it."""
-        return self.may_write or READERS in self.groups
-
-    @property
-    def may_write(self) -> bool:
-        """Whether it may change the mesh's configuration."""
-        return ADMINS in self.groups
+    account: tuple[str, str] | None = None
+    how: str = "token"
 
 
 class Tokens:
@@ -108,8 +102,11 @@ def admin(token: str) -> dict[str, Caller]:
 
 
 def certificate_caller(identity: SpiffeId | None, trust_domain: str) -> Caller | None:
-    """The caller of a verified certificate; system identities of our trust domain may do everything."""
+    """The caller of a verified certificate of our trust domain. The operator's identity may do everything;
+    everybody else, daemons included, what RoleBindings say."""
     if identity is None or identity.trust_domain != trust_domain:
         return None
-    groups = (ADMINS, EVERYONE) if identity.namespace == SYSTEM_NAMESPACE else (EVERYONE,)
-    return Caller(str(identity), groups)
+    account = (identity.namespace, identity.service_account)
+    accounts = f"system:serviceaccounts:{identity.namespace}"
+    groups = (ADMINS, EVERYONE) if account == OPERATOR else (accounts, EVERYONE)
+    return Caller(str(identity), groups, account, "certificate")

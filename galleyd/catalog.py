@@ -7,7 +7,7 @@ from typing import Any
 
 from artemon.errors import Problem
 from artemon.model.decode import find_kind
-from artemon.model.kinds import KINDS, SECRET
+from artemon.model.kinds import ALL_KINDS, OWN_KINDS, SECRET
 from artemon.model.message import Message
 from artemon.model.resource import Kind
 
@@ -37,20 +37,22 @@ REVIEW_PATHS = {
 
 def categories(kind: Kind) -> tuple[str, ...]:
     """The names under which several kinds are asked for at once."""
+    if kind in OWN_KINDS:
+        return ("artemon",)
     return (*CATEGORIES, f"{kind.group.partition('.')[0]}-istio-io")
 
 
 def group_versions() -> dict[str, tuple[str, ...]]:
     """Every group of configuration with its versions, the preferred one first."""
     found: dict[str, dict[str, None]] = {}
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         found.setdefault(kind.group, {}).update(dict.fromkeys(kind.versions))
     return {group: tuple(sorted(versions, key=_preference)) for group, versions in found.items()}
 
 
 def kinds_of(group: str, version: str) -> tuple[Kind, ...]:
     """The kinds that one group and version serves."""
-    return tuple(kind for kind in (*KINDS, SECRET) if kind.group == group and version in kind.versions)
+    return tuple(kind for kind in (*ALL_KINDS, SECRET) if kind.group == group and version in kind.versions)
 
 
 def kind_at(group: str, version: str, plural: str) -> Kind | None:

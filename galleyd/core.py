@@ -18,10 +18,9 @@ from galleyd.forms import Form, asked_form
 from galleyd.lists import Listed, Pages, listed, namespace_object
 from galleyd.objects import Object, Ref, Stored
 from galleyd.rest import Rest, list_meta
+from galleyd.rights import Ask
 from galleyd.selectors import selector
 from galleyd.writer import Lost, Write
-
-_READ_VERBS = frozenset({"get", "list", "watch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +114,19 @@ class Core:
         spec = await _review_spec(request)
         wanted = spec.get("resourceAttributes") or {}
         verb = str(wanted.get("verb", "")) if isinstance(wanted, dict) else ""
-        allowed = caller.may_read if verb in _READ_VERBS else caller.may_write
-        reason = "a member of " + ", ".join(caller.groups)
+        texts = {key: str(value) for key, value in wanted.items()} if isinstance(wanted, dict) else {}
+        plural = texts.get("resource", "").partition("/")[0]
+        question = Ask(
+            verb, plural, texts.get("group", ""), texts.get("namespace", ""), texts.get("name", "")
+        )
+        reason = request[ask.JUDGE].rights.why(caller, question)
         return web.json_response(
             {
                 "kind": "SelfSubjectAccessReview",
                 "apiVersion": "authorization.k8s.io/v1",
                 "metadata": {},
                 "spec": spec,
-                "status": {"allowed": allowed, "reason": reason},
+                "status": {"allowed": bool(reason), "reason": reason or "no RoleBinding allows it"},
             },
             status=201,
         )

@@ -12,17 +12,20 @@ from uuid import uuid4
 from artemon.errors import Problem
 from galleyd import status
 from galleyd.admission import Admission
+from galleyd.judge import Judge
 from galleyd.objects import Object, Ref, Stored, generated_name, meta_of, with_status
 from galleyd.writer import TRIES, Lost, Write, Writer
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a write is done. validation: Strict, Warn or Ignore unknown fields. dry_run: say what would be."""
+    """How a write is done. validation: Strict, Warn or Ignore unknown fields. dry_run: say what would be.
+    judge: of what the writer may do; None: of everything."""
 
     who: str
     validation: str = "Warn"
     dry_run: bool = False
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,14 @@ def _now() -> str:
 @dataclass(frozen=True, slots=True)
 class Edits:
     """The writing half of the API. ways: by name, the kinds that are not taken in by `admission`.
-    across: adds warnings about what plans mean for other objects."""
+    across: adds warnings about what plans mean for other objects. vet: refuses plans for what they mean for
+    others; raises ApiError."""
 
     writer: Writer
     admission: Admission
     ways: Mapping[str, Way] = field(default_factory=dict)
     across: Callable[[Sequence[Plan]], Sequence[Plan]] = lambda plans: plans
+    vet: Callable[[Sequence[Plan], How], None] = lambda plans, how: None
     now: Callable[[], str] = _now
     uid: Callable[[], str] = field(default=lambda: str(uuid4()))
 
@@ -221,6 +226,7 @@ class Edits:
         return outcomes[0]
 
     async def _do_all(self, plans: Sequence[Plan], how: How) -> tuple[int, list[Outcome]]:
+        self.vet(plans, how)
         plans = self.across(plans)
         writes = [plan.write for plan in plans if plan.write]
         if how.dry_run or not writes:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from artemon.model.decode import decode_message, subject_of
 from artemon.model.envelope import meta_problems
+from artemon.model.kinds import VIRTUAL_SERVICE
 from artemon.model.mesh_config import MeshConfig
 from artemon.store.api import ABSENT
 from artemon.validate import mesh_problems
@@ -23,6 +24,7 @@ from galleyd.feed import Feed
 from galleyd.keys import Keys
 from galleyd.objects import Object, Ref
 from galleyd.progress import Progress, Statuses, progress
+from galleyd.rights import Ask
 from galleyd.writer import encode
 
 LONGEST_WAIT = 600.0
@@ -53,6 +55,7 @@ class Ours:
 
     async def transaction(self, request: web.Request) -> web.Response:
         """POST `{"objects": [...], "deletes": [...]}`: all or none. Deletes name kind, namespace and name."""
+        request[ask.JUDGE].namespaces("update", VIRTUAL_SERVICE.plural)  # who may write nothing is not read
         asked = await ask.mapping(request)
         how = replace(ask.how(request), validation=request.query.get("fieldValidation") or "Strict")
         unknown = asked.keys() - {"objects", "deletes"}
@@ -63,6 +66,8 @@ class Ours:
             raise status.bad_request(f"a transaction names at most {MAX_ITEMS} objects")
         wanted, unwanted = _refs(objects), _refs(deletes)
         _once([*wanted, *unwanted])
+        _insist(request, "update", wanted)
+        _insist(request, "delete", unwanted)
         pairs = list(zip(wanted, objects, strict=True))
         revision, outcomes = await self.edits.apply(pairs, unwanted, how)
         shown = [_outcome(outcome) for outcome in outcomes]
@@ -70,6 +75,7 @@ class Ours:
 
     async def wait(self, request: web.Request) -> web.Response:
         """GET `?revision=N&timeout=SECONDS`: answers when every connected proxy has, or too late."""
+        seen = request[ask.JUDGE].namespaces("list", "proxies")
         revision = ask.number(request, "revision")
         timeout = min(float(ask.number(request, "timeout", int(DEFAULT_WAIT))), LONGEST_WAIT)
         loop = asyncio.get_running_loop()
@@ -82,8 +88,8 @@ class Ours:
                 "done": reached.settled,
                 "proxies": reached.proxies,
                 "acked": len(reached.acked),
-                "pending": list(reached.pending),
-                "nacks": [nack.json() for nack in reached.nacks],
+                "pending": [name for name in reached.pending if _within(name, seen)],
+                "nacks": [nack.json() for nack in reached.nacks if _within(nack.proxy, seen)],
                 "milliseconds": round((loop.time() - begun) * 1000, 1),
             }
         )
@@ -93,8 +99,9 @@ class Ours:
 
     async def list_proxies(self, request: web.Request) -> web.Response:
         """GET: the status of every connected proxy, by name."""
+        seen = request[ask.JUDGE].namespaces("list", "proxies")
         found = self.statuses.read(self.proxies.values())
-        items = [{"proxy": name, **value} for name, value in sorted(found.items())]
+        items = [{"proxy": name, **value} for name, value in sorted(found.items()) if _within(name, seen)]
         return web.json_response({"revision": self.proxies.position.revision, "items": items})
 
     async def list_history(self, request: web.Request) -> web.Response:
@@ -134,6 +141,11 @@ class Ours:
         return web.json_response(value, headers={"ETag": f'"{revision}"'})
 
 
+def _within(proxy: str, namespaces: frozenset[str] | None) -> bool:
+    """Whether a proxy, `<name>.<namespace>`, is of one of the namespaces (None: of any)."""
+    return namespaces is None or proxy.rpartition(".")[2] in namespaces
+
+
 def _version(text: str) -> int | None:
     if not text:
         return None
@@ -160,6 +172,12 @@ def _refs(objects: Sequence[Any]) -> list[Ref]:
         text = "; ".join(f"{cause.subject}: {cause.field}: {cause.message}" for cause in causes)
         raise status.ApiError(422, "Invalid", f"nothing was written: {text}", causes=causes)
     return refs
+
+
+def _insist(request: web.Request, verb: str, refs: Sequence[Ref]) -> None:
+    """Raises ApiError 403 unless the caller may do this to all of them."""
+    for ref in refs:
+        request[ask.JUDGE].insist(Ask(verb, ref.kind.plural, ref.kind.group, ref.namespace, ref.name))
 
 
 def _once(refs: Sequence[Ref]) -> None:

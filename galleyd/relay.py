@@ -17,9 +17,11 @@ from artemon.daemon.identity import Identity
 from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
 from galleyd import request as ask
 from galleyd import status
+from galleyd.rights import Ask
 from galleyd.settings import GalleySettings
 
 SECONDS = 10.0
+TOKENS = "jointokens"
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer."""
 M = TypeVar("M", bound=Message)
@@ -53,13 +55,14 @@ class Relay:
 
     async def tokens(self, request: web.Request) -> web.Response:
         """GET: the join tokens, without their secrets."""
-        if not request[ask.CALLER].may_write:
-            raise status.forbidden("only administrators may see join tokens")
+        seen = request[ask.JUDGE].namespaces("list", TOKENS)
         answer = await self._citadeld("List", pb.ListJoinTokensRequest(), pb.ListJoinTokensResponse)
-        return web.json_response({"items": [_token(token) for token in answer.tokens]})
+        tokens = [token for token in answer.tokens if seen is None or token.namespace in seen]
+        return web.json_response({"items": [_token(token) for token in tokens]})
 
     async def create_token(self, request: web.Request) -> web.Response:
         """POST `{"namespace","serviceAccount","ttlSeconds","uses"}`: a new token; its secret is told once."""
+        request[ask.JUDGE].namespaces("create", TOKENS)
         asked = await ask.mapping(request)
         try:
             wanted = pb.CreateJoinTokenRequest(
@@ -70,20 +73,28 @@ class Relay:
             )
         except (TypeError, ValueError) as error:
             raise status.bad_request(f"the join token cannot be asked for: {error}") from error
+        request[ask.JUDGE].insist(Ask("create", TOKENS, namespace=wanted.namespace))
         answer = await self._citadeld("Create", wanted, pb.CreateJoinTokenResponse)
         shown = {"token": answer.token, **_token(answer.record)}
         return web.json_response(shown, status=201, headers={"Cache-Control": "no-store"})
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """DELETE: the token is good for nothing any more."""
-        wanted = pb.RevokeJoinTokenRequest(id=request.match_info["id"])
+        judge, name = request[ask.JUDGE], request.match_info["id"]
+        if not judge.may(Ask("delete", TOKENS)):
+            judge.namespaces("delete", TOKENS)
+            known = await self._citadeld("List", pb.ListJoinTokensRequest(), pb.ListJoinTokensResponse)
+            where = next((token.namespace for token in known.tokens if token.id == name), "")
+            judge.insist(Ask("delete", TOKENS, namespace=where, name=name))
+        wanted = pb.RevokeJoinTokenRequest(id=name)
         await self._citadeld("Revoke", wanted, pb.RevokeJoinTokenResponse)
         return web.json_response({})
 
     async def debug(self, request: web.Request) -> web.Response:
         """GET: a page of pilotd's, from the first replica that has it."""
-        if not request[ask.CALLER].may_read:
-            raise status.forbidden("only readers of the configuration may see what proxies were sent")
+        proxy = request.query.get("proxyID", "")
+        of = proxy.rpartition(".")[2] if request.match_info["page"] == "config_dump" else ""
+        request[ask.JUDGE].insist(Ask("get", "debug", namespace=of, name=proxy))
         asked = DebugRequest(path=f"/debug/{request.match_info['page']}?{request.query_string}")
         found = DebugResponse(status=503)
         for address in self.settings.pilotd or ("",):

@@ -11,8 +11,10 @@ from aiohttp import web
 from galleyd import body, status
 from galleyd.callers import Caller
 from galleyd.edits import How, Preconditions
+from galleyd.judge import Judge
 
 CALLER = web.RequestKey("caller", Caller)
+JUDGE = web.RequestKey("judge", Judge)
 WARNINGS: web.RequestKey[list[str]] = web.RequestKey("warnings", list[str])
 BODY_SECONDS = 30.0
 
@@ -71,7 +73,7 @@ def how(request: web.Request, options: dict[str, Any] | None = None) -> How:
     if any(item != "All" for item in wanted):
         raise status.bad_request("dryRun must be All")
     validation = request.query.get("fieldValidation") or "Warn"
-    return How(who=request[CALLER].name, validation=validation, dry_run=bool(wanted))
+    return How(who=request[CALLER].name, validation=validation, dry_run=bool(wanted), judge=request[JUDGE])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from artemon.daemon.audit import AuditUnavailable
 from artemon.daemon.identity_tls import tls_peer_spiffe_id
 from artemon.errors import TooLarge, Unavailable, Unknown
 from artemon.log import Log
-from artemon.model.kinds import SECRET
-from galleyd import described, status
+from galleyd import status
 from galleyd.body import MAX_BODY
 from galleyd.callers import Caller, Tokens, certificate_caller
-from galleyd.catalog import REVIEW_PATHS as REVIEWS
-from galleyd.request import CALLER, WARNINGS
+from galleyd.judge import Judge, question_of
+from galleyd.request import CALLER, JUDGE, WARNINGS
+from galleyd.rights import Rights
+from galleyd.trail import Trail, unaudited
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,14 +28,6 @@ OPEN = frozenset({"/healthz", "/readyz", "/version", "/livez"})
 """What anyone may ask."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Counted by name; others together."""
-_READING = frozenset({"GET", "HEAD"})
-FOR_ALL = frozenset(
-    {
-        *(("GET", path) for path in described.PATHS),
-        *(("POST", path) for path in REVIEWS),
-    }
-)
-"""What every known caller may ask: method and path as routed. Not guessed from the text of a URL."""
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 50
 
@@ -45,6 +39,7 @@ class Gate:
     tokens: Tokens
     trust_domain: str
     hosts: Container[str]
+    rights: Rights
 
     def check_origin(self, request: web.Request) -> None:
         """Raises ApiError 403 when a browser's page, or a name that is not ours, is behind the request
@@ -75,20 +70,12 @@ class Gate:
             raise status.unauthorized("a bearer token or a client certificate of this mesh is needed")
         return by_certificate
 
-    def authorise(self, request: web.Request, caller: Caller) -> None:
-        """Raises ApiError 403 when the caller may not do this."""
-        resource = request.match_info.route.resource
-        if resource is not None and (request.method, resource.canonical) in FOR_ALL:
-            return
-        reading, secret = request.method in _READING, _is_secret(request)
-        if not (caller.may_read if reading and not secret else caller.may_write):
-            verb, what = "read" if reading else "change", "secrets" if secret else "the configuration"
-            raise status.forbidden(f'"{caller.name}" may not {verb} {what} of this mesh')
-
-
-def _is_secret(request: web.Request) -> bool:
-    """Whether Secrets are meant, whose names are not for readers either."""
-    return request.match_info.get("plural") == SECRET.plural and "group" not in request.match_info
+    def authorise(self, request: web.Request, caller: Caller) -> Judge:
+        """Who judges what the caller asks for further on. Raises ApiError 403 when it may not do this."""
+        judge = Judge(self.rights, caller)
+        if question := question_of(request):
+            judge.insist(question)
+        return judge
 
 
 def _host_name(host: str) -> str:
@@ -117,7 +104,7 @@ class Requests:
 
 
 def application(
-    routes: Sequence[web.AbstractRouteDef], gate: Gate, requests: Requests, log: Log
+    routes: Sequence[web.AbstractRouteDef], gate: Gate, requests: Requests, trail: Trail, log: Log
 ) -> web.Application:
     """The application that serves `routes` to those whom `gate` lets in."""
 
@@ -130,11 +117,13 @@ def application(
             gate.check_origin(request)
             if request.path.rstrip("/") not in OPEN:
                 caller = gate.caller(request)
-                gate.authorise(request, caller)
                 request[CALLER] = caller
+                request[JUDGE] = gate.authorise(request, caller)
+                await trail.asked(request)
             response = await handler(request)
+            await trail.settled(request, None, response.status)
         except Exception as error:  # noqa: BLE001 - the border: whatever went wrong becomes a Status
-            response = _failure(error, request, log)
+            response = await _failure(error, request, log, trail)
         if not response.prepared:
             _warn(response, warnings)
         method = request.method if request.method in METHODS else "other"
@@ -148,10 +137,14 @@ def application(
     return app
 
 
-def _failure(error: Exception, request: web.Request, log: Log) -> web.Response:
+async def _failure(error: Exception, request: web.Request, log: Log, trail: Trail) -> web.Response:
     answer = _api_error(error)
     if answer.code == 500:
         log.error("request_failed", method=request.method, path=request.path, reason=repr(error))
+    try:
+        await trail.settled(request, answer, answer.code)
+    except AuditUnavailable as failure:  # a refusal stays one
+        log.error("audit_failed", reason=failure)
     headers = dict(answer.headers)
     if isinstance(error, web.HTTPMethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed_methods))
@@ -168,6 +161,8 @@ def _api_error(error: Exception) -> status.ApiError:
             return status.too_large(str(error))
         case Unavailable():
             return status.unavailable(f"the registry cannot be reached: {error}; nothing was changed")
+        case AuditUnavailable():
+            return unaudited(error)
         case web.HTTPRequestEntityTooLarge():
             return status.too_large(f"the body is larger than {MAX_BODY} bytes")
         case web.HTTPNotFound():

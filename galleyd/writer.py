@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from artemon.errors import StoreError, TooLarge, Unknown
+from artemon.errors import ArtemonError, StoreError, TooLarge, Unknown
 from artemon.log import Log
 from artemon.store.api import (
     ABSENT,
@@ -59,6 +59,14 @@ class Write:
         return "update" if self.before else "create"
 
 
+Audit = Callable[..., Awaitable[None]]
+"""Writes a decision down, with fields; returns when it is on disk (`AuditLog.append`)."""
+
+
+async def _unaudited(decision: str, **fields: object) -> None:
+    """Keeps nothing."""
+
+
 class Lost(Exception):
     """Somebody else wrote one of the objects in between; nothing was written."""
 
@@ -86,12 +94,18 @@ def _empty(ref: Ref) -> Object:
 
 
 class Writer:
-    """Reads and writes objects in the registry. now: the time, for history."""
+    """Reads and writes objects in the registry. now: the time, for history. audit: returns when a line is on
+    disk; raises AuditUnavailable, and then nothing is written."""
 
     def __init__(
-        self, store: Store, keys: Keys, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: Store,
+        keys: Keys,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        audit: Audit = _unaudited,
     ) -> None:
-        self.store, self._keys, self._now = store, keys, now
+        self.store, self._keys, self._now, self._audit = store, keys, now, audit
         self._turn = asyncio.Lock()
         self._committed: OrderedDict[int, float] = OrderedDict()
 
@@ -149,7 +163,9 @@ class Writer:
         room = min(MAX_VALUE, MAX_TXN_BYTES - used - _ROOM)
         at = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         value = history.encode(taken, who=who, at=at, room=room)
+        named = [f"{step.verb} {step.plural}/{step.namespace}/{step.name}" for step in taken]
         async with self._turn:
+            await self._audit("writing", who=who, objects=named)
             base = (await self.store.list(ops[0].key)).position.revision
             record = Put(self._keys.layout.history(base + 1), value)
             try:
@@ -157,17 +173,23 @@ class Writer:
             except TooLarge as error:
                 raise _too_big(str(error)) from error
             except Unknown as error:
-                return await self._recover(record, error)
+                return await self._recover(record, error, who)
         if not result.ok:
+            await self._audit("not written", who=who, reason="somebody else wrote in between")
             raise Lost
-        told = [f"{step.verb} {step.plural}/{step.namespace}/{step.name}" for step in taken[:LOGGED]]
-        log.info(
-            "written", revision=result.position.revision, who=who, objects=len(taken), first=", ".join(told)
-        )
-        self._committed[result.position.revision] = asyncio.get_running_loop().time()
+        revision = result.position.revision
+        log.info("written", revision=revision, who=who, objects=len(taken), first=", ".join(named[:LOGGED]))
+        await self._written(revision, who)
+        return revision
+
+    async def _written(self, revision: int, who: str) -> None:
+        self._committed[revision] = asyncio.get_running_loop().time()
         while len(self._committed) > REMEMBERED:
             self._committed.popitem(last=False)
-        return result.position.revision
+        try:
+            await self._audit("written", who=who, revision=revision)
+        except ArtemonError as error:  # done is done, and the line before says so
+            log.error("audit_failed", reason=error, revision=revision)
 
     def _op(self, write: Write) -> Op:
         key = self._keys.of(write.ref)
@@ -180,13 +202,14 @@ class Writer:
     def _check(self, write: Write) -> Check:
         return Check(self._keys.of(write.ref), write.before.version if write.before else ABSENT)
 
-    async def _recover(self, record: Put, error: Unknown) -> int:
+    async def _recover(self, record: Put, error: Unknown, who: str) -> int:
         """After a write of unknown outcome: its own history record tells whether it was applied."""
         try:
             entry = await self.store.get(record.key)
         except StoreError:
             entry = None
         if entry and entry.value == record.value:
+            await self._written(entry.version, who)
             return entry.version
         raise outcome_unknown(
             f"the registry did not say whether it wrote: {error}; read before writing again"

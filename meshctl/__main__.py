@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, str] = {
     "proxy-status": "meshctl.commands.proxy_status",
     "proxy-config": "meshctl.commands.proxy_config",
     "join-token": "meshctl.commands.join_token",
+    "auth": "meshctl.commands.auth",
+    "audit": "meshctl.commands.audit",
 }
 """Command -> module; the module's click command is its name with `_`."""
 

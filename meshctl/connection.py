@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
@@ -13,7 +13,7 @@ import yaml
 
 from artemon.errors import ArtemonError
 from artemon.kube import Client, Rejected
-from artemon.model.kinds import KINDS, find
+from artemon.model.kinds import ALL_KINDS, find
 from artemon.model.resource import Kind
 from meshctl.context import Target, find_target
 
@@ -32,12 +32,21 @@ _PLACES = {
 
 def connected(command: Command) -> Command:
     """Adds the options that say which mesh, and passes `target`. A refusal is told line by line, exit 1."""
+    return connected_unless("")(command)
 
+
+def connected_unless(offline: str) -> Callable[[Command], Command]:
+    """As `connected`, but when the parameter `offline` is given, no mesh is needed and `target` is None."""
+    return partial(_connected, offline)
+
+
+def _connected(offline: str, command: Command) -> Command:
     @wraps(command)
     def run(**given: Any) -> Any:
         flags = {field: given.pop(field) for field in (*_PLACES, "namespace")}
         context, insecure = given.pop("context") or "", given.pop("insecure")
-        target = find_target(context=context, flags=flags, insecure=insecure)
+        alone = given.get(offline) is not None
+        target = None if alone else find_target(context=context, flags=flags, insecure=insecure)
         try:
             return command(target=target, **given)
         except Rejected as refusal:
@@ -90,7 +99,7 @@ def kind_of(word: str) -> Kind:
     """The kind that a person means. Raises UsageError."""
     kind = find(word)
     if kind is None:
-        known = ", ".join(kind.singular for kind in KINDS)
+        known = ", ".join(kind.singular for kind in ALL_KINDS)
         raise click.UsageError(f'"{word}" is not a kind (known: {known})')
     return kind
 

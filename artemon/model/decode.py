@@ -19,7 +19,7 @@ from artemon.model.resource import Kind, Resource
 from artemon.model.words import kind_of, path_of
 
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "status")
-_SPEC_REQUIRED = {kind.name for kind in kinds.KINDS if kind.spec.required or kind is kinds.WORKLOAD_ENTRY}
+_SPEC_REQUIRED = {kind.name for kind in kinds.ALL_KINDS if kind.spec.required or kind is kinds.WORKLOAD_ENTRY}
 _RETIRED = {
     "Policy": "PeerAuthentication and RequestAuthentication",
     "MeshPolicy": "PeerAuthentication",
@@ -163,10 +163,10 @@ def find_kind(obj: Mapping[str, Any]) -> tuple[Kind | None, list[Problem]]:
 def _unknown_kind(name: str, api_version: str) -> Problem:
     if name in _RETIRED:
         return Problem("kind", f"{name} was retired by Istio; write {_RETIRED[name]} instead")
-    same = next((kind for kind in kinds.KINDS if kind.name == name), None)
+    same = next((kind for kind in kinds.ALL_KINDS if kind.name == name), None)
     if same is not None:
         return Problem("apiVersion", f'"{api_version}" has no {name}; write {same.api_version}')
-    near = difflib.get_close_matches(name, [kind.name for kind in kinds.KINDS], 1)
+    near = difflib.get_close_matches(name, [kind.name for kind in kinds.ALL_KINDS], 1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     return Problem("kind", f"{name} in {api_version} is not a kind of this mesh{hint}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from artemon.model.access import HostGrant, RoleBinding
 from artemon.model.authorization_policy import AuthorizationPolicy
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.envoy_filter import EnvoyFilter
@@ -26,6 +27,7 @@ NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
 TELEMETRY = "telemetry.istio.io"
 EXTENSIONS = "extensions.istio.io"
+ACCESS = "access.artemon.io"
 
 _networking = partial(Kind, group=NETWORKING, versions=("v1", "v1beta1", "v1alpha3"))
 _security = partial(Kind, group=SECURITY, versions=("v1", "v1beta1"))
@@ -124,6 +126,9 @@ TRAFFIC_EXTENSION = _extensions(
 SECRET = Kind("Secret", "", ("v1",), "secrets", "secret", (), Message)
 """Certificates and keys of gateways (`artemon.model.secret`); it has no spec and is not among KINDS."""
 
+ROLE_BINDING = Kind("RoleBinding", ACCESS, ("v1",), "rolebindings", "rolebinding", ("rb",), spec=RoleBinding)
+HOST_GRANT = Kind("HostGrant", ACCESS, ("v1",), "hostgrants", "hostgrant", ("hg",), spec=HostGrant)
+
 KINDS: tuple[Kind, ...] = (
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
@@ -141,13 +146,16 @@ KINDS: tuple[Kind, ...] = (
     WASM_PLUGIN,
     TRAFFIC_EXTENSION,
 )
-"""All kinds, in the order in which the reference tells of them."""
+"""Istio's kinds, in the order in which the reference tells of them."""
+OWN_KINDS: tuple[Kind, ...] = (ROLE_BINDING, HOST_GRANT)
+"""Kinds of this mesh alone: they steer its API, not its proxies."""
+ALL_KINDS = (*KINDS, *OWN_KINDS)
 
-_BY_PLURAL = {kind.plural: kind for kind in KINDS}
-_BY_NAME = {(kind.name, kind.group): kind for kind in KINDS}
+_BY_PLURAL = {kind.plural: kind for kind in ALL_KINDS}
+_BY_NAME = {(kind.name, kind.group): kind for kind in ALL_KINDS}
 _BY_WORD = {
     word.lower(): kind
-    for kind in KINDS
+    for kind in ALL_KINDS
     for word in (
         kind.plural,
         kind.singular,

@@ -31,6 +31,16 @@ _AGE = Column(
 _ACTION = Column("Action", ".spec.action", description="What is done with requests that match.")
 
 _COLUMNS: dict[str, tuple[Column, ...]] = {
+    kinds.ROLE_BINDING.name: (
+        Column("Role", ".spec.role", description="What the subjects may do."),
+        Column("Subjects", ".spec.subjects", description="Who has it."),
+        _AGE,
+    ),
+    kinds.HOST_GRANT.name: (
+        Column("Hosts", ".spec.hosts", description="Hosts that are lent."),
+        Column("Namespaces", ".spec.namespaces", description="Who may route them."),
+        _AGE,
+    ),
     kinds.VIRTUAL_SERVICE.name: (
         Column("Gateways", ".spec.gateways", description="Gateways and sidecars that apply these routes."),
         Column("Hosts", ".spec.hosts", description="Destination hosts that requests are sent to."),

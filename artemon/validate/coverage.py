@@ -137,6 +137,8 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
                 "patch": _all("operation", "value"),
             },
         },
+        kinds.ROLE_BINDING.name: _all("role", "subjects"),
+        kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
         kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),
     }
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from artemon.model import kinds
 from artemon.model.resource import Resource
+from artemon.validate.access import host_grant, role_binding
 from artemon.validate.authorization_policy import authorization_policy
 from artemon.validate.context import Context
 from artemon.validate.destination_rule import destination_rule
@@ -41,5 +42,7 @@ RULES: Mapping[str, Rule] = {
     kinds.TELEMETRY_KIND.name: telemetry,
     kinds.WASM_PLUGIN.name: wasm_plugin,
     kinds.TRAFFIC_EXTENSION.name: traffic_extension,
+    kinds.ROLE_BINDING.name: role_binding,
+    kinds.HOST_GRANT.name: host_grant,
 }
 """Kind -> what is wrong with one object of it."""

@@ -14,6 +14,7 @@ from citadel_rig import CART, CREATE, TOKENS, Rig, bundle, running, settings_in
 from cryptography import x509
 
 from artemon.api.v1 import join_tokens_pb2
+from artemon.daemon.audit import check_chain
 from artemon.daemon.identity_tls import grpc_channel_credentials
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import load_certificates
@@ -23,7 +24,6 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.pki.verify import check_leaf
 from artemon.store.open import open_store
 from citadeld.app import key_room
-from citadeld.audit import check_chain
 
 STATUS = grpc.StatusCode
 GALLEYD = SpiffeId("cluster.local", "artemon-system", "galleyd")

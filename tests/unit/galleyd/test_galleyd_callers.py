@@ -11,6 +11,7 @@ from galley_api import SERVICES, Api, virtual_service
 from artemon.errors import ArtemonError, Refused
 from artemon.pki.spiffe import SpiffeId
 from galleyd.callers import READERS, Caller, admin_token, certificate_caller, digest, read_tokens
+from galleyd.rights import Ask, Rights
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,8 @@ def test_tokens_are_kept_hashed(tmp_path: Path) -> None:
         tmp_path, f'# comment\n{digest("secret")},ci,"system:masters,robots"\n{digest("r")},eve\n'
     )
     callers = read_tokens(path)
-    assert callers[digest("secret")].may_write
-    assert callers[digest("r")].may_read is False
+    assert Rights().is_admin(callers[digest("secret")])
+    assert not Rights().why(callers[digest("r")], Ask("get", "virtualservices", namespace="shop"))
     assert "secret" not in path.read_text()
 
 
@@ -85,7 +86,7 @@ def test_the_admin_token_is_made_once_and_private(tmp_path: Path) -> None:
     ("identity", "writes", "known"),
     [
         pytest.param(SpiffeId("cluster.local", "artemon-system", "admin"), True, True, id="operator"),
-        pytest.param(SpiffeId("cluster.local", "artemon-system", "pilotd"), True, True, id="daemon"),
+        pytest.param(SpiffeId("cluster.local", "artemon-system", "pilotd"), False, True, id="daemon"),
         pytest.param(SpiffeId("cluster.local", "bookinfo", "admin"), False, True, id="workload"),
         pytest.param(SpiffeId("other.domain", "artemon-system", "admin"), False, False, id="foreign"),
         pytest.param(None, False, False, id="none"),
@@ -94,8 +95,8 @@ def test_the_admin_token_is_made_once_and_private(tmp_path: Path) -> None:
 def test_what_a_certificate_allows(identity: SpiffeId | None, writes: bool, known: bool) -> None:
     caller = certificate_caller(identity, "cluster.local")
     assert (caller is not None) is known
-    assert bool(caller and caller.may_write) is writes
-    assert bool(caller and caller.may_read) is writes
+    assert bool(caller and Rights().is_admin(caller)) is writes
+    assert bool(caller and Rights().why(caller, Ask("get", "gateways", namespace="bookinfo"))) is writes
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from artemon.daemon.audit import AuditLog, AuditUnavailable, check_chain, check_file, head_path
 from artemon.errors import ArtemonError
-from citadeld.audit import AuditLog, AuditUnavailable, check_chain
 
 Tampering = Callable[[list[bytes]], list[bytes]]
 
@@ -68,8 +68,10 @@ async def test_tampering_shows(
 async def test_line_cut_off_by_a_crash_is_dropped(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a"
     for _ in range(2):
+        before = head_path(path).read_bytes() if head_path(path).exists() else b""
         async with opened(path) as audit:
             await audit.append("issued", number=1)
+    head_path(path).write_bytes(before)  # the process died before the line was whole
     path.write_bytes(path.read_bytes()[:-cut])
     async with opened(path) as audit:
         await audit.append("issued", number=2)
@@ -90,6 +92,23 @@ async def test_decision_that_cannot_be_written_does_not_take_effect(tmp_path: Pa
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         await audit.append("issued", number=3)
     assert check_chain(lines(path)) == 2
+
+
+@pytest.mark.parametrize("left", [0, 1, 4])
+async def test_a_log_that_was_cut_short_shows(tmp_path: Path, left: int) -> None:
+    """Its lines still follow from one another, but its head, and a line for ever, say that some are gone."""
+    path = tmp_path / "a"
+    async with opened(path) as audit:
+        for number in range(5):
+            await audit.append("issued", number=number)
+    assert check_file(path) == 5
+    path.write_bytes(b"".join(lines(path)[:left]))
+    with pytest.raises(ArtemonError, match="cut or replaced"):
+        check_file(path)
+    async with opened(path) as audit:
+        await audit.append("issued", number=9)
+    with pytest.raises(ArtemonError, match=f"before line {left + 1} the audit log was cut"):
+        check_file(path)
 
 
 def test_log_behind_a_link_is_not_opened(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Who may do what in the mesh's API (RoleBinding), and whose hosts others may route (HostGrant)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from artemon.model.message import Message, Seq
+
+MESH_ADMIN, NAMESPACE_ADMIN, EDITOR, VIEWER, AUDITOR = (
+    "mesh-admin",
+    "namespace-admin",
+    "editor",
+    "viewer",
+    "auditor",
+)
+ROLES = (MESH_ADMIN, NAMESPACE_ADMIN, EDITOR, VIEWER, AUDITOR)
+USER, GROUP, SERVICE_ACCOUNT = "User", "Group", "ServiceAccount"
+SUBJECTS = (USER, GROUP, SERVICE_ACCOUNT)
+
+
+class Subject(Message):
+    """Who is meant, as in Kubernetes' RBAC. namespace: of a ServiceAccount; the binding's when empty."""
+
+    required: ClassVar[tuple[str, ...]] = ("kind", "name")
+
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+
+
+class RoleBinding(Message):
+    """Gives a role to subjects: in its namespace, or in all of the mesh where that is the system's own."""
+
+    required: ClassVar[tuple[str, ...]] = ("role", "subjects")
+
+    role: str = ""
+    subjects: Seq[Subject] = ()
+
+
+class HostGrant(Message):
+    """Lets other namespaces route, and define endpoints for, hosts that its namespace owns."""
+
+    required: ClassVar[tuple[str, ...]] = ("hosts", "namespaces")
+
+    hosts: Seq[str] = ()
+    namespaces: Seq[str] = ()

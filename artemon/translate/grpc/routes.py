@@ -75,7 +75,9 @@ def _match(match: RouteMatch, headers: Iterable[HeaderMatcher]) -> RouteMatch:
 
 
 def _action(action: RouteAction) -> RouteAction:
-    out = RouteAction(max_stream_duration=action.max_stream_duration)
+    out = RouteAction()
+    if action.timeout.ToNanoseconds():
+        out.max_stream_duration.max_stream_duration.CopyFrom(action.timeout)
     if action.HasField("weighted_clusters"):
         out.weighted_clusters.clusters.extend(
             WeightedCluster.ClusterWeight(name=one.name, weight=one.weight)

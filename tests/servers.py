@@ -22,6 +22,12 @@ def find_etcd() -> str | None:
     return found or next((str(one) for one in sorted(CACHE.glob("etcd-*/etcd"), reverse=True)), None)
 
 
+def find_consul() -> str | None:
+    """The Consul to test with: $ARTEMON_CONSUL, on PATH, or what `.ci/servers` left in the cache."""
+    found = os.environ.get("ARTEMON_CONSUL") or shutil.which("consul")
+    return found or next((str(one) for one in sorted(CACHE.glob("consul-*/consul"), reverse=True)), None)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that were free a moment ago."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]

@@ -2,8 +2,9 @@
 
 Guarantees. Bounded in time: every call but `watch`. Atomic: `txn`, `list`. Level, not edge: `watch` delivers
 every lasting state and every delete; states in between may be skipped. Keys have no leading slash and consist
-of `[a-zA-Z0-9._/~-]`. Values up to 256 KiB; transactions up to 64 operations and 384 KiB. What is over the
-limits is refused as TooLarge by every backend alike, what makes no sense as StoreError.
+of `[a-zA-Z0-9._/~-]`; no part between slashes is empty, `.` or `..`. Values up to 256 KiB; transactions up to
+64 operations and 368 KiB (what fits into half a megabyte of base64). What is over the limits is refused as
+TooLarge by every backend alike, what makes no sense as StoreError.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol
 
 MAX_VALUE = 256 * 1024
 MAX_TXN_OPS = 64
-MAX_TXN_BYTES = 384 * 1024
+MAX_TXN_BYTES = 368 * 1024
 ABSENT = 0
 """As a version: the key must not exist."""
 

@@ -11,12 +11,16 @@ from artemon.store.api import MAX_TXN_BYTES, MAX_TXN_OPS, MAX_VALUE, Check, Op, 
 MAX_KEY = 1024
 MIN_TTL = 2.0
 KEY = re.compile(r"[a-zA-Z0-9._~-][a-zA-Z0-9._/~-]*", re.ASCII)
+NO_SEGMENT = ("", ".", "..")
+"""What no part of a key may be: HTTP servers, Consul's among them, read something else into such paths."""
 
 
 def check_key(key: str) -> None:
     """Raises StoreError for a key that not every backend takes."""
     if not KEY.fullmatch(key):
         raise StoreError(f"key {key!r}: must consist of a-z, A-Z, 0-9, '.', '_', '~', '-', and '/' inside")
+    if any(part in NO_SEGMENT for part in key.split("/")):
+        raise StoreError(f"key {key!r}: no part between slashes may be empty, '.' or '..'")
     if len(key) > MAX_KEY:
         raise TooLarge(f"key {key[:40]}...: has {len(key)} characters; at most {MAX_KEY} are allowed")
 
@@ -24,7 +28,7 @@ def check_key(key: str) -> None:
 def check_prefix(prefix: str) -> None:
     """Raises StoreError for a prefix that no key can have. The empty prefix is every key."""
     if prefix:
-        check_key(prefix)
+        check_key(prefix.removesuffix("/"))
 
 
 def check_txn(checks: Sequence[Check], ops: Sequence[Op]) -> None:

@@ -28,8 +28,8 @@ async def open_store(url: str, **settings: object) -> Store:
     """The registry at `url`, with settings from its query and from `settings` (which win).
 
     `memory://` (one process), `sqlite:///var/lib/artemon/mesh.db` or `file:///...` (one machine),
-    `etcd://host:2379,host2:2379` (`etcd+http://` without TLS). Raises Refused for settings that are wrong,
-    StoreError when it cannot be opened.
+    `etcd://host:2379,host2:2379` (`etcd+http://` without TLS), `consul://host:8500`. Raises Refused for
+    settings that are wrong, StoreError when it cannot be opened.
     """
     bare, _, query = url.partition("?")
     scheme = urlsplit(bare).scheme

@@ -31,11 +31,12 @@ class Authority:
         made = self._certificate(self._name, self._key.public_key()).add_extension(basic, critical=True)
         self.file.write_bytes(self._signed(made))
 
-    def issue(self, name: str) -> Files:
-        """A certificate for both ends of a connection to 127.0.0.1."""
+    def issue(self, name: str, *dns: str) -> Files:
+        """A certificate for both ends of a connection to 127.0.0.1, and to these names."""
         key = ec.generate_private_key(ec.SECP256R1())
-        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        made = self._certificate(_name(name), key.public_key()).add_extension(address, critical=False)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        names = x509.SubjectAlternativeName([address, *map(x509.DNSName, dns)])
+        made = self._certificate(_name(name), key.public_key()).add_extension(names, critical=False)
         files = Files(str(self._folder / f"{name}.pem"), str(self._folder / f"{name}.key"))
         Path(files.cert).write_bytes(self._signed(made))
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

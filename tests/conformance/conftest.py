@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import Etcd, find_etcd
+from consul_servers import Consul
+from servers import Etcd, find_consul, find_etcd
 
 from artemon.store.api import Store
 from artemon.store.open import open_store
@@ -17,6 +18,7 @@ Open = Callable[..., Awaitable[Store]]
 
 MEMORY, SQLITE = "memory", "sqlite"
 ETCD = pytest.param("etcd", marks=pytest.mark.etcd)
+CONSUL = pytest.param("consul", marks=pytest.mark.consul)
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +36,30 @@ def require_etcd() -> None:
         pytest.skip("no etcd: run .ci/servers, or set ARTEMON_ETCD")
 
 
+@pytest.fixture(scope="session")
+def shared_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consul]:
+    """One Consul for the tests that do not disturb it."""
+    require_consul()
+    server = Consul(tmp_path_factory.mktemp("consul")).start()
+    yield server
+    server.kill()
+
+
+def require_consul() -> None:
+    """Skip where there is no Consul."""
+    if find_consul() is None:
+        pytest.skip("no Consul: run .ci/servers, or set ARTEMON_CONSUL")
+
+
+@pytest.fixture
+def consul(tmp_path: Path) -> Iterator[Consul]:
+    """A Consul of the test's own, to be killed and paused."""
+    require_consul()
+    server = Consul(tmp_path / "consul").start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[Etcd]:
     """An etcd of the test's own, to be killed and paused."""
@@ -43,7 +69,7 @@ def etcd(tmp_path: Path) -> Iterator[Etcd]:
     server.kill()
 
 
-@pytest.fixture(params=[MEMORY, SQLITE, ETCD])
+@pytest.fixture(params=[MEMORY, SQLITE, ETCD, CONSUL])
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of the backend; a test names others by indirect parameters."""
     return str(request.param)
@@ -52,8 +78,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Where the registry is."""
-    if backend == "etcd":
-        return str(request.getfixturevalue("shared_etcd").url)
+    if backend in {"etcd", "consul"}:
+        return str(request.getfixturevalue(f"shared_{backend}").url)
     return {MEMORY: "memory://", SQLITE: f"sqlite://{tmp_path}/mesh.db"}[backend]
 
 

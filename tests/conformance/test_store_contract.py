@@ -101,7 +101,7 @@ async def test_a_list_of_12_megabytes(store: Store, prefix: str) -> None:
 
 async def test_the_largest_that_is_allowed(store: Store, prefix: str) -> None:
     assert (await store.put(prefix + "a", bytes(MAX_VALUE))).ok
-    ops = [Put(f"{prefix}{number}", bytes(6000)) for number in range(MAX_TXN_OPS)]
+    ops = [Put(f"{prefix}{number}", bytes(5800)) for number in range(MAX_TXN_OPS)]
     checks = [Check(op.key, ABSENT) for op in ops]
     assert (await store.txn(checks, ops)).ok
 

@@ -217,7 +217,7 @@ async def test_a_registry_that_is_down_can_be_opened(tmp_path: Path, opened: Ope
         pytest.param("etcd://10.0.0.1", {"ca": "/none"}, "/none cannot be read", id="no-ca"),
         pytest.param("etcd://127.0.0.1", {"user": "u"}, "user and password_file", id="no-password"),
         pytest.param("etcd://127.0.0.1", {"tiemout": 3}, "tiemout: is not a setting", id="unknown-setting"),
-        pytest.param("consul://127.0.0.1", {}, "use one of", id="unknown-backend"),
+        pytest.param("zookeeper://127.0.0.1", {}, "use one of", id="unknown-backend"),
     ],
 )
 async def test_wrong_addresses_and_settings_are_refused(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
 from pydantic import BaseModel, ConfigDict, Field
 
 from artemon.errors import StoreError
+from artemon.store import address
+from artemon.store.address import Endpoints
 
 PORT = 2379
 
@@ -35,14 +35,6 @@ class EtcdSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
-    """targets: `host:port` of each member. tls: whether they are spoken to over TLS."""
-
-    targets: tuple[str, ...]
-    tls: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Access:
     """What opens etcd's door, read from its files. credentials: grpc channel credentials, None: plaintext."""
 
@@ -52,44 +44,9 @@ class Access:
 
 
 def endpoints(url: str, settings: EtcdSettings) -> Endpoints:
-    """Where `url` points. `etcd://` is TLS, but plaintext to loopback when no CA or certificate is given;
-    `etcd+https://` is TLS always, `etcd+http://` plaintext. Raises StoreError."""
-    parts = urlsplit(url)
-    if parts.path not in {"", "/"} or "@" in parts.netloc or not parts.netloc:
-        raise StoreError(f"registry {url!r}: write etcd://host:{PORT},host2:{PORT} and nothing after it")
-    hosts = [_split(part, url) for part in parts.netloc.split(",")]
-    local = all(_loopback(host) for host, _ in hosts)
+    """Where `url` points; see `artemon.store.address`. Raises StoreError."""
     secured = settings.ca is not None or settings.cert is not None
-    tls = {"etcd": secured or not local, "etcd+https": True, "etcd+http": False}.get(parts.scheme)
-    if tls is None:
-        raise StoreError(f"registry {url!r}: unknown scheme; use etcd://, etcd+https:// or etcd+http://")
-    if not tls and secured:
-        raise StoreError(f"registry {url!r}: a CA or certificate is given, but the scheme is without TLS")
-    if not tls and not local and not settings.insecure:
-        raise StoreError(
-            f"registry {url!r}: plaintext to another machine lets everyone read and change the mesh;"
-            " use etcd+https://, or set insecure"
-        )
-    targets = tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
-    return Endpoints(targets, tls)
-
-
-def _split(part: str, url: str) -> tuple[str, int]:
-    try:
-        found = urlsplit(f"//{part}")
-        host, port = found.hostname, found.port or PORT
-    except ValueError as error:
-        raise StoreError(f"registry {url!r}: {part!r} is not a host and a port") from error
-    if not host:
-        raise StoreError(f"registry {url!r}: a host is missing")
-    return host, port
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return address.endpoints(url, port=PORT, secured=secured, insecure=settings.insecure)
 
 
 def access(where: Endpoints, settings: EtcdSettings) -> Access:
@@ -98,21 +55,12 @@ def access(where: Endpoints, settings: EtcdSettings) -> Access:
         raise StoreError("etcd: cert and key must be given together")
     if bool(settings.user) != (settings.password_file is not None):
         raise StoreError("etcd: user and password_file must be given together")
-    password = _read(settings.password_file) or b""
+    password = address.read(settings.password_file, "etcd") or b""
     credentials = None
     if where.tls:
         credentials = grpc.ssl_channel_credentials(
-            root_certificates=_read(settings.ca),
-            private_key=_read(settings.key),
-            certificate_chain=_read(settings.cert),
+            root_certificates=address.read(settings.ca, "etcd"),
+            private_key=address.read(settings.key, "etcd"),
+            certificate_chain=address.read(settings.cert, "etcd"),
         )
     return Access(credentials, settings.user, password.decode().rstrip("\r\n"))
-
-
-def _read(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"etcd: {path} cannot be read: {error.strerror}") from error

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e golden bench proto clean
+.PHONY: help up down status install check test unit conformance e2e golden pods bench proto clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ e2e: $(VENV)/.dev  ## whole meshes of real processes
 
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden
+
+pods: $(VENV)/.dev  ## injection of 10,000 random pods
+	ARTEMON_PODS=10000 $(BIN)/pytest -q --timeout 3600 tests/unit/inject/test_random_pods.py
 
 bench: $(VENV)/.dev  ## figures of the control plane, as ratios
 	$(BIN)/python -m bench

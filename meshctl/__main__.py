@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "validate": "meshctl.commands.validate",
     "translate": "meshctl.commands.translate",
     "explain": "meshctl.commands.explain",
+    "inject": "meshctl.commands.inject",
     "apply": "meshctl.commands.apply",
     "get": "meshctl.commands.get",
     "describe": "meshctl.commands.describe",

@@ -22,7 +22,7 @@ def read_objects(paths: Iterable[str]) -> list[dict[str, Any]]:
     """Every object in all of `paths`, in order. Raises Refused with what cannot be read, all at once."""
     objects: list[dict[str, Any]] = []
     problems: list[Problem] = []
-    for name, text in _texts(paths, problems):
+    for name, text in read_texts(paths, problems):
         try:
             objects += load_yaml(text, name)
         except Refused as refusal:
@@ -49,7 +49,7 @@ def read_mesh_config(path: Path | None) -> MeshConfig:
     return mesh
 
 
-def _texts(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+def read_texts(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
     for path in paths:
         if path == "-":
             yield "standard input", sys.stdin.read()

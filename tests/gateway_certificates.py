@@ -53,7 +53,7 @@ class Certificates:
         return pem_chain((self.root,))
 
     def issue(self, host: str, *, ends: timedelta = timedelta(hours=1)) -> Issued:
-        """A certificate for servers and clients called `host`."""
+        """A certificate for servers and clients called `host`, a DNS name or a SPIFFE id."""
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = _sign(host, key, self._name, self._key, ends=ends)
         pem = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -76,5 +76,6 @@ def _sign(
     builder = builder.not_valid_before(now - timedelta(days=2)).not_valid_after(now + ends)
     builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     if not authority:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False)
+        kind = x509.UniformResourceIdentifier if "://" in subject else x509.DNSName
+        builder = builder.add_extension(x509.SubjectAlternativeName([kind(subject)]), critical=False)
     return builder.sign(signer, hashes.SHA256())

@@ -55,8 +55,8 @@ def self_signed() -> Credentials:
     return Credentials(chain=pem, key=private, roots=pem)
 
 
-def bootstrap_of(view: ProxyView) -> dict[str, object]:
-    """What a proxy gets, as one static bootstrap."""
+def bootstrap_of(view: ProxyView, credentials: Credentials | None = None) -> dict[str, object]:
+    """What a proxy gets, as one static bootstrap; with credentials that nobody else has unless given."""
     found = messages(view)
     made = static_bootstrap(
         view.proxy,
@@ -64,7 +64,7 @@ def bootstrap_of(view: ProxyView) -> dict[str, object]:
         clusters=found[CLUSTER].values(),
         routes=found[ROUTES],
         endpoints=found[ENDPOINTS],
-        credentials=self_signed(),
+        credentials=credentials or self_signed(),
     )
     fields: dict[str, object] = MessageToDict(made)
     return fields

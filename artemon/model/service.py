@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from artemon.model.egress import Egress
+
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -87,6 +89,8 @@ class Service:
     namespace: who owns it. addresses: virtual addresses or CIDR blocks, may be empty.
     export_to: namespaces that may see it ("*" all, "." its own, "~" none).
     created: RFC 3339, decides conflicts (the older wins). source: the registry that knows it.
+    egress: through which gateway it is reached, None for directly. asked_by_name: whether applications can
+    ask for it; others stand behind what applications ask for.
     """
 
     host: str
@@ -100,6 +104,8 @@ class Service:
     labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     created: str = ""
     source: str = ""
+    egress: Egress | None = None
+    asked_by_name: bool = True
 
 
 @dataclass(frozen=True, slots=True)

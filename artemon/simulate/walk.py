@@ -116,7 +116,7 @@ class _Walk:
             reason = self._dead_end(target)
             if reason:
                 self.note(response=without)
-            self.step(Step("cluster", target, reason or "the only one"))
+            self.step(Step("cluster", target, reason or f"the only one{self._way(target)}"))
             return
         total = sum(target.values())
         if not total:
@@ -127,7 +127,13 @@ class _Walk:
 
     def _suffix(self, name: str) -> str:
         reason = self._dead_end(name)
-        return f"; {reason}" if reason else ""
+        return f"; {reason}" if reason else self._way(name)
+
+    def _way(self, cluster: str) -> str:
+        """Through which egress gateway it leads, "" for none."""
+        found = (self._configuration.clusters or {}).get(cluster)
+        gateway = _egress_gateway(found) if found is not None else ""
+        return f", by way of egress gateway {gateway}" if gateway else ""
 
     def _dead_end(self, cluster: str) -> str:
         """Why nothing answers there, "" when something may."""
@@ -136,7 +142,14 @@ class _Walk:
             return "nothing is behind it: the call is refused"
         if known is not None and cluster not in known:
             return "there is no such cluster: no service in sight has that host, port and subset"
+        found = (known or {}).get(cluster)
+        if found is not None and found.type == Cluster.STATIC and _egress_gateway(found):
+            return f"no Gateway {_egress_gateway(found)} lets it out by mutual TLS: nothing answers there"
         return ""
+
+
+def _egress_gateway(cluster: Cluster) -> str:
+    return str(cluster.metadata.filter_metadata["istio"].fields["egress_gateway"].string_value)
 
 
 def _terminate(chain: FilterChain, call: Call) -> bool:

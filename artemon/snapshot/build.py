@@ -108,6 +108,7 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         frozenset({"Gateway"}),
         lambda world, _: tuple(oldest_first(_objects(world, "Gateway"))),
     ),
+    "gates": (frozenset({"Gateway", "ServiceEntry"}), lambda world, _: world.gates.open(world.domain)),
     "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
     "secrets": (frozenset({SECRET}), _secrets),
     "modes": (frozenset({"PeerAuthentication", MESH}), _modes),

@@ -11,7 +11,7 @@ from artemon.model.proxy import Proxy
 from artemon.model.selector import matches
 from artemon.model.service import Service
 from artemon.snapshot.changes import ServiceKey
-from artemon.snapshot.services import SERVICE_TAG, Source
+from artemon.snapshot.services import GATES, SERVICE_TAG, Source
 
 Claim = tuple[Mapping[str, str], ServiceKey]
 
@@ -48,7 +48,7 @@ def owners(services: Mapping[ServiceKey, Service], sources: Iterable[Source]) ->
     by_address: defaultdict[str, list[ServiceKey]] = defaultdict(list)
     for source in sources:
         keys = [ServiceKey(service.host, service.namespace) for service in source.services]
-        if not keys:
+        if not keys or source.rank == GATES:
             continue
         if source.selector is not None and SERVICE_TAG not in source.selector:
             pair = min(source.selector.items(), default=("", ""))

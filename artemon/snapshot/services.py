@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from artemon.errors import Problem, Refused
+from artemon.model.egress import EGRESS_GATEWAY, Egress
 from artemon.model.hosts import owner_namespace, service_host
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import WorkloadPort
@@ -23,8 +24,9 @@ LOCALITY_LABEL = "istio-locality"
 SERVICE_TAG = ""
 """Joined workloads carry the service that they registered under this name, which no label can have."""
 
-ENTRIES, JOINED = 0, 1
-"""Ranks of sources: a ServiceEntry takes precedence over what joined workloads declare."""
+ENTRIES, JOINED, GATES = 0, 1, 2
+"""Ranks of sources: a ServiceEntry takes precedence over what joined workloads declare; the proxies of egress
+gateways are nobody's service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def from_service_entry(entry: Resource[ServiceEntry], mesh: MeshConfig, domain: 
             labels=meta.labels,
             created=meta.created,
             source=entry.ref,
+            egress=Egress(meta.annotations[EGRESS_GATEWAY]) if EGRESS_GATEWAY in meta.annotations else None,
         )
         for host in hosts
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from artemon.errors import Problem
+from artemon.model.egress import Gate
 from artemon.model.gateway import Gateway
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy, ProxyType
@@ -18,6 +19,7 @@ from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
 from artemon.snapshot.credentials import Secrets
 from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
 from artemon.snapshot.envoy_filters import Filters, filters_for
+from artemon.snapshot.gates import led_through
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners
@@ -41,6 +43,7 @@ class Config:
     """All of the mesh but its instances. A part that a change did not touch keeps its identity.
 
     Sequences are oldest first. services: by host, of one host the oldest first. modes: PeerAuthentications.
+    gates: egress gateways in use.
     frames: views without instances, made once for each proxy.
     """
 
@@ -55,6 +58,7 @@ class Config:
     modes: Modes
     envoy_filters: Mapping[str, Filters] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=dict, repr=False)
+    gates: tuple[Gate, ...] = ()
     frames: Memo = field(default_factory=Memo, compare=False)
 
 
@@ -155,7 +159,14 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
         gateways = tuple(one for one in config.gateways if matches(one.spec.selector, proxy.labels))
     selected = selected_rules(config.rules.get(proxy.namespace, EMPTY), proxy.labels)
     return _Frame(
-        scope=scope(config, memo, sidecar, namespace=proxy.namespace, selected=selected),
+        scope=scope(
+            config,
+            memo,
+            sidecar,
+            namespace=proxy.namespace,
+            selected=selected,
+            serves=frozenset(f"{one.meta.namespace}/{one.meta.name}" for one in gateways),
+        ),
         gateways=gateways,
         own=config.owners.of(proxy, config.domain),
         sidecar=sidecar,
@@ -171,14 +182,20 @@ def scope(
     *,
     namespace: str,
     selected: frozenset[str] = frozenset(),
+    serves: frozenset[str] = frozenset(),
 ) -> Scope:
-    """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are."""
+    """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are and that
+    serve the Gateways `serves`."""
     export = config.mesh.default_virtual_service_export_to
     routes = memo.get(visible_routes, config.virtual_services, sidecar, by=(namespace, export))
     sending = routes if imports(sidecar) != (EVERYTHING,) else ()
     services = _one_of_equals(
         memo, memo.get(visible_services, config.services, sending, sidecar, by=(namespace,))
     )
+    if config.gates:
+        doors = [config.services[gate.host][0] for gate in config.gates]
+        here = serves & {gate.ref for gate in config.gates}
+        services = memo.get(led_through, services, memo, *doors, by=(config.gates, here))
     client = (namespace, config.mesh.root_namespace, selected, config.mesh.default_destination_rule_export_to)
     rules = _one_of_equals(memo, memo.get(_destinations, config.rules, services, memo, by=(client,)))
     return memo.get(Scope, services, _one_sequence(memo, routes), rules)

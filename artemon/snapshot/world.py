@@ -29,6 +29,7 @@ from artemon.snapshot.changes import (
     ServiceKey,
     Upsert,
 )
+from artemon.snapshot.gates import Gates
 from artemon.snapshot.membership import Membership, member_of
 from artemon.snapshot.services import Source, from_joined, from_service_entry
 
@@ -46,6 +47,7 @@ class World:
         self.position: Position = NOWHERE
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.membership = Membership()
+        self.gates = Gates()
         self.secrets: dict[str, Secret] = {}
         self._objects: dict[str, Object] = {}
         self._by_kind: defaultdict[str, dict[str, Resource[Any]]] = defaultdict(dict)
@@ -130,6 +132,8 @@ class World:
             if one is not None:
                 self._set_source(one.id, one if one is new else None, touched)
                 touched.add(SERVICE, one.namespace)
+                for ref in self.gates.within(one.namespace):
+                    self._set_gate(ref, touched)
 
     def _set_secret(self, key: str, _: Secret | None, new: Secret | None, touched: _Touched) -> None:
         self.secrets.pop(key, None)
@@ -151,6 +155,12 @@ class World:
         self._by_kind[kind].pop(key, None)
         if new is not None:
             self._by_kind[kind][key] = new
+        for ref in self.gates.take(old, new):
+            self._set_gate(ref, touched)
+
+    def _set_gate(self, ref: str, touched: _Touched) -> None:
+        source = self.gates.source(ref, self.domain, self.membership.sources.values())
+        self._set_source(f"Gateway/{ref}", source, touched)
 
     def _set_service_entry(self, entry: Resource[ServiceEntry], *, gone: bool, touched: _Touched) -> None:
         source = None if gone else from_service_entry(entry, self.mesh, self.domain)

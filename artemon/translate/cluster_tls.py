@@ -52,9 +52,12 @@ class Identities:
 
 
 def identities(service: Service, endpoints: Iterable[Endpoint], mesh: MeshConfig) -> Identities:
-    """The identities of a service's instances, and the names that its ServiceEntry adds."""
+    """The identities of a service's instances, or of the gateway's that it is reached through, and the names
+    that its ServiceEntry adds."""
     domains = tuple(dict.fromkeys((mesh.trust_domain, *mesh.trust_domain_aliases)))
-    accounts = {(one.namespace, one.service_account) for one in endpoints if one.service_account and one.mtls}
+    through = service.egress is not None and not service.egress.here
+    known = (one for one in endpoints if one.service_account and (one.mtls or through))
+    accounts = {(one.namespace, one.service_account) for one in known}
     ids = {f"spiffe://{domain}/ns/{space}/sa/{account}" for domain in domains for space, account in accounts}
     extra = () if service.mesh_external else service.subject_alt_names
     return Identities(tuple(sorted({*ids, *extra})), domains)

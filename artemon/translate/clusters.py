@@ -2,125 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.protocol_pb2 import UpstreamHttpProtocolOptions
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
-from artemon.model.destination_rule import Subset, TrafficPolicy
 from artemon.model.mesh_config import MeshConfig
-from artemon.model.service import Endpoint, Port, Protocol, Resolution, Service
+from artemon.model.service import Endpoint, Resolution, Service
 from artemon.snapshot.memo import Memo
-from artemon.snapshot.view import NO_POLICY, Destination, overlay
+from artemon.snapshot.view import Destination
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
-from artemon.translate.cluster_tls import Identities, identities, introduce, secure, sni_from_request
-from artemon.translate.dynamic_dns import NAMED_BY_REQUEST, look_up
-from artemon.translate.endpoints import UNIX, Choice, load_assignment
-from artemon.translate.localities import ANYWHERE, NONE, Preference, Standpoint, preference
+from artemon.translate.cluster_tls import (
+    Identities,
+    identities,
+    introduce,
+    mesh_socket,
+    secure,
+)
+from artemon.translate.dynamic_dns import look_up
+from artemon.translate.endpoints import UNIX, load_assignment
+from artemon.translate.localities import ANYWHERE, NONE, Standpoint
+from artemon.translate.targets import ANY_CLIENT, Client, Target, targets
 from artemon.translate.wire import ads, duration, struct
 from artemon.xds.resource import Resource, content_version
 from artemon.xds.types import CLUSTER, ENDPOINTS
 
 DNS_JITTER = 100_000_000
-
-_TYPES: dict[Resolution, int] = {
-    Resolution.STATIC: Cluster.EDS,
-    Resolution.DNS: Cluster.STRICT_DNS,
-    Resolution.DNS_ROUND_ROBIN: Cluster.LOGICAL_DNS,
-    Resolution.NONE: Cluster.ORIGINAL_DST,
-}
-"""How each resolution finds instances; DYNAMIC_DNS looks them up request by request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """For whom clusters are made: where it stands, and whether it passes TLS on unopened."""
-
-    standpoint: Standpoint = ANYWHERE
-    unopened: bool = False
-
-
-ANY_CLIENT = Client()
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What one cluster is made for, and the policy in force for it."""
-
-    service: Service
-    port: Port
-    policy: TrafficPolicy
-    subset: Subset | None = None
-    rule: str = ""
-    """The DestinationRule that says so, as a path."""
-    preference: Preference = NONE
-    unopened: bool = False
-    """Whether TLS is passed on to it unopened, by the server name that is its name (AUTO_PASSTHROUGH)."""
-
-    @property
-    def name(self) -> str:
-        """The name of the cluster."""
-        named = names.outbound_sni if self.unopened else names.outbound_cluster
-        return named(self.service.host, self.port.number, self.subset_name)
-
-    @property
-    def subset_name(self) -> str:
-        """The subset, "" when it is for all instances."""
-        return self.subset.name if self.subset else ""
-
-    @property
-    def discovery(self) -> int | None:
-        """The type of the cluster: how it finds its instances; None when it looks up each request's host."""
-        if policies.passes_through(self.policy.load_balancer):
-            return int(Cluster.ORIGINAL_DST)
-        return _TYPES.get(self.service.resolution)
-
-    @property
-    def upstream(self) -> UpstreamHttpProtocolOptions | None:
-        """How requests name the server of TLS; None where nothing depends on the request."""
-        if self.discovery is None and (self.policy.tls is None or self.policy.tls.mode == "DISABLE"):
-            return NAMED_BY_REQUEST
-        return sni_from_request(self.policy.tls, self.service, self.port.protocol)
-
-    def choice(self, client: Standpoint = ANYWHERE) -> Choice:
-        """Which instances it has for a client."""
-        labels = tuple(sorted(self.subset.labels.items())) if self.subset else ()
-        by_name = self.discovery in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS)
-        for_ = client.for_(self.preference)
-        return Choice(
-            self.port, labels, for_, preference=self.preference, by_name=by_name, encrypted=self.unopened
-        )
-
-
-def targets(
-    service: Service, destination: Destination | None, mesh: MeshConfig, unopened: bool = False
-) -> Iterator[Target]:
-    """Every cluster that a service has, for each port the one for all instances first. unopened: also those
-    that TLS is passed on to unopened."""
-    subsets: tuple[Subset | None, ...] = (None, *(destination.subsets if destination else ()))
-    rule = destination.rules[0].meta if destination else None
-    path = names.config_path("destination-rule", rule.namespace, rule.name) if rule else ""
-    for port in service.ports:
-        if port.protocol is not Protocol.UDP:
-            for subset in subsets:
-                policy = policy_for(destination, port.number, subset, mesh)
-                target = Target(service, port, policy, subset, path, preference(policy, mesh))
-                yield target
-                if unopened and not service.mesh_external and target.discovery is not None:
-                    yield replace(target, unopened=True)
-
-
-def policy_for(
-    destination: Destination | None, port: int, subset: Subset | None, mesh: MeshConfig
-) -> TrafficPolicy:
-    """The policy in force: of the rules over the mesh's default."""
-    base = overlay(NO_POLICY, mesh.default_traffic_policy, port)
-    if destination is None:
-        return base
-    return overlay(base, destination.policy_for(port, subset.name if subset else ""), port)
 
 
 def service_clusters(
@@ -132,8 +40,11 @@ def service_clusters(
     mesh: MeshConfig,
     client: Client = ANY_CLIENT,
 ) -> tuple[Resource, ...]:
-    """The clusters of a service, made once for all proxies that follow the same rules."""
+    """The clusters of a service, made once for all proxies that follow the same rules. endpoints: its
+    instances, or those of the gateway that it is reached through."""
     peers = memo.get(identities, service, endpoints, mesh)
+    if service.egress is not None and not service.egress.here:
+        return memo.get(_service_clusters, service, destination, (), mesh, by=((peers, ANY_CLIENT),))
     inline = endpoints if service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN) else ()
     where = client if inline else replace(client, standpoint=ANYWHERE)
     return memo.get(_service_clusters, service, destination, inline, mesh, by=((peers, where),))
@@ -190,17 +101,21 @@ def _balance(cluster: Cluster, target: Target, mesh: MeshConfig) -> None:
 
 
 def _converse(cluster: Cluster, target: Target, peers: Identities, mesh: MeshConfig) -> None:
-    """Protocols and TLS as the policy and the port ask for them."""
+    """Protocols and TLS as the policy and the port ask for them; mutual TLS to a gateway, whose proxies then
+    do with the service's TLS what the policy says."""
     service, policy, port = target.service, target.policy, target.port
+    through = target.way is not None
     speech = policies.Speech(
         pool=policy.connection_pool,
         upgrade=policies.upgrades(policy.connection_pool, mesh),
-        upstream=target.upstream,
+        upstream=None if through else target.upstream,
         failures=policies.failures(policy.outlier_detection),
     )
     http2 = policies.speak(cluster, port.protocol, speech)
-    sni = names.outbound_sni(service.host, port.number, target.subset_name)
-    secure(cluster, policy.tls, service=service, sni=sni, peers=peers, mesh=mesh, http2=http2)
+    if through:
+        cluster.transport_socket.CopyFrom(mesh_socket(peers, target.sni, mesh, http2=http2))
+        return
+    secure(cluster, policy.tls, service=service, sni=target.sni, peers=peers, mesh=mesh, http2=http2)
     introduce(cluster, policy.proxy_protocol)
 
 
@@ -213,6 +128,8 @@ def _describe(cluster: Cluster, target: Target) -> None:
     }
     if target.rule:
         fields["config"] = target.rule
+    if target.way is not None:
+        fields["egress_gateway"] = target.way.gateway
     if target.subset is not None:
         fields["subset"] = target.subset.name
     cluster.metadata.filter_metadata["istio"].CopyFrom(struct(fields))

@@ -66,7 +66,7 @@ def egress_of(view: ProxyView) -> tuple[Egress, ...]:
     if view.proxy.type is not ProxyType.SIDECAR:
         return ()
     listeners = view.sidecar.spec.egress if view.sidecar is not None else ()
-    everything = tuple(view.services.values())
+    everything = tuple(one for one in view.services.values() if one.asked_by_name)
     if not listeners:
         return (Egress(everything, captured=True),) if view.proxy.intercepts else ()
     assert view.sidecar is not None
@@ -76,7 +76,8 @@ def egress_of(view: ProxyView) -> tuple[Egress, ...]:
 
 def _egress(view: ProxyView, listener: IstioEgressListener, namespace: str) -> Egress | None:
     captured = view.proxy.intercepts and listener.capture_mode != "NONE"
-    services = tuple(filter(Imports.of(listener.hosts, namespace).service, view.services.values()))
+    imported = filter(Imports.of(listener.hosts, namespace).service, view.services.values())
+    services = tuple(one for one in imported if one.asked_by_name)
     if listener.port is None:
         return Egress(services, captured=True) if captured else None
     protocol = protocol_of(listener.port.protocol)
@@ -112,7 +113,8 @@ def route_tables(view: ProxyView) -> Mapping[str, RouteTable]:
         for table in _tables(egress):
             tables.setdefault(table.name, table)
     if proxy_port(view):
-        asked = [(s, p) for s in view.services.values() for p in s.ports if takes_http(p.protocol)]
+        known = (service for service in view.services.values() if service.asked_by_name)
+        asked = [(s, p) for s in known for p in s.ports if takes_http(p.protocol)]
         tables[names.HTTP_PROXY] = RouteTable(
             names.HTTP_PROXY, tuple(asked), port=80, with_ports=True, others=True
         )

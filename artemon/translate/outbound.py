@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from artemon.model.service import Endpoint, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.snapshot import ScopedEndpoints
 from artemon.snapshot.view import Destination
-from artemon.translate.clusters import Client, service_assignments, service_clusters
+from artemon.translate.clusters import service_assignments, service_clusters
+from artemon.translate.targets import Client
 from artemon.xds.resource import Resource
 
 Named = Mapping[str, Resource]
@@ -44,6 +46,7 @@ class OutboundScope:
         self._mesh = mesh
         self._memo = memo
         self._client = client
+        self._behind = _behind(services)
         self._seen: Endpoints | None = None
         self._by_host: dict[str, tuple[tuple[Resource, ...], tuple[Resource, ...]]] = {}
         self._last = Outbound({}, {}, {}, frozenset())
@@ -71,20 +74,37 @@ class OutboundScope:
         if before is None:
             return list(self._services)
         if isinstance(before, ScopedEndpoints) and isinstance(endpoints, ScopedEndpoints):
-            return endpoints.changed_since(before, self._memo)
-        return [host for host in self._services if before.get(host, ()) is not endpoints.get(host, ())]
+            changed = endpoints.changed_since(before, self._memo)
+        else:
+            changed = [one for one in self._services if before.get(one, ()) is not endpoints.get(one, ())]
+        return [*changed, *(host for gate in changed for host in self._behind.get(gate, ()))]
 
     def _translated(
         self, host: str, endpoints: Endpoints
     ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
         service, destination = self._services[host], self._destinations.get(host)
-        found = endpoints.get(host, ())
+        found = endpoints.get(_door(service) or host, ())
         memo, mesh, client = self._memo, self._mesh, self._client
         clusters = service_clusters(memo, service, destination, endpoints=found, mesh=mesh, client=client)
         assignments = service_assignments(
             memo, service, destination, endpoints=found, mesh=mesh, client=client
         )
         return clusters, assignments
+
+
+def _door(service: Service) -> str:
+    """The host of the gateway that a service is reached through, "" for none."""
+    egress = service.egress
+    return egress.gate.host if egress is not None and egress.gate is not None and not egress.here else ""
+
+
+def _behind(services: Mapping[str, Service]) -> Mapping[str, list[str]]:
+    """The hosts that are reached through each gateway."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for host, service in services.items():
+        if _door(service):
+            found[_door(service)].append(host)
+    return found
 
 
 _NOTHING: tuple[tuple[Resource, ...], tuple[Resource, ...]] = ((), ())

@@ -18,12 +18,12 @@ from google.protobuf.message import Message
 from artemon.model.service import Endpoint, Resolution, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
-from artemon.translate.clusters import Client
 from artemon.translate.gateways import passes_on
 from artemon.translate.localities import preferences, standpoint_of
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
 from artemon.translate.patches import with_patches
+from artemon.translate.targets import Client
 from artemon.xds.resource import NO_RESOURCES, Resources, State
 from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES
 

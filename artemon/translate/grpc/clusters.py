@@ -13,8 +13,8 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import Destination
 from artemon.translate import cluster_policy as policies
 from artemon.translate.cluster_tls import Identities, identities
-from artemon.translate.clusters import Target, targets
 from artemon.translate.grpc.tls import FOLLOWED_MODES, MUTUAL, client_socket
+from artemon.translate.targets import Target, targets
 from artemon.translate.wire import ads
 from artemon.xds.resource import Resource
 from artemon.xds.types import CLUSTER
@@ -24,9 +24,11 @@ ANYBODY = Identities((), ())
 
 def offered(service: Service, destination: Destination | None, mesh: MeshConfig) -> Iterator[Target]:
     """The clusters of a service that gRPC can use. One whose TLS it cannot follow is left out, so that calls
-    fail instead of going out in the clear; so are hosts that a proxy looks up request by request."""
+    fail instead of going out in the clear; so are hosts that a
+    proxy looks up request by request, and those that are reached through an egress gateway."""
     for target in targets(service, destination, mesh):
-        if _mode(target) in FOLLOWED_MODES and target.discovery is not None:
+        reachable = target.discovery is not None and target.way is None and service.asked_by_name
+        if _mode(target) in FOLLOWED_MODES and reachable:
             yield target
 
 

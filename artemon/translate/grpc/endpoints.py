@@ -10,10 +10,10 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import Destination
-from artemon.translate.clusters import Target
 from artemon.translate.endpoints import load_assignment
 from artemon.translate.grpc.clusters import offered
 from artemon.translate.localities import ANYWHERE, NONE, Standpoint
+from artemon.translate.targets import Target
 from artemon.xds.resource import Resource
 from artemon.xds.types import ENDPOINTS
 

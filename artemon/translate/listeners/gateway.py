@@ -14,7 +14,6 @@ from artemon.model.service import Protocol
 from artemon.snapshot.gateway_conflicts import Opening
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
-from artemon.translate.clusters import targets as clusters_of
 from artemon.translate.default_endpoints import default_endpoint
 from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.filters.inspect import tls_inspector
@@ -32,10 +31,12 @@ from artemon.translate.listeners.base import listener
 from artemon.translate.listeners.chains import MESH_ALL
 from artemon.translate.listeners.tcp import cidr, passing_on
 from artemon.translate.listeners.tls import gateway_socket, mesh_socket
+from artemon.translate.listeners.way_out import way_out
 from artemon.translate.routes.gateway import takes_requests
 from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
 from artemon.translate.routes.rules import speaks_for
 from artemon.translate.routes.scope import Client, Targets, targets_of
+from artemon.translate.targets import targets as clusters_of
 
 
 def gateway_listeners(view: ProxyView) -> Iterator[Listener]:
@@ -90,6 +91,7 @@ def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterato
 def _server_chains(
     view: ProxyView, port: GatewayPort, server: GatewayServer, *, targets: Targets
 ) -> Iterator[FilterChain]:
+    yield from way_out(view, port, server)
     if takes_requests(server):
         chain = FilterChain(filters=[_http(view, port, server)])
         _secure(view, server, chain, server.hosts())
@@ -108,7 +110,8 @@ def _by_cluster(view: ProxyView, server: GatewayServer) -> Iterator[FilterChain]
     mesh gets in, and only instances where it ends are behind (`Target.unopened`): nobody comes without."""
     patterns = server.hosts()
     for service in view.services.values():
-        if not any(covers(pattern, service.host) for pattern in patterns):
+        wild = service.host.startswith("*")  # which Envoy takes for no part of a server name
+        if wild or not any(covers(pattern, service.host) for pattern in patterns):
             continue
         for target in clusters_of(service, view.destinations.get(service.host), view.mesh, unopened=True):
             if target.unopened:

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ class Noticed:
 
     answers: tuple[Answer, ...]
     seen: tuple[Seen, ...]
+    passed_on: int = 0
+    """How often the proxy passed something on that the expectation names (`through`)."""
 
 
 class Caller:
@@ -52,13 +55,24 @@ class Caller:
         name = uuid.uuid4().hex
         rounds = [range(start, call.times, call.at_once) for start in range(call.at_once)]
         time.sleep(call.wait)
+        before = self._passed_on(call.expect.through)
         if call.at_once == 1:
             found = [self._several(call, name, range(call.times))]
         else:
             with ThreadPoolExecutor(call.at_once) as pool:
                 found = list(pool.map(lambda numbers: self._several(call, name, numbers), rounds))
         time.sleep(settle)
-        return Noticed(tuple(one for many in found for one in many), tuple(self._servers.of(name)))
+        answers = tuple(one for many in found for one in many)
+        passed_on = self._passed_on(call.expect.through) - before
+        return Noticed(answers, tuple(self._servers.of(name)), passed_on)
+
+    def _passed_on(self, proxy: str) -> int:
+        """Requests and connections that a proxy has sent to clusters so far."""
+        if not proxy:
+            return 0
+        url = f"http://127.0.0.1:{self._envoys[proxy].admin}/stats?filter=upstream_(rq|cx)_total$"
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+            return sum(int(line.rpartition(":")[2]) for line in answer.read().decode().splitlines())
 
     def _several(self, call: Call, name: str, numbers: Iterable[int]) -> list[Answer]:
         speak = {

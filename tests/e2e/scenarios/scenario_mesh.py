@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_certificates import Certificates
 from real_envoy import envoy, self_signed
 from scenario_calls import Caller
 from scenario_servers import Servers
@@ -33,7 +34,7 @@ def _server_name(tls: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> Non
 def running_mesh(folder: Path) -> Iterator[Mesh]:
     """Envoys and servers, until the end of the context."""
     envoy()
-    own = self_signed()
+    own, authority = self_signed(), Certificates("Mesh")
     for name, pem in (("cert.pem", own.chain), ("key.pem", own.key)):
         (folder / name).write_bytes(pem)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=own.chain.decode())
@@ -43,7 +44,7 @@ def running_mesh(folder: Path) -> Iterator[Mesh]:
     servers = Servers(context)
     servers.start(ports())
     views = views_of(objects_of(scenarios()))
-    running = {name: start(name, view, folder) for name, view in views.items()}
+    running = {name: start(name, view, folder, authority) for name, view in views.items()}
     try:
         wait_ready(running.values(), folder)
         yield Mesh(Caller(running, servers), views)

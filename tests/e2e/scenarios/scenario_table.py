@@ -29,6 +29,7 @@ class Expect:
     and to. grpc: its status. closed: the connection ends without an answer. instances: how many of them
     answered. route: the name of the route that `meshctl explain` must give. header_like: regular expressions.
     refused: what answers other than 200 say. grpcs: as statuses. connections: how many the server saw.
+    through: the proxy that also passed them on. seen_like: regular expressions of what the server saw.
     """
 
     to: str = ""
@@ -52,6 +53,8 @@ class Expect:
     refused: str = ""
     grpcs: Mapping[str, float] = field(default_factory=dict)
     connections: int | None = None
+    through: str = ""
+    seen_like: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway_certificates import Certificates
 from real_envoy import bootstrap_of, envoy
 from scenario_servers import ADDRESSES
 from scenario_table import Object, Scenario, ports
@@ -25,15 +26,22 @@ from servers import dying_with_parent, free_ports
 from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.snapshot.view import ProxyView
+from artemon.translate.bootstrap import Credentials
 
 PROXIES: Mapping[str, dict[str, Any]] = {
     "client": {"namespace": "default", "labels": {"app": "client", "version": "v1"}},
     "other": {"namespace": "other", "labels": {"app": "other", "version": "v2"}},
     "strict": {"namespace": "strict", "labels": {"app": "strict"}},
-    "gateway": {"type": "router", "namespace": "default", "labels": {"istio": "ingressgateway"}},
+    "gateway": {
+        "type": "router",
+        "namespace": "default",
+        "labels": {"istio": "ingressgateway"},
+        "serviceAccount": "gateway",
+    },
     "lookup": {"namespace": "default", "labels": {"app": "lookup"}},
+    "proxied": {"namespace": "proxied", "labels": {"app": "proxied"}},
 }
-"""Whose Envoys run. `strict` may only call what the mesh knows."""
+"""Whose Envoys run. `strict` may only call what the mesh knows; `proxied` calls all else by a proxy."""
 MESHES: Mapping[str, dict[str, Any]] = {
     "lookup": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}},
 }
@@ -48,6 +56,43 @@ SURROUNDINGS: list[Object] = [
         "spec": {
             "egress": [{"hosts": ["default/*"]}],
             "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+        },
+    },
+    {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Sidecar",
+        "metadata": {"name": "default", "namespace": "proxied"},
+        "spec": {
+            "egress": [{"hosts": ["default/*"]}],
+            "outboundTrafficPolicy": {
+                "mode": "ALLOW_ANY",
+                "egressProxy": {"host": "egress-proxy.default.svc.cluster.local", "port": {"number": 80}},
+            },
+        },
+    },
+    {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "egress", "namespace": "default"},
+        "spec": {
+            "selector": {"istio": "ingressgateway"},
+            "servers": [
+                {
+                    "port": {"number": 8450, "name": "tls", "protocol": "TLS"},
+                    "hosts": ["default/*"],
+                    "tls": {"mode": "ISTIO_MUTUAL"},
+                }
+            ],
+        },
+    },
+    {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "WorkloadEntry",
+        "metadata": {"name": "gateway", "namespace": "default"},
+        "spec": {
+            "address": SEEN_AS["gateway"],
+            "labels": {"istio": "ingressgateway"},
+            "serviceAccount": "gateway",
         },
     },
 ]
@@ -111,10 +156,13 @@ class Envoy:
         return self.name == "gateway"
 
 
-def start(name: str, view: ProxyView, folder: Path) -> Envoy:
+def start(name: str, view: ProxyView, folder: Path, authority: Certificates) -> Envoy:
     """An Envoy with the configuration of a proxy, listening on an address of its own."""
     outbound, admin = free_ports(2)
-    address, bootstrap = SEEN_AS[name], bootstrap_of(view)
+    proxy = view.proxy
+    own = authority.issue(f"spiffe://cluster.local/ns/{proxy.namespace}/sa/{proxy.service_account}")
+    credentials = Credentials(chain=own.chain, key=own.key, roots=authority.roots)
+    address, bootstrap = SEEN_AS[name], bootstrap_of(view, credentials)
     bootstrap["admin"]["address"]["socketAddress"]["portValue"] = admin  # type: ignore[index]
     _reachable(bootstrap, address, outbound)
     path = folder / f"{name}.json"

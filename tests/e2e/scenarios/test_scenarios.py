@@ -79,8 +79,13 @@ def _servers(expect: Expect, noticed: Noticed, call: str) -> None:
     for one in noticed.seen if expect.seen else ():
         facts: dict[str, Any] = {"path": one.path, "method": one.method, **one.headers, **one.facts}
         assert {name: facts.get(name) for name in expect.seen} == expect.seen, call
-    if expect.seen:
+    for one in noticed.seen if expect.seen_like else ():
+        for name, pattern in expect.seen_like.items():
+            assert re.fullmatch(pattern, one.headers.get(name, "")), (call, one.headers)
+    if expect.seen or expect.seen_like:
         assert noticed.seen, call
+    if expect.through:
+        assert noticed.passed_on, call
     if expect.connections is not None:
         assert len({one.facts["peer"] for one in noticed.seen}) == expect.connections, call
 

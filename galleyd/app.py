@@ -47,6 +47,7 @@ from galleyd.server import Gate, Requests, application
 from galleyd.settings import GalleySettings
 from galleyd.table import Table
 from galleyd.trail import Trail
+from galleyd.vetting import Vetting, guarded_hosts
 from galleyd.writer import Writer, decode
 
 AUDIT = "audit.jsonl"
@@ -110,6 +111,8 @@ class Parts:
             position=lambda: (self.config.generation, self.config.position),
             problems=lambda resource: [one for one in problems(resource) if one.level == "error"],
         )
+        ours = (settings.registry, settings.listen, *settings.citadeld, *settings.pilotd)
+        self.guarded = guarded_hosts(*ours)
         self.rights = Rights(self.granted.bindings)
         audit = Path(settings.state_dir) / AUDIT
         self.trail = Trail(AuditLog(audit), audit)
@@ -137,6 +140,7 @@ class Parts:
             admission,
             {SECRET.name: secrets},
             Neighbours(self._gateways),
+            self._vetting(),
         )
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)
@@ -155,6 +159,21 @@ class Parts:
         prefix = self.keys.collection(GATEWAY)
         found = (decode(entry) for entry in self.config.values() if entry.key.startswith(prefix))
         return [stored for stored in found if stored]
+
+    def _vetting(self) -> Vetting:
+        return Vetting(
+            keys=self.keys,
+            entries=self.config.values,
+            grants=self.granted.grants,
+            namespaces=self._namespaces,
+            guarded=self.guarded,
+        )
+
+    def _namespaces(self) -> set[str]:
+        """The namespaces that objects and proxies are in."""
+        keys = self.keys.layout
+        objects = {entry.key.removeprefix(keys.configs).split("/")[1] for entry in self.config.values()}
+        return objects | {entry.key.rpartition(".")[2] for entry in self.proxies.values()}
 
     def tls(self) -> ssl.SSLContext:
         """The server's TLS: a certificate of the operator's own, or the identity."""

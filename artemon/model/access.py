@@ -38,7 +38,7 @@ class RoleBinding(Message):
 
 
 class HostGrant(Message):
-    """Lets other namespaces route, and define endpoints for, hosts that its namespace owns."""
+    """Lets other namespaces route hosts that its namespace owns, and define those outside of the mesh too."""
 
     required: ClassVar[tuple[str, ...]] = ("hosts", "namespaces")
 

@@ -9,9 +9,13 @@ from aiohttp.test_utils import TestClient
 
 from artemon.store.api import Store
 from galleyd.app import Parts
+from galleyd.callers import EVERYONE, Caller, digest
 
 NETWORKING = "/apis/networking.istio.io/v1"
 SERVICES = f"{NETWORKING}/namespaces/shop/virtualservices"
+ACCESS = "/apis/access.artemon.io/v1/namespaces"
+ANN = Caller("ann", (EVERYONE,))
+TOKEN = "t" * 32
 
 
 def virtual_service(name: str = "reviews", *, timeout: str = "5s", **meta: Any) -> dict[str, Any]:
@@ -51,3 +55,25 @@ class Api:
         """Wait until the watch has seen a revision."""
         feed = self.parts.config
         assert await feed.until(lambda: feed.position.revision >= revision, 5)
+
+
+def binding(role: str, namespace: str = "shop", subject: dict[str, str] | None = None) -> dict[str, Any]:
+    """A RoleBinding, of user ann unless told otherwise."""
+    return {
+        "apiVersion": "access.artemon.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": role, "namespace": namespace},
+        "spec": {"role": role, "subjects": [subject or {"kind": "User", "name": "ann"}]},
+    }
+
+
+async def bind(api: Api, obj: dict[str, Any]) -> None:
+    made = await api.ask("POST", f"{ACCESS}/{obj['metadata']['namespace']}/rolebindings", obj, code=201)
+    await api.seen(int(made["metadata"]["resourceVersion"]))
+
+
+def become(api: Api, caller: Caller = ANN) -> dict[str, str]:
+    """The headers of one more caller."""
+    tokens = dict(api.parts.tokens._callers)
+    api.parts.tokens.replace({**tokens, digest(TOKEN): caller})
+    return {"Authorization": f"Bearer {TOKEN}"}

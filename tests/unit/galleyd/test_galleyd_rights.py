@@ -5,39 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from galley_api import SERVICES, Api, virtual_service
+from galley_api import ACCESS, ANN, SERVICES, Api, become, bind, binding, virtual_service
 
 from artemon.model.access import AUDITOR, EDITOR, MESH_ADMIN, NAMESPACE_ADMIN, ROLES, VIEWER
 from artemon.pki.spiffe import SpiffeId
-from galleyd.callers import EVERYONE, Caller, certificate_caller, digest
+from galleyd.callers import EVERYONE, Caller, certificate_caller
 from galleyd.rights import EVERYWHERE, Ask, Binding, Rights
 
-ANN = Caller("ann", (EVERYONE,))
-ACCESS = "/apis/access.artemon.io/v1/namespaces"
-TOKEN = "t" * 32
 FILTER = "/apis/networking.istio.io/v1alpha3/namespaces/shop/envoyfilters"
-
-
-def binding(role: str, namespace: str = "shop", subject: dict[str, str] | None = None) -> dict[str, Any]:
-    """A RoleBinding, of user ann unless told otherwise."""
-    return {
-        "apiVersion": "access.artemon.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": role, "namespace": namespace},
-        "spec": {"role": role, "subjects": [subject or {"kind": "User", "name": "ann"}]},
-    }
-
-
-async def bind(api: Api, obj: dict[str, Any]) -> None:
-    made = await api.ask("POST", f"{ACCESS}/{obj['metadata']['namespace']}/rolebindings", obj, code=201)
-    await api.seen(int(made["metadata"]["resourceVersion"]))
-
-
-def become(api: Api, caller: Caller = ANN) -> dict[str, str]:
-    """The headers of one more caller."""
-    tokens = dict(api.parts.tokens._callers)
-    api.parts.tokens.replace({**tokens, digest(TOKEN): caller})
-    return {"Authorization": f"Bearer {TOKEN}"}
 
 
 def allowed(role: str, namespace: str, ask: Ask) -> bool:

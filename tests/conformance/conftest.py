@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from consul_door import EVERY_KEY, SecureCluster
 from consul_servers import Consul
 from servers import Etcd, find_consul, find_etcd
 
@@ -19,6 +20,7 @@ Open = Callable[..., Awaitable[Store]]
 MEMORY, SQLITE = "memory", "sqlite"
 ETCD = pytest.param("etcd", marks=pytest.mark.etcd)
 CONSUL = pytest.param("consul", marks=pytest.mark.consul)
+CONSUL_SECURE = pytest.param("consul-secure", marks=pytest.mark.consul)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +47,15 @@ def shared_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consul]:
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def secure_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureCluster]:
+    """Three servers with TLS and ACLs, for the tests that do not disturb them."""
+    require_consul()
+    secure = SecureCluster(tmp_path_factory.mktemp("secure-consul"))
+    yield secure
+    secure.cluster.kill()
+
+
 def require_consul() -> None:
     """Skip where there is no Consul."""
     if find_consul() is None:
@@ -69,7 +80,7 @@ def etcd(tmp_path: Path) -> Iterator[Etcd]:
     server.kill()
 
 
-@pytest.fixture(params=[MEMORY, SQLITE, ETCD, CONSUL])
+@pytest.fixture(params=[MEMORY, SQLITE, ETCD, CONSUL, CONSUL_SECURE])
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of the backend; a test names others by indirect parameters."""
     return str(request.param)
@@ -80,6 +91,9 @@ def url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Where the registry is."""
     if backend in {"etcd", "consul"}:
         return str(request.getfixturevalue(f"shared_{backend}").url)
+    if backend == "consul-secure":
+        secure = request.getfixturevalue("secure_consul")
+        return str(secure.url(secure.token(EVERY_KEY), f"token-{uuid.uuid4().hex[:8]}"))
     return {MEMORY: "memory://", SQLITE: f"sqlite://{tmp_path}/mesh.db"}[backend]
 
 

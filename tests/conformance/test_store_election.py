@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 import pytest
-from conftest import CONSUL, ETCD, SQLITE
+from conftest import CONSUL, CONSUL_SECURE, ETCD, SQLITE
 from observe import actor, line_of, wait_set
 
 from artemon.errors import StoreError
@@ -55,7 +55,7 @@ async def test_a_leader_whose_key_is_deleted_steps_down_and_campaigns_again(
     assert not election.lost.is_set()
 
 
-@pytest.mark.parametrize("backend", [SQLITE, ETCD, CONSUL], indirect=True)
+@pytest.mark.parametrize("backend", [SQLITE, ETCD, CONSUL, CONSUL_SECURE], indirect=True)
 async def test_a_paused_leader_is_replaced_and_cannot_write(store: Store, url: str, prefix: str) -> None:
     role = prefix + "role"
     async with actor("lead", url, role) as paused:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 
 import pytest
-from conftest import CONSUL, ETCD, SQLITE
+from conftest import CONSUL, CONSUL_SECURE, ETCD, SQLITE
 from observe import observing, wait_set
 
 from artemon.errors import StoreError
@@ -34,7 +34,7 @@ async def test_a_lease_is_renewed_while_its_holder_lives(store: Store, other: St
     assert await other.get(prefix + "a") is not None
 
 
-@pytest.mark.parametrize("backend", [SQLITE, ETCD, CONSUL], indirect=True)
+@pytest.mark.parametrize("backend", [SQLITE, ETCD, CONSUL, CONSUL_SECURE], indirect=True)
 async def test_keys_outlive_their_holder_by_the_ttl(store: Store, url: str, opened, prefix: str) -> None:
     holder = await opened(url)
     lease = await holder.lease(3)

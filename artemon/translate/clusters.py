@@ -23,6 +23,7 @@ from artemon.translate.cluster_tls import (
 from artemon.translate.dynamic_dns import look_up
 from artemon.translate.endpoints import UNIX, load_assignment
 from artemon.translate.localities import ANYWHERE, NONE, Standpoint
+from artemon.translate.stat_names import stat_name
 from artemon.translate.targets import ANY_CLIENT, Client, Target, targets
 from artemon.translate.wire import ads, duration, struct
 from artemon.xds.resource import Resource, content_version
@@ -81,7 +82,7 @@ def outbound_cluster(
     policies.eject(cluster, target.policy.outlier_detection)
     if not target.unopened:
         _converse(cluster, target, peers, mesh)
-    _describe(cluster, target)
+    _describe(cluster, target, mesh)
     return cluster if _discover(cluster, target, endpoints, mesh=mesh, client=client) else None
 
 
@@ -119,9 +120,12 @@ def _converse(cluster: Cluster, target: Target, peers: Identities, mesh: MeshCon
     introduce(cluster, policy.proxy_protocol)
 
 
-def _describe(cluster: Cluster, target: Target) -> None:
-    """Metadata as Istio has it: which service and rule this is."""
+def _describe(cluster: Cluster, target: Target, mesh: MeshConfig) -> None:
+    """Metadata as Istio has it: which service and rule this is; and what it is called in statistics."""
     service = target.service
+    cluster.alt_stat_name = stat_name(
+        mesh.outbound_cluster_stat_name, service, target.port, target.subset_name
+    )
     fields: dict[str, object] = {
         "default_original_port": target.port.number,
         "services": [names.service_metadata(service.host, service.namespace)],

@@ -10,7 +10,7 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
 
 from artemon.model.destination_rule import ConnectionPoolSettings, TrafficPolicy
 from artemon.model.proxy import ProxyType
-from artemon.model.service import Protocol
+from artemon.model.service import Port, Protocol
 from artemon.snapshot.view import NO_POLICY, ProxyView
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
@@ -18,6 +18,7 @@ from artemon.translate.default_endpoints import default_endpoints
 from artemon.translate.dynamic_dns import NAMED_BY_REQUEST, look_up, looks_up_any
 from artemon.translate.endpoints import address
 from artemon.translate.ingress import Served, served_ports
+from artemon.translate.stat_names import stat_name
 from artemon.translate.wire import struct
 
 INBOUND_SOURCE = "127.0.0.6"
@@ -65,9 +66,12 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
     policies.limit(cluster, policy, view.mesh)
     policies.speak(cluster, served.protocol, policies.Speech(policy.connection_pool))
     if served.host:
-        namespace = next((one.namespace for one in view.own if one.host == served.host), "")
-        services = {"services": [names.service_metadata(served.host, namespace)]}
+        service = next((one for one in view.own if one.host == served.host), None)
+        services = {"services": [names.service_metadata(served.host, service.namespace if service else "")]}
         cluster.metadata.filter_metadata["istio"].CopyFrom(struct(services))
+        if service is not None:
+            port = Port(served.service_port, served.name, served.protocol, served.port)
+            cluster.alt_stat_name = stat_name(view.mesh.inbound_cluster_stat_name, service, port)
     return cluster
 
 

@@ -37,7 +37,7 @@ def _claims(headers: Mapping[str, Any]) -> list[str]:
 
 
 _HTTP_MATCH: Fields = {
-    **_all("name", "uri", "method", "authority", "scheme", "queryParams", "ignoreUriCase"),
+    **_all("name", "uri", "method", "authority", "scheme", "queryParams", "ignoreUriCase", "statPrefix"),
     **_all("port", "sourceLabels", "sourceNamespace", "gateways"),
     "headers": _claims,
     "withoutHeaders": _claims,
@@ -84,7 +84,11 @@ _PORT_POLICY: Fields = {
     "outlierDetection": _OUTLIERS,
     "tls": _CLIENT_TLS,
 }
-_POLICY: Fields = {**_PORT_POLICY, **_all("retryBudget", "proxyProtocol"), "portLevelSettings": _PORT_POLICY}
+_POLICY: Fields = {
+    **_PORT_POLICY,
+    **_all("retryBudget", "proxyProtocol", "tunnel"),
+    "portLevelSettings": _PORT_POLICY,
+}
 
 _SERVER_TLS: Fields = {
     **_all("httpsRedirect", "serverCertificate", "privateKey", "caCertificates", "credentialName"),

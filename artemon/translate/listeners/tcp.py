@@ -19,7 +19,7 @@ from artemon.translate.filters.tcp import shared_tcp_filter
 from artemon.translate.leniency import is_ip, networks
 from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
 from artemon.translate.routes.rules import Rule
-from artemon.translate.routes.scope import Client, Targets, lookup_port
+from artemon.translate.routes.scope import Client, Targets
 
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
 
@@ -45,7 +45,8 @@ def service_chains(
     if not found:
         sni = (service.host,) if tls and by.name else ()
         cluster = names.outbound_cluster(service.host, port.number)
-        found = [Connections(((cluster, 1),), sni=sni, lookup_port=lookup_port(service, port.number))]
+        manner = targets.default_manner(service.host, port.number)
+        found = [Connections(((cluster, 1),), sni=sni, manner=manner)]
     for connections in found:
         blocks = networks(connections.subnets or subnets)
         sources = networks(filter(None, (connections.source,)))
@@ -57,8 +58,15 @@ def service_chains(
 
 def passing_on(connections: Connections, mesh: MeshConfig) -> list[Filter]:
     """The filters that forward connections; where the server is looked up, they wait until it is known."""
-    forward = shared_tcp_filter(connections.shares, mesh, stat_prefix=connections.shares[0][0])
-    found = [sni_lookup_filter(connections.lookup_port, mesh)] if connections.lookup_port else []
+    manner = connections.manner
+    forward = shared_tcp_filter(
+        connections.shares,
+        mesh,
+        stat_prefix=connections.shares[0][0],
+        tunnel=manner.tunnel,
+        idle_timeout=manner.idle_timeout,
+    )
+    found = [sni_lookup_filter(manner.lookup_port, mesh)] if manner.lookup_port else []
     return [*found, forward]
 
 

@@ -16,11 +16,13 @@ from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.filters.manager import Http, Side, http_filter
-from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.gateways import GatewayPort, GatewayServer
+from artemon.translate.listeners.tcp import passing_on
 from artemon.translate.listeners.tls import mesh_socket
 from artemon.translate.routes.action import action_within
+from artemon.translate.routes.l4 import Connections
 from artemon.translate.routes.retry import retry_policy
+from artemon.translate.routes.scope import targets_of
 from artemon.translate.targets import Target
 from artemon.translate.targets import targets as clusters_of
 from artemon.translate.wire import ZERO
@@ -36,12 +38,17 @@ def way_out(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Iterat
             continue
         for target in clusters_of(service, view.destinations.get(service.host), view.mesh):
             http = target.port.protocol.is_http
-            chain = FilterChain(
-                filters=[_http(view, port, target) if http else tcp_filter(target.name, view.mesh)]
-            )
+            chain = FilterChain(filters=[_http(view, port, target)] if http else _bytes(view, target))
             chain.filter_chain_match.server_names.append(target.sni)
             chain.transport_socket.CopyFrom(mesh_socket(view.mesh, view.trust_domain, http=http))
             yield chain
+
+
+def _bytes(view: ProxyView, target: Target) -> list[Filter]:
+    """Connections to the cluster."""
+    host, number, subset = target.service.host, target.port.number, target.subset_name
+    manner = targets_of(view).default_manner(host, number, subset)
+    return passing_on(Connections(((target.name, 1),), manner=manner), view.mesh)
 
 
 def _http(view: ProxyView, port: GatewayPort, target: Target) -> Filter:

@@ -78,6 +78,7 @@ def _route(
     targets: Targets,
 ) -> Route:
     out = Route(name=names.route_name(rule.name, match.name if match else ""), match=route_match(match))
+    out.stat_prefix = match.stat_prefix if match else ""
     source = names.config_path("virtual-service", resource.meta.namespace, resource.meta.name)
     out.metadata.filter_metadata["istio"].CopyFrom(struct({"config": source}))
     _act(out, rule, client, targets)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from artemon.model.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from artemon.translate.routes.rules import Rule
-from artemon.translate.routes.scope import Client, Targets
+from artemon.translate.routes.scope import DIRECT, Client, Manner, Targets
 
 Shares = tuple[tuple[str, int], ...]
 """Clusters with their weights."""
@@ -22,8 +22,7 @@ class Connections:
     subnets: tuple[str, ...] = ()
     sni: tuple[str, ...] = ()
     source: str = ""
-    lookup_port: int = 0
-    """Where the server that TLS names is reached, when it is looked up for each connection."""
+    manner: Manner = DIRECT
 
 
 def tcp_connections(rule: Rule, client: Client, targets: Targets) -> Iterator[Connections]:
@@ -33,7 +32,9 @@ def tcp_connections(rule: Rule, client: Client, targets: Targets) -> Iterator[Co
         matches: Iterable[L4MatchAttributes] = route.match or (L4MatchAttributes(),)
         for match in matches:
             if shares and _meets(match, client):
-                yield Connections(shares, tuple(match.destination_subnets), source=match.source_subnet)
+                manner = _manner(route.route, client, targets)
+                subnets, source = tuple(match.destination_subnets), match.source_subnet
+                yield Connections(shares, subnets, source=source, manner=manner)
                 if not match.destination_subnets and not match.source_subnet:
                     return
 
@@ -45,8 +46,8 @@ def tls_connections(rule: Rule, client: Client, targets: Targets) -> Iterator[Co
         for match in route.match:
             if shares and _meets(match, client):
                 subnets, names = tuple(match.destination_subnets), tuple(match.sni_hosts)
-                looked_up = _lookup_port(route.route, client, targets)
-                yield Connections(shares, subnets, names, lookup_port=looked_up)
+                manner = _manner(route.route, client, targets)
+                yield Connections(shares, subnets, names, manner=manner)
 
 
 def _meets(match: L4MatchAttributes | TLSMatchAttributes, client: Client) -> bool:
@@ -65,7 +66,7 @@ def _shares(routes: Iterable[RouteDestination], client: Client, targets: Targets
     return tuple((targets.cluster(target, client.port), weight) for target, weight in found if weight > 0)
 
 
-def _lookup_port(routes: Iterable[RouteDestination], client: Client, targets: Targets) -> int:
-    """The port of the first destination that is looked up; connections to several cannot be told apart."""
-    found = (targets.lookup_port(r.destination, client.port) for r in routes if r.destination is not None)
-    return next((port for port in found if port), 0)
+def _manner(routes: Iterable[RouteDestination], client: Client, targets: Targets) -> Manner:
+    """The manner of the first destination that asks for one; a filter has one for all."""
+    found = (targets.manner(r.destination, client.port) for r in routes if r.destination is not None)
+    return next((one for one in found if one != DIRECT), DIRECT)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from artemon.model.destination_rule import LoadBalancerSettingsConsistentHashLB
+from artemon.model.destination_rule import (
+    LoadBalancerSettingsConsistentHashLB,
+    TrafficPolicyTunnelSettings,
+)
 from artemon.model.service import Protocol, Resolution, Service
 from artemon.model.virtual_service import Destination as RouteTarget
 from artemon.model.virtual_service import HTTPRetry
-from artemon.snapshot.view import Destination, ProxyView
+from artemon.snapshot.view import NO_POLICY, Destination, ProxyView
 from artemon.translate import names
 
 MESH = "mesh"
@@ -46,6 +49,20 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How connections are passed on. lookup_port: where the server that TLS names is reached, when it is
+    looked up for each of them. tunnel: where the HTTP proxy behind is asked to lead them. idle_timeout: in
+    nanoseconds."""
+
+    lookup_port: int = 0
+    tunnel: TrafficPolicyTunnelSettings | None = None
+    idle_timeout: int | None = None
+
+
+DIRECT = Manner()
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What may be routed to: services and the rules for them, by host; retries where a route says nothing."""
 
@@ -64,10 +81,24 @@ class Targets:
         service = self.services.get(target.host)
         return service.ports[0].number if service is not None and len(service.ports) == 1 else port
 
-    def lookup_port(self, target: RouteTarget, port: int) -> int:
-        """Where hosts of a destination are reached that are looked up when asked for; 0 for any other."""
-        service = self.services.get(target.host)
-        return lookup_port(service, self.port(target, port)) if service is not None else 0
+    def manner(self, target: RouteTarget, port: int) -> Manner:
+        """How connections to a destination are passed on."""
+        return self.default_manner(target.host, self.port(target, port), target.subset)
+
+    def default_manner(self, host: str, port: int, subset: str = "") -> Manner:
+        """The same for a port and subset of a host. What an egress gateway does is not done before it."""
+        service, rules = self.services.get(host), self.destinations.get(host)
+        if service is None or (service.egress is not None and not service.egress.here):
+            return DIRECT
+        policy = rules.policy_for(port, subset) if rules is not None else NO_POLICY
+        pool = policy.connection_pool.tcp if policy.connection_pool is not None else None
+        looked_up = service.resolution is Resolution.DYNAMIC_DNS
+        targets = (one.target_port or port for one in service.ports if one.number == port)
+        return Manner(
+            lookup_port=next(targets, port) if looked_up else 0,
+            tunnel=policy.tunnel,
+            idle_timeout=pool.idle_timeout if pool is not None else None,
+        )
 
     def hashing(self, target: RouteTarget, port: int) -> LoadBalancerSettingsConsistentHashLB | None:
         """How requests to a destination stick to an instance; None when they do not."""
@@ -97,10 +128,3 @@ class Targets:
 def targets_of(view: ProxyView) -> Targets:
     """All that a proxy may route to."""
     return Targets(view.services, view.destinations, view.mesh.default_http_retry_policy)
-
-
-def lookup_port(service: Service, port: int) -> int:
-    """Where the hosts of a service port are reached, when they are looked up; 0 when they are not."""
-    if service.resolution is not Resolution.DYNAMIC_DNS:
-        return 0
-    return next((one.target_port or port for one in service.ports if one.number == port), port)

@@ -79,6 +79,7 @@ class Caller:
             "http": self._http,
             "https": self._http,
             "grpc": self._grpc,
+            "grpc-web": self._grpc_web,
             "tcp": self._bytes,
             "tls": self._bytes,
             "websocket": self._websocket,
@@ -146,6 +147,24 @@ class Caller:
                     answered, status = b"", error.code().name  # type: ignore[attr-defined]
                 seconds = time.monotonic() - start
                 out.append(Answer(200, instance=answered.decode(), seconds=seconds, grpc=status))
+        return out
+
+    def _grpc_web(self, call: Call, names: list[str]) -> list[Answer]:
+        """As browsers do: an empty message by HTTP/1.1; the answer is framed, trailers in a last frame."""
+        out = []
+        for name in names:
+            connection = http.client.HTTPConnection("envoy")
+            connection.sock = self._connect(call)
+            headers = {**self._headers(call, name), "content-type": "application/grpc-web+proto"}
+            connection.request("POST", call.path, body=b"\0" * 5, headers=headers)
+            response = connection.getresponse()
+            body, size = response.read(), 0
+            if response.status == 200 and len(body) > 5:
+                size = int.from_bytes(body[1:5], "big")
+            trailers = body[5 + size + 5 :].decode(errors="replace")
+            status = "OK" if "grpc-status:0" in trailers.replace(" ", "") else trailers
+            out.append(Answer(response.status, instance=body[5 : 5 + size].decode(), grpc=status))
+            connection.close()
         return out
 
     def _bytes(self, call: Call, names: list[str]) -> list[Answer]:

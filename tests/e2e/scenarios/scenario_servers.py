@@ -76,6 +76,7 @@ class Servers:
             await web.TCPSite(runner, address, self.ports["http"]).start()
             if name == "v1":
                 await web.TCPSite(runner, "127.0.0.1", self.ports["bridge"]).start()
+                self._keep.append(await asyncio.start_server(_connect, "127.0.0.1", self.ports["connect"]))
             for place in (address, "127.0.0.1") if name == "v1" else (address,):
                 await web.TCPSite(runner, place, self.ports["https"], ssl_context=self._certificate).start()
             self._keep.append(runner)
@@ -138,6 +139,20 @@ class _Nothing:
 
 
 _NONE = _Nothing()
+
+
+async def _connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An HTTP proxy that knows CONNECT alone."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    method, target, _ = head.splitlines()[0].split(" ")
+    if method != "CONNECT":
+        writer.write(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+        return
+    host, _, port = target.rpartition(":")
+    inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

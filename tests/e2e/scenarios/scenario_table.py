@@ -15,7 +15,7 @@ from servers import free_ports
 TABLE = Path(__file__).parent / "table"
 VERSIONS = ("v1", "v2", "v3")
 NAMESPACE = "default"
-PROTOCOLS = ("http", "https", "grpc", "tcp", "bridge")
+PROTOCOLS = ("http", "https", "grpc", "tcp", "bridge", "connect")
 Object = dict[str, Any]
 
 
@@ -59,7 +59,7 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, or `times` of it, by `speaks`: http, https, grpc, tcp, tls, websocket.
+    """One call, or `times` of it, by `speaks`: http, https, grpc, grpc-web, tcp, tls, websocket.
 
     proxy: whose Envoy takes it. source, address, port: the connection as the client made it. alpn: what TLS
     offers, comma-separated. at_once: calls in flight at a time. keep: one connection for all. do: what the
@@ -103,7 +103,8 @@ class Scenario:
 
 @cache
 def ports() -> Mapping[str, int]:
-    """Where every instance serves, by protocol; `bridge`: where v1 does, on 127.0.0.1."""
+    """Where every instance serves, by protocol; `bridge`: where v1 does, on 127.0.0.1;
+    `connect`: an HTTP proxy there."""
     return dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
 
 
@@ -137,7 +138,9 @@ def _filled(value: Any, name: str) -> Any:
     if isinstance(value, str):
         if value.removeprefix("$") in PROTOCOLS and value.startswith("$"):
             return ports()[value.removeprefix("$")]
-        value = re.sub(r"\$(https|http|grpc|tcp|bridge)\b", lambda found: str(ports()[found[1]]), value)
+        value = re.sub(
+            r"\$(https|http|grpc|tcp|bridge|connect)\b", lambda found: str(ports()[found[1]]), value
+        )
         return value.replace("$host", full_name(name)).replace("$name", name)
     if isinstance(value, list):
         return [_filled(one, name) for one in value]

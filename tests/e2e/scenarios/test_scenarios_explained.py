@@ -19,6 +19,7 @@ SPOKEN = {
     "https": {"protocol": "http", "tls": "tls"},
     "websocket": {"protocol": "http"},
     "grpc": {"protocol": "http2", "method": "POST"},
+    "grpc-web": {"protocol": "http", "method": "POST"},
     "tcp": {"protocol": "tcp"},
     "tls": {"protocol": "tcp", "tls": "tls"},
 }

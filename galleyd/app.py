@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,7 +15,7 @@ from artemon.daemon.audit import AuditLog
 from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import health_routes, split_address
 from artemon.daemon.identity import IdentityKeeper
-from artemon.daemon.identity_tls import server_name, ssl_server_context
+from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
@@ -24,10 +23,9 @@ from artemon.model.kinds import GATEWAY, SECRET
 from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
-from artemon.tls import server_context
 from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
-from galleyd import callers, described
+from galleyd import callers, described, entrance
 from galleyd.admission import Admission
 from galleyd.bindings import Granted
 from galleyd.core import Core
@@ -43,7 +41,7 @@ from galleyd.relay import Relay
 from galleyd.rest import Rest
 from galleyd.rights import Rights
 from galleyd.secrets import Secrets
-from galleyd.server import Gate, Requests, application
+from galleyd.server import Requests, application
 from galleyd.settings import GalleySettings
 from galleyd.table import Table
 from galleyd.trail import Trail
@@ -111,6 +109,7 @@ class Parts:
             position=lambda: (self.config.generation, self.config.position),
             problems=lambda resource: [one for one in problems(resource) if one.level == "error"],
         )
+        self._oidc = entrance.oidc(settings, context.log)
         ours = (settings.registry, settings.listen, *settings.citadeld, *settings.pilotd)
         self.guarded = guarded_hosts(*ours)
         self.rights = Rights(self.granted.bindings)
@@ -126,6 +125,7 @@ class Parts:
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
             trim(self._store, self.keys.layout.histories, limit, log),
         ]
+        jobs += [self._oidc.jwks.run()] if self._oidc else []
         return [*jobs, self._keeper.run()] if self._keeper else jobs
 
     def application(self) -> web.Application:
@@ -153,7 +153,8 @@ class Parts:
             *self.trail.routes(),
             *rest.routes(),
         ]
-        return application(routes, self._gate(), Requests(context.metrics), self.trail, context.log)
+        self.gate = entrance.gate(self._settings, self.tokens, self.rights, self._oidc)
+        return application(routes, self.gate, Requests(context.metrics), self.trail, context.log)
 
     def _gateways(self) -> list[Stored]:
         prefix = self.keys.collection(GATEWAY)
@@ -179,7 +180,7 @@ class Parts:
         """The server's TLS: a certificate of the operator's own, or the identity."""
         settings = self._settings
         if settings.tls_cert:
-            return _own_certificate(settings)
+            return entrance.own_certificate(settings)
         assert self._keeper is not None
         return ssl_server_context(self._keeper.current)
 
@@ -196,37 +197,12 @@ class Parts:
             await context.reload.wait()
             context.reload.clear()
             try:
-                self.tokens.replace(_known(settings))
+                self.tokens.replace(entrance.known(settings))
                 if settings.tls_cert:
                     tls.load_cert_chain(settings.tls_cert, settings.tls_key)
                 context.log.info("reloaded")
             except (ArtemonError, OSError) as error:
                 context.log.error("not_reloaded", reason=error)
-
-    def _gate(self) -> Gate:
-        settings = self._settings
-        self.tokens.replace(_known(settings))
-        names = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower(), server_name("galleyd")}
-        return Gate(self.tokens, settings.trust_domain, frozenset(names.union(settings.hosts)), self.rights)
-
-
-def _known(settings: GalleySettings) -> dict[str, callers.Caller]:
-    known = callers.admin(callers.admin_token(settings.admin_token_path))
-    return known | callers.read_tokens(Path(settings.tokens_file)) if settings.tokens_file else known
-
-
-def _own_certificate(settings: GalleySettings) -> ssl.SSLContext:
-    try:
-        context = server_context(settings.tls_cert, settings.tls_key)
-        if settings.client_ca:
-            context.load_verify_locations(settings.client_ca)
-            context.verify_mode = ssl.CERT_OPTIONAL
-    except (OSError, ssl.SSLError) as error:
-        files = f"tls_cert {settings.tls_cert}, tls_key {settings.tls_key}, client_ca {settings.client_ca}"
-        raise ArtemonError(f"the certificate cannot be used ({files}): {error}") from error
-    context.options |= ssl.OP_NO_TICKET
-    context.num_tickets = 0
-    return context
 
 
 def _parse_envoy(apply_to: str, value: Mapping[str, Any]) -> list[Problem]:

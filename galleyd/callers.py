@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from artemon.daemon.files import make_private_dir, read_secret, write_secret
 from artemon.errors import ArtemonError, Problem, Refused
@@ -34,6 +35,11 @@ class Caller:
     groups: tuple[str, ...]
     account: tuple[str, str] | None = None
     how: str = "token"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name stands for something here, and so is not for others to give."""
+    return name.startswith(("system:", "artemon:", "spiffe:"))
 
 
 class Tokens:
@@ -110,3 +116,16 @@ def certificate_caller(identity: SpiffeId | None, trust_domain: str) -> Caller |
     accounts = f"system:serviceaccounts:{identity.namespace}"
     groups = (ADMINS, EVERYONE) if account == OPERATOR else (accounts, EVERYONE)
     return Caller(str(identity), groups, account, "certificate")
+
+
+def subject_caller(certificate: Mapping[str, Any] | None) -> Caller | None:
+    """The caller of a verified certificate of the operator's own CA: its one common name is the user, its
+    organizations the groups, as for Kubernetes. None for certificates with a URI: they are a mesh's."""
+    if not certificate or any(kind == "URI" for kind, _ in certificate.get("subjectAltName", ())):
+        return None
+    parts = [pair for names in certificate.get("subject", ()) for pair in names]
+    users = [value for kind, value in parts if kind == "commonName"]
+    groups = [value for kind, value in parts if kind == "organizationName" and not is_reserved(value)]
+    if len(users) != 1 or not users[0] or is_reserved(users[0]):
+        return None
+    return Caller(users[0], (*groups, EVERYONE), how="certificate")

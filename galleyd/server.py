@@ -14,10 +14,12 @@ from artemon.daemon.audit import AuditUnavailable
 from artemon.daemon.identity_tls import tls_peer_spiffe_id
 from artemon.errors import TooLarge, Unavailable, Unknown
 from artemon.log import Log
+from artemon.pki.jwt import JwtRefused
 from galleyd import status
 from galleyd.body import MAX_BODY
-from galleyd.callers import Caller, Tokens, certificate_caller
+from galleyd.callers import Caller, Tokens, certificate_caller, subject_caller
 from galleyd.judge import Judge, question_of
+from galleyd.oidc import Oidc
 from galleyd.request import CALLER, JUDGE, WARNINGS
 from galleyd.rights import Rights
 from galleyd.trail import Trail, unaudited
@@ -34,12 +36,15 @@ _MOST_WARNINGS = 50
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Decides who gets in. hosts: names under which the server may be called, beside addresses."""
+    """Decides who gets in. hosts: names under which the server may be called, beside addresses. oidc: whose
+    tokens count beside ours. subjects: whether a certificate's subject names a user."""
 
     tokens: Tokens
     trust_domain: str
     hosts: Container[str]
     rights: Rights
+    oidc: Oidc | None = None
+    subjects: bool = False
 
     def check_origin(self, request: web.Request) -> None:
         """Raises ApiError 403 when a browser's page, or a name that is not ours, is behind the request
@@ -53,22 +58,32 @@ class Gate:
         if not (_is_address(name) or name in self.hosts):
             raise status.ApiError(421, "Forbidden", f'"{name}" is not a name of this server; add it to hosts')
 
-    def caller(self, request: web.Request) -> Caller:
+    async def caller(self, request: web.Request) -> Caller:
         """Who is calling. Raises ApiError 401."""
         given = request.headers.getall("Authorization", [])
         if given:
             scheme, _, token = given[0].partition(" ")
-            found = (
-                self.tokens.find(token.strip()) if scheme.lower() == "bearer" and len(given) == 1 else None
-            )
-            if found is None:
-                raise status.unauthorized("the token is not known here")
-            return found
+            if scheme.lower() != "bearer" or len(given) > 1:
+                raise status.unauthorized("one bearer token is taken, and nothing else")
+            return await self._bearer(token.strip())
         connection = request.transport.get_extra_info("ssl_object") if request.transport else None
         by_certificate = certificate_caller(tls_peer_spiffe_id(connection), self.trust_domain)
+        if by_certificate is None and self.subjects and connection is not None:
+            by_certificate = subject_caller(connection.getpeercert())
         if by_certificate is None:
             raise status.unauthorized("a bearer token or a client certificate of this mesh is needed")
         return by_certificate
+
+    async def _bearer(self, token: str) -> Caller:
+        found = self.tokens.find(token)
+        if found is not None:
+            return found
+        if self.oidc is None or token.count(".") != 2:
+            raise status.unauthorized("the token is not known here")
+        try:
+            return await self.oidc.caller(token)
+        except JwtRefused as error:
+            raise status.unauthorized(str(error)) from error
 
     def authorise(self, request: web.Request, caller: Caller) -> Judge:
         """Who judges what the caller asks for further on. Raises ApiError 403 when it may not do this."""
@@ -116,7 +131,7 @@ def application(
         try:
             gate.check_origin(request)
             if request.path.rstrip("/") not in OPEN:
-                caller = gate.caller(request)
+                caller = await gate.caller(request)
                 request[CALLER] = caller
                 request[JUDGE] = gate.authorise(request, caller)
                 await trail.asked(request)

@@ -27,6 +27,13 @@ class GalleySettings(IdentitySettings):
     tls_cert: str = Field("", description="Certificate chain (PEM) of one's own to serve with.")
     tls_key: str = Field("", description="Key of tls_cert.")
     client_ca: str = Field("", description="Roots (PEM) of client certificates, beside tls_cert.")
+    oidc_issuer: str = Field("", description="URL of an OpenID Connect issuer whose tokens are taken.")
+    oidc_audiences: tuple[str, ...] = Field((), description="Audiences (client ids) of its tokens.")
+    oidc_jwks: str = Field("", description="URL or file of its keys; empty: found by discovery.")
+    oidc_ca: str = Field("", description="Roots (PEM) of its HTTPS servers; empty: the machine's.")
+    oidc_user_claim: str = Field("sub", description="Claim that names the user.")
+    oidc_groups_claim: str = Field("groups", description="Claim that names the groups.")
+    oidc_prefix: str = Field("oidc:", description="Put before its users and groups.")
     hosts: tuple[str, ...] = Field((), description="Further host names under which clients may call.")
     pilotd: tuple[str, ...] = Field((), description="Addresses of pilotd, to relay its debug answers.")
     secrets_key_file: str = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 CACHE = Path(os.environ.get("ARTEMON_SERVERS") or Path.home() / ".cache" / "artemon-servers")
 
@@ -68,8 +70,9 @@ class Etcd:
         ports: Sequence[int] = (),
         cluster: dict[str, int] | None = None,
         tls: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
-        self.folder, self.name, self._tls = folder, name, tls
+        self.folder, self.name, self._tls, self._options = folder, name, tls, options
         self.port, self._peer = ports or free_ports(2)
         self._cluster = cluster or {name: self._peer}
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,6 +94,7 @@ class Etcd:
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *self._tls,
+            *self._options,
             *("--initial-cluster", members, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"),
         )
         with (self.folder / "log").open("ab") as log:
@@ -130,3 +134,54 @@ class Etcd:
     def wipe(self) -> None:
         """Remove what a stopped server stored."""
         shutil.rmtree(self.folder / "data")
+
+    def gateway(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        """One call of etcd's JSON gateway. Raises OSError."""
+        url = f"http://127.0.0.1:{self.port}/v3/{path}"
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return dict(json.loads(answer.read().splitlines()[0]))
+
+
+class EtcdCluster:
+    """Three members."""
+
+    def __init__(self, folder: Path, *, options: Sequence[str] = ()) -> None:
+        self.folder, ports = folder, [free_ports(2) for _ in range(3)]
+        self.peers = {f"e{n}": pair[1] for n, pair in enumerate(ports)}
+        self.members = [
+            Etcd(folder / name, name=name, ports=pair, cluster=self.peers, options=options)
+            for name, pair in zip(self.peers, ports, strict=True)
+        ]
+
+    @property
+    def url(self) -> str:
+        """For `open_store`."""
+        return "etcd://" + ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+
+    def start(self) -> EtcdCluster:
+        """Start all, and wait until each serves."""
+        for member in self.members:
+            member.start(wait=False)
+        for member in self.members:
+            member.wait_healthy()
+        return self
+
+    def leader(self) -> Etcd:
+        """Who leads now. Raises TimeoutError."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for member in self.members:
+                try:
+                    status = member.gateway("maintenance/status", {})
+                except OSError:
+                    continue
+                if status.get("leader") == status["header"]["member_id"]:
+                    return member
+            time.sleep(0.05)
+        raise TimeoutError("no leader in 30 s")
+
+    def kill(self) -> None:
+        """End all."""
+        for member in self.members:
+            member.kill()

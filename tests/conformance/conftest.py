@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from consul_door import EVERY_KEY, SecureCluster
 from consul_servers import Consul
-from servers import Etcd, find_consul, find_etcd
+from servers import Etcd, EtcdCluster, find_consul, find_etcd
 
 from artemon.store.api import Store
 from artemon.store.open import open_store
@@ -78,6 +78,15 @@ def etcd(tmp_path: Path) -> Iterator[Etcd]:
     server = Etcd(tmp_path / "etcd").start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def etcd_cluster(tmp_path: Path) -> Iterator[EtcdCluster]:
+    """Three members of the test's own."""
+    require_etcd()
+    cluster = EtcdCluster(tmp_path / "cluster").start()
+    yield cluster
+    cluster.kill()
 
 
 @pytest.fixture(params=[MEMORY, SQLITE, ETCD, CONSUL, CONSUL_SECURE])

@@ -156,39 +156,6 @@ async def test_catching_up_12_megabytes_is_cut_and_goes_on(etcd: Etcd, opened: O
     assert len(found) == 1600
 
 
-async def test_a_cluster_loses_a_member(tmp_path: Path, opened: Open) -> None:
-    require_etcd()
-    ports = [free_ports(2) for _ in range(3)]
-    peers = {f"e{n}": pair[1] for n, pair in enumerate(ports)}
-    cluster = [
-        Etcd(tmp_path / name, name=name, ports=pair, cluster=peers)
-        for name, pair in zip(peers, ports, strict=True)
-    ]
-    try:
-        for member in cluster:
-            member.start(wait=False)
-        for member in cluster:
-            member.wait_healthy()
-        url = "etcd://" + ",".join(f"127.0.0.1:{member.port}" for member in cluster)
-        store, writer = await opened(url), await opened(url)
-        lease = await store.lease(6)
-        await store.put("leased", b"", lease=lease.id)
-        async with observing(store, "k") as seen:
-            for number in range(90):
-                if number % 30 == 10:
-                    cluster[number // 30].kill()
-                if number % 30 == 25:
-                    cluster[number // 30].start()
-                await put_surely(writer, f"k{number}", b"")
-            await seen.until(lambda one: len(one.state) == 90, 15)
-            assert seen.reasons == ["start"]
-        assert not lease.lost.is_set()
-        assert await store.get("leased") is not None
-    finally:
-        for member in cluster:
-            member.kill()
-
-
 async def test_a_registry_that_is_down_can_be_opened(tmp_path: Path, opened: Open) -> None:
     require_etcd()
     server = Etcd(tmp_path / "etcd")

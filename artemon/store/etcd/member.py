@@ -19,8 +19,8 @@ HAS_LEADER = ("hasleader", "true")
 """Metadata that lets a member that has lost its leader cancel a stream instead of going silent."""
 REFUSED = ((3, 5, 0), (3, 5, 2))
 """Releases, first and last, that lose data after a crash (etcd issue 13766)."""
-OLD = ((3, 4, 25), (3, 5, 8))
-"""The first release of 3.4 and of 3.5 whose watches never run ahead of their events (etcd issue 15220)."""
+NEW_ENOUGH: dict[tuple[int, ...], int] = {(3, 4): 42, (3, 5): 28, (3, 6): 9}
+"""The patch releases that no known loss of data or of events, and no known hole, is left in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Member:
 
     def __init__(self, target: str, credentials: Any, *, keepalive: float) -> None:
         self.target, self.admitted, self.refused = target, False, ""
+        self._warned = False
         chosen = options(keepalive)
         self._channel = (
             grpc.aio.insecure_channel(target, options=chosen)
@@ -104,10 +105,13 @@ class Member:
         if REFUSED[0] <= number <= REFUSED[1]:
             self.refused = f"etcd {version} can lose data; upgrade to 3.5.3 or newer"
             raise StoreError(f"etcd {self.target}: {self.refused}")
-        if number < OLD[0] or (3, 5) <= number < OLD[1]:
-            log.warning(
-                "etcd_is_old", member=self.target, version=version, advice="upgrade to 3.5.8 or newer"
+        wanted = NEW_ENOUGH.get(number[:2], 0)
+        if not self._warned and (number[:2] < min(NEW_ENOUGH) or number[2:] < (wanted,)):
+            self._warned = True
+            advice = (
+                f"upgrade to {version.rpartition('.')[0]}.{wanted} or newer" if wanted else "upgrade to 3.5"
             )
+            log.warning("etcd_is_old", member=self.target, version=version, advice=advice)
 
     async def close(self) -> None:
         """Release the connection."""

@@ -182,10 +182,14 @@ async def test_releases_that_lose_data_are_refused(version: str) -> None:
     ("version", "old"),
     [
         ("3.4.23", True),
-        ("3.4.30", False),
+        ("3.4.41", True),
+        ("3.4.42", False),
         ("3.5.7", True),
-        ("3.5.12", False),
-        ("3.6.8", False),
+        ("3.5.27", True),
+        ("3.5.28", False),
+        ("3.6.8", True),
+        ("3.6.9", False),
+        ("3.3.27", True),
         ("3.7.1", False),
     ],
 )

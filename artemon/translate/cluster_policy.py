@@ -110,8 +110,6 @@ def limit(cluster: Cluster, policy: rules.TrafficPolicy, mesh: MeshConfig) -> No
         budget = policy.retry_budget
         threshold.retry_budget.budget_percent.value = 20.0 if budget.percent is None else budget.percent
         threshold.retry_budget.min_retry_concurrency.value = budget.min_retry_concurrency or 3
-        if budget.budget_interval:
-            threshold.retry_budget.budget_interval.CopyFrom(duration(budget.budget_interval))
     cluster.circuit_breakers.thresholds.append(threshold)
     _keep_alive(cluster, tcp.tcp_keepalive or mesh.tcp_keepalive)
 

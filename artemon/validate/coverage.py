@@ -86,7 +86,8 @@ _PORT_POLICY: Fields = {
 }
 _POLICY: Fields = {
     **_PORT_POLICY,
-    **_all("retryBudget", "proxyProtocol", "tunnel"),
+    **_all("proxyProtocol", "tunnel"),
+    "retryBudget": _all("percent", "minRetryConcurrency"),
     "portLevelSettings": _PORT_POLICY,
 }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 
+from artemon.translate.listeners.claims import Claims
+
 
 @dataclass(slots=True)
 class Draft:
@@ -23,16 +25,13 @@ class Draft:
     looks_up: bool = False
     chains: list[FilterChain] = field(default_factory=list)
     rest: FilterChain | None = None
-    _claimed: set[bytes] = field(default_factory=set)
+    _claims: Claims = field(default_factory=Claims)
 
     def take(self, chains: Iterable[FilterChain]) -> None:
-        """Adds chains; Envoy would refuse a second one with the same condition."""
+        """Adds chains, as far as no earlier one takes the same connections."""
         for chain in chains:
-            condition = chain.filter_chain_match.SerializeToString(deterministic=True)
-            if condition in self._claimed:
-                continue
-            self._claimed.add(condition)
-            if condition:
-                self.chains.append(chain)
-            else:
-                self.rest = chain
+            for free in self._claims.left(chain):
+                if free.filter_chain_match.ByteSize():
+                    self.chains.append(free)
+                else:
+                    self.rest = free

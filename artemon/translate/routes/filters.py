@@ -30,12 +30,13 @@ GRPC_STATUSES = {
 
 
 def fault(injection: HTTPFaultInjection) -> HTTPFault:
-    """Delays and errors for a share of requests."""
+    """Delays and errors for a share of requests; an abort that does not say with which error is none."""
     out = HTTPFault()
     if injection.delay is not None:
         out.delay.CopyFrom(_delay(injection.delay))
-    if injection.abort is not None:
-        out.abort.CopyFrom(_abort(injection.abort))
+    abort = injection.abort
+    if abort is not None and (abort.http_status is not None or abort.grpc_status is not None):
+        out.abort.CopyFrom(_abort(abort))
     return out
 
 

@@ -1,0 +1,91 @@
+"""The state of a kind in a cluster, kept up to date: list once, then watch (Kubernetes API concepts,
+"Efficient detection of changes")."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from artemon.backoff import Backoff
+from artemon.errors import ArtemonError
+from artemon.kube.client import Client, Object, Query
+from artemon.kube.failures import Gone, Rejected
+from artemon.model.resource import Kind
+
+WATCH_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Everything there is, at one moment; what was there before and is not here is gone."""
+
+    objects: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One object as it is now; deleted: as it was at last."""
+
+    object: Object
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The cluster does not answer, or refuses; what was known stays in force. reason: for people."""
+
+    reason: str
+
+
+Item = Listed | Changed | Lost
+
+
+async def follow(
+    client: Client,
+    kind: Kind,
+    namespace: str = "",
+    *,
+    query: Query | None = None,
+    jitter: Callable[[], float] = random.random,
+) -> AsyncIterator[Item]:
+    """The state of `kind`, until cancelled. Level, not edge: after every loss of history a new Listed comes.
+
+    Bookmarks move the position without a change; a position that is too old (410) means to list again; an
+    unreachable cluster is tried again with back-off, and told once per try.
+    """
+    since, backoff = "", Backoff(first=0.2, most=30)
+    while True:
+        try:
+            if not since:
+                page = await client.list(kind, namespace, query=query)
+                since = _version(page)
+                yield Listed(tuple(page.get("items") or ()))
+            asked: Query = {**(query or {}), "timeoutSeconds": WATCH_SECONDS}
+            async for event in client.watch(kind, namespace, since=since, query=asked):
+                since = _version(event.object)
+                backoff.reset()
+                if event.type != "BOOKMARK":
+                    yield Changed(event.object, deleted=event.type == "DELETED")
+            continue
+        except Gone:
+            since = ""
+        except Rejected as error:
+            since = ""
+            yield Lost(_needed(error, kind))
+        except ArtemonError as error:
+            yield Lost(str(error))
+        await asyncio.sleep(backoff.next(jitter()))
+
+
+def _version(obj: Object) -> str:
+    return str((obj.get("metadata") or {}).get("resourceVersion") or "")
+
+
+def _needed(error: Rejected, kind: Kind) -> str:
+    """A refusal, with the rule that would grant what is missing."""
+    if error.code != 403:
+        return str(error)
+    rule = f'{{apiGroups: ["{kind.group}"], resources: ["{kind.plural}"], verbs: [get, list, watch]}}'
+    return f"{error}; a ClusterRole with this rule grants it: {rule}"

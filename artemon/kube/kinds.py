@@ -1,0 +1,25 @@
+"""Kubernetes' own kinds that the mesh reads or writes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from artemon.model.message import Message
+from artemon.model.resource import Kind
+
+
+def _kind(name: str, group: str, plural: str) -> Kind:
+    return Kind(name, group, ("v1",), plural, name.lower(), (), Message)
+
+
+SERVICE: Final = _kind("Service", "", "services")
+ENDPOINT_SLICE: Final = _kind("EndpointSlice", "discovery.k8s.io", "endpointslices")
+POD: Final = _kind("Pod", "", "pods")
+NODE: Final = _kind("Node", "", "nodes")
+NAMESPACE: Final = _kind("Namespace", "", "namespaces")
+MUTATING_WEBHOOKS: Final = _kind(
+    "MutatingWebhookConfiguration", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"
+)
+CUSTOM_RESOURCE: Final = _kind(
+    "CustomResourceDefinition", "apiextensions.k8s.io", "customresourcedefinitions"
+)

@@ -1,0 +1,1 @@
+"""injectord: the mutating webhook that gives pods a proxy."""

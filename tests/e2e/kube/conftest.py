@@ -1,0 +1,22 @@
+"""A kube-apiserver for the tests in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kube_server import KubeApi, find_kube_apiserver
+from servers import find_etcd
+
+
+@pytest.fixture(scope="module")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    if not find_kube_apiserver() or not find_etcd():
+        pytest.skip("no kube-apiserver (.ci/servers kube-apiserver builds it) or no etcd")
+    folder: Path = tmp_path_factory.mktemp("kube")
+    server = KubeApi(folder)
+    try:
+        yield server.start()
+    finally:
+        server.close()

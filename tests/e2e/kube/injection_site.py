@@ -1,0 +1,122 @@
+"""A cluster with an injector: kube-apiserver, citadeld and injectord, each a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from kube_server import KubeApi, Refusal, until
+from servers import dying_with_parent, free_ports
+
+from artemon.inject.webhook import webhook_configuration
+
+HOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+WEBHOOK = "artemon-sidecar-injector"
+
+
+class Daemon:
+    """A daemon of ours as a process; `start` may be called again after `kill`."""
+
+    def __init__(self, name: str, folder: Path, *flags: str) -> None:
+        self._name, self.log, self._flags = name, folder / f"{name}.log", flags
+        self.http = free_ports(1)[0]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        flags = (*self._flags, "--http", f"127.0.0.1:{self.http}")
+        command = dying_with_parent(sys.executable, "-m", self._name, *flags)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL)
+        until(lambda: self.get("/readyz"), f"{self._name} (see {self.log})")
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Site:
+    """The processes, and what tests do with pods."""
+
+    def __init__(self, folder: Path, kube: KubeApi, *, leaf_seconds: int) -> None:
+        self.kube, self._folder = kube, folder
+        renew, join, self.port = free_ports(3)
+        self._socket = folder / "c.sock"
+        self.citadeld = Daemon(
+            "citadeld",
+            folder,
+            *("--data-dir", str(folder / "ca"), "--registry", f"sqlite://{folder / 'mesh.db'}"),
+            *("--listen", f"127.0.0.1:{renew}", "--join-listen", f"127.0.0.1:{join}"),
+            *("--socket", str(self._socket), "--leaf-seconds", str(leaf_seconds)),
+        )
+        self.injectord = Daemon(
+            "injectord",
+            folder,
+            *("--listen", f"127.0.0.1:{self.port}", "--identity-dir", str(folder / "injectord")),
+            *("--citadeld", f"127.0.0.1:{renew}", "--citadeld-join", f"127.0.0.1:{join}"),
+            *("--ca-pin", str(folder / "ca" / "root-cert.pem"), "--kubeconfig", str(kube.kubeconfig())),
+            *("--join-token-file", str(folder / "token")),
+        )
+
+    def start(self) -> Site:
+        """Everything up; the webhook configuration is in force when this returns."""
+        self.citadeld.start()
+        (self._folder / "token").write_text(self._token())
+        (self._folder / "token").chmod(0o600)
+        self.kube.create(HOOKS, webhook_configuration(WEBHOOK, {"url": f"https://127.0.0.1:{self.port}"}))
+        self.injectord.start()
+        self.namespace("probe", {"istio-injection": "enabled"})
+        until(lambda: self.works("probe"), "the webhook in force")
+        return self
+
+    def _token(self) -> str:
+        command = [sys.executable, "-m", "citadeld", "token", "create", "--namespace", "artemon-system"]
+        command += ["--service-account", "injectord", "--socket", str(self._socket)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+    def close(self) -> None:
+        self.injectord.kill()
+        self.citadeld.kill()
+
+    def namespace(self, name: str, labels: dict[str, str]) -> str:
+        metadata = {"name": name, "labels": labels}
+        self.kube.create("/api/v1/namespaces", {"metadata": metadata})
+        self.kube.service_account(name)
+        return name
+
+    def works(self, namespace: str) -> bool:
+        """Whether a pod would get its proxy now."""
+        try:
+            return injected(self.pod(namespace, "probe", dry_run=True))
+        except Refusal:
+            return False
+
+    def pod(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        annotations: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Create a pod; what the server made of it. Raises Refusal."""
+        metadata = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
+        body = {"metadata": metadata, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+        query = "?dryRun=All" if dry_run else ""
+        return self.kube.create(f"/api/v1/namespaces/{namespace}/pods{query}", body)
+
+    def webhook(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.kube.call("GET", f"{HOOKS}/{WEBHOOK}")
+        return found
+
+
+def injected(pod: dict[str, Any]) -> bool:
+    return "istio-proxy" in [one["name"] for one in pod["spec"].get("initContainers", ())]

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e golden pods property bench proto clean
+.PHONY: help up down status install check test unit conformance e2e histories golden pods property bench proto clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ unit: $(VENV)/.dev  ## unit tests alone
 
 conformance: $(VENV)/.dev  ## the registry's contract on every backend
 	$(BIN)/pytest -q tests/conformance
+
+RUNS ?= 200
+histories: $(VENV)/.dev  ## etcd and Consul under RUNS=200 histories of faults each, checked for contradictions
+	ARTEMON_HISTORIES=$(RUNS) $(BIN)/pytest -q -rA tests/conformance/test_store_histories.py
 
 e2e: $(VENV)/.dev  ## whole meshes of real processes
 	$(BIN)/pytest -q tests/e2e

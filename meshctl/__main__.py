@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "translate": "meshctl.commands.translate",
     "explain": "meshctl.commands.explain",
     "inject": "meshctl.commands.inject",
+    "authz": "meshctl.commands.authz",
     "apply": "meshctl.commands.apply",
     "get": "meshctl.commands.get",
     "describe": "meshctl.commands.describe",

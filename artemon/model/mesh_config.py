@@ -105,7 +105,8 @@ class CertificateAuthority(Message):
 
 
 class ProxyPathNormalization(Message):
-    """How request paths are made canonical before anything looks at them."""
+    """How request paths are made canonical before anything looks at them. DEFAULT: BASE, and as far as
+    possible (DECODE_AND_MERGE_SLASHES) where a policy looks at paths."""
 
     normalization: Literal["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] = "DEFAULT"
 
@@ -168,7 +169,7 @@ class MeshConfig(Message):
     )
     default_providers: DefaultProviders = DefaultProviders(metrics=("prometheus",))
     discovery_selectors: Seq[LabelSelector] = ()
-    path_normalization: ProxyPathNormalization = ProxyPathNormalization(normalization="BASE")
+    path_normalization: ProxyPathNormalization = ProxyPathNormalization()
     default_http_retry_policy: HTTPRetry | None = None
     default_traffic_policy: TrafficPolicy | None = None
     mesh_mtls: TLSConfig = Field(default=TLSConfig(), alias="meshMTLS")

@@ -10,6 +10,12 @@ from artemon.model.duration import Duration
 from artemon.model.message import Message, Seq, Uint32
 
 
+def provider_host(service: str) -> tuple[str, str]:
+    """Namespace ("" for any) and host of a provider's `service`: `[<namespace>/]<host>`."""
+    namespace, slash, host = service.partition("/")
+    return (namespace, host.lower()) if slash else ("", service.lower())
+
+
 class ExtAuthzBody(Message):
     """How much of the body the authorizer gets (Envoy `with_request_body`)."""
 

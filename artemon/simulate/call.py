@@ -90,8 +90,9 @@ class Call:
 
 
 def read_call(fields: Mapping[str, Any]) -> Call:
-    """The call that a file describes. What it leaves out is filled in as a client would: TLS where there is
-    a server name, the server name of the host, the protocols of the client. Raises Refused."""
+    """The call that a file describes. What it leaves out is filled in as a client would: the mesh's TLS where
+    there is a principal, TLS where there is a server name, the server name of the host, the protocols of the
+    client. Raises Refused."""
     problems = [Problem(name, _unknown(name)) for name in fields if name not in _READERS]
     found: dict[str, Any] = {}
     for name, (attribute, read) in _READERS.items():
@@ -120,7 +121,8 @@ def _completed(found: dict[str, Any]) -> dict[str, Any]:
     request = bool(out["host"] or headers) or any(name in found for name in ("path", "method"))
     out.setdefault("protocol", Protocol.HTTP if request else Protocol.TCP)
     named = bool(out.get("sni") or out.get("alpn"))
-    out.setdefault("tls", Tls.TLS if named else Tls.PLAINTEXT)
+    known = Tls.MTLS if out.get("principal") else Tls.TLS if named else Tls.PLAINTEXT
+    out.setdefault("tls", known)
     if out["tls"] is Tls.TLS:
         out["sni"] = out.get("sni") or out["host"].partition(":")[0].lower()
     offered = _ALPN.get((out["tls"], out["protocol"]))
@@ -169,6 +171,11 @@ def _path(value: Any) -> str:
     return text
 
 
+def _principal(value: Any) -> str:
+    text = _text(value)
+    return text if "://" in text else f"spiffe://{text}"
+
+
 def _names(value: Any) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
@@ -201,7 +208,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "method": ("method", _text),
     "headers": ("headers", _headers),
     "mode": ("mode", _one_of(Mode)),
-    "principal": ("principal", _text),
+    "principal": ("principal", _principal),
     "sourceIP": ("source_ip", _address),
     "claims": ("claims", _claims),
 }

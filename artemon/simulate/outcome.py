@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 NO_LISTENER = "no listener matched"
@@ -14,7 +14,25 @@ NO_ROUTE = "no route matched"
 TLS_REQUIRED = "tls required, sending 301"
 PROTOCOL = "protocol error"
 PLAINTEXT_FOR_TLS = "invalid TLS"
+DENIED = "RBAC: access denied"
 WRONG_TLS = "invalid mTLS"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the filters let it pass, and which policy said so; "" where none matched.
+
+    authorizer: the cluster that is asked as well, and decides. tried: dry-run policies that matched.
+    asked: how many filters had a say. response: what the client gets of a refusal, beside the usual.
+    """
+
+    allowed: bool = True
+    policy: str = ""
+    reason: str = ""
+    authorizer: str = ""
+    tried: tuple[str, ...] = ()
+    asked: int = 0
+    response: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +59,7 @@ class Outcome:
     route_config: the table that was fetched by name; None for one that the listener carries itself.
     cluster: where the call goes. response: what Envoy answers itself, or does to the connection, when it
     forwards nothing. strict: the same call meets the same fate every time, no share of chance decides.
+    verdict: what policies say of it; None when none was reached.
     owner: the object that the winning route was made from, as `istio` metadata names it.
     """
 
@@ -54,6 +73,7 @@ class Outcome:
     error: str | None = None
     response: Mapping[str, Any] | None = None
     owner: str | None = None
+    verdict: Verdict | None = None
     steps: tuple[Step, ...] = ()
 
     def fields(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def request_of(call: Call, manager: HttpConnectionManager) -> Request:
     scheme = told if told and believed else "https" if call.is_encrypted else "http"
     headers = {
         **call.headers,
-        ":method": call.method.upper(),
+        ":method": call.method,
         ":authority": call.host,
         ":path": f"{path}{mark}{query}",
         ":scheme": scheme,

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
+    HttpFilter,
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 from artemon.simulate import outcome as outcomes
 from artemon.simulate.actions import act, connection_target
+from artemon.simulate.admission import admit
 from artemon.simulate.call import Call, Tls
 from artemon.simulate.chains import choose_chain
 from artemon.simulate.hosts import choose_host
 from artemon.simulate.listener import choose_listener
 from artemon.simulate.outcome import Outcome, Step, Stopped, Target
+from artemon.simulate.rbac import Subject
 from artemon.simulate.request import Request, request_of
 from artemon.simulate.routes import choose_route, depends_on_chance
+from artemon.simulate.subject import subject_of
 from artemon.translate import names
 
 
@@ -75,6 +79,8 @@ class _Walk:
         if manager is not None:
             self._http(manager, terminated=terminated)
         elif proxy is not None:
+            subject = subject_of(self._call, terminated=terminated)
+            self._admit(chain.filters, subject, {"connection": "closed"})
             self._forward(connection_target(proxy), {"connection": "closed"})
 
     def _http(self, manager: HttpConnectionManager, *, terminated: bool) -> None:
@@ -84,6 +90,8 @@ class _Walk:
             why = f"the chain reads HTTP, and the call begins with {spoken}"
             raise Stopped(outcomes.PROTOCOL, {"connection": "closed"}, why=why)
         request = request_of(call, manager)
+        subject = subject_of(call, terminated=terminated, request=request, manager=manager)
+        self._admit(manager.http_filters, subject, {"status": 403})
         host, step = choose_host(self._table(manager), request.authority)
         self.step(step)
         self.note(virtual_host=host.name)
@@ -98,6 +106,17 @@ class _Walk:
             self._forward(deed.cluster, {"status": 503})
         else:
             self.note(response=deed.response)
+
+    def _admit(
+        self, filters: Iterable[HttpFilter | Filter], subject: Subject, without: Mapping[str, object]
+    ) -> None:
+        """Past the policies; `without`: what the client notices that they refuse."""
+        verdict = admit(filters, subject)
+        self.note(verdict=verdict)
+        if verdict.asked or not verdict.allowed:
+            self.step(Step("policy", verdict.policy, verdict.reason))
+        if not verdict.allowed:
+            raise Stopped(outcomes.DENIED, {**without, **verdict.response}, why=verdict.reason)
 
     def _table(self, manager: HttpConnectionManager) -> RouteConfiguration:
         if manager.WhichOneof("route_specifier") != "rds":

@@ -112,6 +112,14 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
     "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
     "secrets": (frozenset({SECRET}), _secrets),
     "modes": (frozenset({"PeerAuthentication", MESH}), _modes),
+    "authorization": (
+        frozenset({"AuthorizationPolicy"}),
+        lambda world, _: _by_namespace(_objects(world, "AuthorizationPolicy")),
+    ),
+    "authentication": (
+        frozenset({"RequestAuthentication"}),
+        lambda world, _: _by_namespace(_objects(world, "RequestAuthentication")),
+    ),
     "envoy_filters": (
         frozenset({"EnvoyFilter"}),
         lambda world, _: _by_namespace(_objects(world, "EnvoyFilter")),

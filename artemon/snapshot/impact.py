@@ -23,8 +23,13 @@ _TYPES: dict[str, frozenset[str]] = {
     SECRET: frozenset({SDS}),
     "PeerAuthentication": frozenset({CDS, EDS, LDS}),
     "EnvoyFilter": _PATCHED,
+    "AuthorizationPolicy": frozenset({LDS}),
+    "RequestAuthentication": frozenset({LDS}),
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""
+
+_POLICIES = frozenset({"AuthorizationPolicy", "RequestAuthentication"})
+"""Kinds that are for the proxies of their own namespace alone, or in the root namespace for all."""
 
 
 def types(changes: ChangeSet) -> frozenset[str]:
@@ -40,6 +45,8 @@ def touches(changes: ChangeSet, view: ProxyView) -> bool:
         return any(key.host in view.services for key in changes.services)
     if types(changes) == {SDS}:
         return view.proxy.type is ProxyType.ROUTER and view.proxy.namespace in changes.namespaces
+    if changes.kinds and changes.kinds <= _POLICIES:
+        return bool(changes.namespaces & {view.proxy.namespace, view.mesh.root_namespace})
     return bool(types(changes))
 
 
@@ -52,4 +59,6 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
     if not same or any(getattr(before, name) != getattr(after, name) for name in own):
         return _ALL
     patched = frozenset[str]() if before.envoy_filters is after.envoy_filters else _PATCHED
+    if before.policies is not after.policies:
+        patched = patched | {LDS}
     return patched | (frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS}))

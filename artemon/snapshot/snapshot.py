@@ -23,6 +23,7 @@ from artemon.snapshot.gates import led_through
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners
+from artemon.snapshot.policies import ByNamespace, policies_for
 from artemon.snapshot.scope import (
     EVERYTHING,
     ByHost,
@@ -31,7 +32,7 @@ from artemon.snapshot.scope import (
     visible_routes,
     visible_services,
 )
-from artemon.snapshot.view import Destination, MtlsMode, ProxyView
+from artemon.snapshot.view import Destination, KeySets, MtlsMode, Policies, ProxyView
 from artemon.snapshot.virtual_services import Routes
 
 T = TypeVar("T")
@@ -57,6 +58,9 @@ class Config:
     sidecars: Mapping[str, tuple[Resource[Sidecar], ...]]
     modes: Modes
     envoy_filters: Mapping[str, Filters] = field(default_factory=dict)
+    authorization: ByNamespace = field(default_factory=dict)
+    authentication: ByNamespace = field(default_factory=dict)
+    keys: KeySets = field(default_factory=dict)
     secrets: Secrets = field(default_factory=dict, repr=False)
     gates: tuple[Gate, ...] = ()
     frames: Memo = field(default_factory=Memo, compare=False)
@@ -134,6 +138,7 @@ class Snapshot:
             inbound_mtls=frame.inbound_mtls,
             trust_domain=self.config.mesh.trust_domain,
             envoy_filters=frame.envoy_filters,
+            policies=frame.policies,
         )
 
 
@@ -147,6 +152,7 @@ class _Frame:
     sidecar: Resource[Sidecar] | None
     inbound_mtls: MtlsMode
     envoy_filters: Filters
+    policies: Policies
 
 
 def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
@@ -158,20 +164,32 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
     else:
         gateways = tuple(one for one in config.gateways if matches(one.spec.selector, proxy.labels))
     selected = selected_rules(config.rules.get(proxy.namespace, EMPTY), proxy.labels)
+    seen = scope(
+        config,
+        memo,
+        sidecar,
+        namespace=proxy.namespace,
+        selected=selected,
+        serves=frozenset(f"{one.meta.namespace}/{one.meta.name}" for one in gateways),
+    )
+    own = config.owners.of(proxy, config.domain)
     return _Frame(
-        scope=scope(
-            config,
-            memo,
-            sidecar,
-            namespace=proxy.namespace,
-            selected=selected,
-            serves=frozenset(f"{one.meta.namespace}/{one.meta.name}" for one in gateways),
-        ),
+        scope=seen,
         gateways=gateways,
-        own=config.owners.of(proxy, config.domain),
+        own=own,
         sidecar=sidecar,
         inbound_mtls=config.modes.of(proxy.namespace, proxy.labels),
         envoy_filters=filters_for(config.envoy_filters, proxy, config.mesh.root_namespace, memo),
+        policies=policies_for(
+            config.authorization,
+            config.authentication,
+            proxy,
+            own=own,
+            services=seen.services,
+            mesh=config.mesh,
+            keys=config.keys,
+            memo=memo,
+        ),
     )
 
 

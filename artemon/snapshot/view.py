@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from artemon.model.authorization_policy import AuthorizationPolicy
 from artemon.model.destination_rule import DestinationRule, Subset, TrafficPolicy
 from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy
+from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Resource
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
@@ -73,6 +75,27 @@ def overlay(base: TrafficPolicy, over: TrafficPolicy | None, port: int) -> Traff
     return base.model_copy(update=blocks)
 
 
+KeySets = Mapping[str, str]
+"""Where a JSON Web Key Set was fetched from -> its text; absent: never fetched, or too long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies in force for one proxy: of the root namespace first, else oldest first.
+
+    keys: the fetched key sets that they name. authorizers: provider -> host of its visible service. What is
+    in neither must refuse requests.
+    """
+
+    authorization: tuple[Resource[AuthorizationPolicy], ...] = ()
+    authentication: tuple[Resource[RequestAuthentication], ...] = ()
+    keys: KeySets = field(default_factory=dict)
+    authorizers: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_POLICIES = Policies()
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyView:
     """The mesh as one proxy may see it. Complete: nothing is filled in later, empty means none.
@@ -85,6 +108,7 @@ class ProxyView:
     sidecar: the Sidecar resource in force, if any.
     inbound_mtls: this workload's mode. Server modes of others are already in `Endpoint.mtls`.
     envoy_filters: those that select this proxy, in no order that matters.
+    policies: who may ask what of it; for proxies without any all the same object.
     """
 
     proxy: Proxy
@@ -99,3 +123,4 @@ class ProxyView:
     inbound_mtls: MtlsMode
     trust_domain: str
     envoy_filters: Sequence[Resource[EnvoyFilter]] = ()
+    policies: Policies = NO_POLICIES

@@ -21,7 +21,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution
 from artemon.snapshot.memo import Memo
-from artemon.snapshot.view import MtlsMode, ProxyView
+from artemon.snapshot.view import NO_POLICIES, MtlsMode, Policies, ProxyView
 from artemon.translate.listeners.gateway import gateway_listeners
 from artemon.translate.listeners.inbound import inbound_listeners
 from artemon.translate.listeners.outbound import outbound_listeners
@@ -89,13 +89,15 @@ def _outer(view: ProxyView, memo: Memo) -> ProxyView:
     binds = bool(view.sidecar and any(one.port is not None for one in view.sidecar.spec.egress))
     bound = not view.proxy.intercepts or view.proxy.http_proxy_port or view.mesh.proxy_http_port or binds
     client = _client(view, memo, rules, addresses=view.proxy.ip_addresses if bound else ())
-    return replace(view, proxy=client, virtual_services=rules, own=(), inbound_mtls=MtlsMode())
+    return replace(
+        view, proxy=client, virtual_services=rules, own=(), inbound_mtls=MtlsMode(), policies=NO_POLICIES
+    )
 
 
 def _asking(view: ProxyView, memo: Memo) -> ProxyView:
     """What routes of sidecars are made from."""
     client = _client(view, memo, view.virtual_services, addresses=())
-    return replace(view, proxy=client, own=(), inbound_mtls=MtlsMode())
+    return replace(view, proxy=client, own=(), inbound_mtls=MtlsMode(), policies=NO_POLICIES)
 
 
 def _client(view: ProxyView, memo: Memo, rules: Any, *, addresses: tuple[str, ...]) -> Proxy:
@@ -131,7 +133,8 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
     instances = [memo.get(_sequence, *found) for found in endpoints.values()]
     mode = view.inbound_mtls
     return memo.get(
-        ProxyView,
+        _reduced,
+        view.policies,
         view.proxy,
         view.mesh,
         view.services,
@@ -144,6 +147,10 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
         memo.get(_mode, by=(mode.default, *mode.ports.items())),
         by=(view.trust_domain,),
     )
+
+
+def _reduced(policies: Policies, *parts: Any) -> ProxyView:
+    return replace(ProxyView(*parts), policies=policies)
 
 
 def _mapping(*parts: Any) -> dict[str, Any]:

@@ -99,6 +99,8 @@ _SERVER_TLS: Fields = {
     "mode": ALL,
 }
 
+_TARGET: Fields = {**_all("group", "name", "namespace"), "kind": {"SERVICE", "SERVICEENTRY", "GATEWAY"}}
+
 TRANSLATED: Mapping[str, Fields] = MappingProxyType(
     {
         kinds.VIRTUAL_SERVICE.name: {
@@ -145,6 +147,11 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         kinds.ROLE_BINDING.name: _all("role", "subjects"),
         kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
         kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),
+        kinds.AUTHORIZATION_POLICY.name: {
+            **_all("selector", "rules", "action", "provider"),
+            "targetRef": _TARGET,
+            "targetRefs": _TARGET,
+        },
     }
 )
 """Kind -> the fields of its spec that are translated; a kind that is absent is not translated at all."""

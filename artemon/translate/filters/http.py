@@ -25,11 +25,16 @@ MESH_HTTP = "istio-http/1.1,istio"
 
 
 def http_filters(
-    *, grpc_web: bool = False, outbound: bool = True, before_router: Iterable[HttpFilter] = ()
+    *,
+    grpc_web: bool = False,
+    outbound: bool = True,
+    first: Iterable[HttpFilter] = (),
+    before_router: Iterable[HttpFilter] = (),
 ) -> list[HttpFilter]:
-    """grpc_web first where browsers speak gRPC; the router always last. outbound: whether requests leave for
-    other proxies."""
+    """`first`, then grpc_web where browsers speak gRPC; the router always last. outbound: whether requests
+    leave for other proxies."""
     return [
+        *first,
         *([_filter("envoy.filters.http.grpc_web", GrpcWeb())] if grpc_web else []),
         _filter("envoy.filters.http.grpc_stats", FilterConfig(emit_filter_state=True)),
         *([_says_http()] if outbound else []),

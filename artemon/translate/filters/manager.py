@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,6 +10,7 @@ from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
+    HttpFilter,
     Rds,
 )
 
@@ -31,7 +33,8 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """One HTTP chain. route: a configuration that is fetched by name, or an inline one."""
+    """One HTTP chain. route: a configuration that is fetched by name, or an inline one. first: filters that
+    decide who may ask. strict_paths: whether they look at paths, so that every spelling must be undone."""
 
     side: Side
     stat_prefix: str
@@ -39,6 +42,8 @@ class Http:
     grpc_web: bool = False
     looks_up: bool = False
     """Whether a request may go to a host that is looked up for it."""
+    first: Sequence[HttpFilter] = ()
+    strict_paths: bool = False
 
 
 def http_filter(http: Http, mesh: MeshConfig) -> Filter:
@@ -53,6 +58,7 @@ def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
         http_filters=http_filters(
             grpc_web=http.grpc_web,
             outbound=http.side is not Side.INBOUND,
+            first=http.first,
             before_router=[lookup_filter(mesh)] if http.looks_up else (),
         ),
         access_log=access_logs(mesh),
@@ -62,7 +68,7 @@ def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
     )
     out.use_remote_address.value = http.side is Side.GATEWAY
     out.upgrade_configs.add(upgrade_type="websocket")
-    _paths(out, mesh)
+    _paths(out, mesh, strict=http.strict_paths)
     topology = mesh.default_config.gateway_topology
     _caller(out, http.side, topology.num_trusted_proxies if topology else 0)
     if isinstance(http.route, RouteConfiguration):
@@ -72,8 +78,10 @@ def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
     return out
 
 
-def _paths(out: HttpConnectionManager, mesh: MeshConfig) -> None:
+def _paths(out: HttpConnectionManager, mesh: MeshConfig, *, strict: bool) -> None:
     wanted = mesh.path_normalization.normalization if mesh.path_normalization else "DEFAULT"
+    if strict and wanted == "DEFAULT":
+        wanted = "DECODE_AND_MERGE_SLASHES"
     out.normalize_path.value = wanted != "NONE"
     out.merge_slashes = wanted in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
     if wanted == "DECODE_AND_MERGE_SLASHES":

@@ -17,6 +17,7 @@ from artemon.translate import names
 from artemon.translate.default_endpoints import default_endpoint
 from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.filters.inspect import tls_inspector
+from artemon.translate.filters.manager import NAME as MANAGER
 from artemon.translate.filters.manager import Http, Side, http_filter
 from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.gateways import (
@@ -26,6 +27,7 @@ from artemon.translate.gateways import (
     gateway_ports,
     http_route_name,
 )
+from artemon.translate.guard import Guard, guard_of
 from artemon.translate.leniency import networks
 from artemon.translate.listeners.base import listener
 from artemon.translate.listeners.chains import MESH_ALL
@@ -41,25 +43,34 @@ from artemon.translate.targets import targets as clusters_of
 
 def gateway_listeners(view: ProxyView) -> Iterator[Listener]:
     """Every listener of a router; ports that nothing can be routed from are left out."""
-    targets = targets_of(view)
+    targets, guard = targets_of(view), guard_of(view)
     for port in gateway_ports(view):
         out = listener(port.address, port.port, TrafficDirection.OUTBOUND, view.mesh)
         if view.proxy.gateway_bind and not port.bind:
             out.address.socket_address.address = view.proxy.gateway_bind
-        out.filter_chains.extend(_chains(view, port, targets))
+        out.filter_chains.extend(_guarded(chain, guard) for chain in _chains(view, port, targets, guard))
         if port.opening is Opening.TLS:
             out.listener_filters.append(tls_inspector())
         if out.filter_chains:
             yield out
 
 
-def _chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
+def _guarded(chain: FilterChain, guard: Guard) -> FilterChain:
+    """The chain; where it passes bytes on, with what decides about connections before it."""
+    if guard.network and chain.filters[-1].name != MANAGER:
+        onward = list(chain.filters)
+        del chain.filters[:]
+        chain.filters.extend((*guard.network, *onward))
+    return chain
+
+
+def _chains(view: ProxyView, port: GatewayPort, targets: Targets, guard: Guard) -> Iterator[FilterChain]:
     if port.opening is Opening.HTTP:
-        yield FilterChain(filters=[_http(view, port, port.servers[0])])
+        yield FilterChain(filters=[_http(view, port, port.servers[0], guard)])
     elif port.opening is Opening.TCP:
         yield from _tcp_chains(view, port, targets)
     else:
-        yield from _tls_chains(view, port, targets)
+        yield from _tls_chains(view, port, targets, guard)
 
 
 def _tcp_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
@@ -75,11 +86,11 @@ def _tcp_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterato
         yield chain
 
 
-def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterator[FilterChain]:
+def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets, guard: Guard) -> Iterator[FilterChain]:
     """One chain for the server names of each server or rule; the oldest keeps a name that two ask for."""
     taken: set[str] = set()
     for server in port.servers:
-        for chain in _server_chains(view, port, server, targets=targets):
+        for chain in _server_chains(view, port, server, targets=targets, guard=guard):
             wanted = list(chain.filter_chain_match.server_names) or ["*"]
             free = [name for name in wanted if name not in taken]
             taken.update(free)
@@ -89,11 +100,11 @@ def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterato
 
 
 def _server_chains(
-    view: ProxyView, port: GatewayPort, server: GatewayServer, *, targets: Targets
+    view: ProxyView, port: GatewayPort, server: GatewayServer, *, targets: Targets, guard: Guard
 ) -> Iterator[FilterChain]:
     yield from way_out(view, port, server)
     if takes_requests(server):
-        chain = FilterChain(filters=[_http(view, port, server)])
+        chain = FilterChain(filters=[_http(view, port, server, guard)])
         _secure(view, server, chain, server.hosts())
         yield chain
         return
@@ -166,12 +177,14 @@ def _by_rules(view: ProxyView, server: GatewayServer, targets: Targets) -> Itera
                 yield replace(connections, sni=sni)
 
 
-def _http(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Filter:
+def _http(view: ProxyView, port: GatewayPort, server: GatewayServer, guard: Guard) -> Filter:
     http = Http(
         side=Side.GATEWAY,
         stat_prefix=f"outbound_{names.listener(port.address, port.port)};",
         route=http_route_name(port, server),
         grpc_web=server.protocol is Protocol.GRPC_WEB,
+        first=guard.http,
+        strict_paths=guard.strict_paths,
         looks_up=looks_up(view),
     )
     return http_filter(http, view.mesh)

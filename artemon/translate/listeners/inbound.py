@@ -31,6 +31,7 @@ from artemon.translate.filters.inspect import (
 )
 from artemon.translate.filters.manager import Http, Side, http_filter
 from artemon.translate.filters.tcp import tcp_filter
+from artemon.translate.guard import Guard, guard_of
 from artemon.translate.ingress import Served, served_ports
 from artemon.translate.listeners.base import listener
 from artemon.translate.listeners.chains import (
@@ -88,14 +89,15 @@ def inbound_listeners(view: ProxyView) -> Iterator[Listener]:
     if view.proxy.type is not ProxyType.SIDECAR:
         return
     address = instance_address(view)
+    guard = guard_of(view)
     doors = [_door(view, served, address) for served in served_ports(view)]
     if view.proxy.intercepts:
-        yield _virtual_inbound(view, [door for door in doors if not door.stands_alone])
+        yield _virtual_inbound(view, [door for door in doors if not door.stands_alone], guard)
         doors = [door for door in doors if door.stands_alone]
     for door in doors:
         bind = (door.served.bind if door.served else "") or address
         out = listener(bind, door.port, TrafficDirection.INBOUND, view.mesh)
-        out.filter_chains.extend(_chains(view, door, match_port=False))
+        out.filter_chains.extend(_chains(view, door, guard, match_port=False))
         if door.inspects_tls:
             out.listener_filters.append(tls_inspector())
         if door.inspects_http:
@@ -114,7 +116,7 @@ def _door(view: ProxyView, served: Served, address: str) -> Door:
     )
 
 
-def _virtual_inbound(view: ProxyView, doors: list[Door]) -> Listener:
+def _virtual_inbound(view: ProxyView, doors: list[Door], guard: Guard) -> Listener:
     port = view.mesh.proxy_inbound_listen_port
     out = listener("0.0.0.0", port, TrafficDirection.INBOUND, view.mesh, name=names.VIRTUAL_INBOUND)
     known = {door.port for door in doors}
@@ -126,7 +128,7 @@ def _virtual_inbound(view: ProxyView, doors: list[Door]) -> Listener:
     ]
     out.filter_chains.append(_loop_guard(view, port))
     for door in (*others, *doors):
-        out.filter_chains.extend(_chains(view, door, match_port=door.port != ANY_PORT))
+        out.filter_chains.extend(_chains(view, door, guard, match_port=door.port != ANY_PORT))
     out.listener_filters.append(original_destination())
     out.listener_filters.extend(_inspectors([*others, *doors]))
     return out
@@ -156,7 +158,7 @@ def _inspectors(doors: Iterable[Door]) -> Iterator[ListenerFilter]:
             yield make(only_on(on))
 
 
-def _chains(view: ProxyView, door: Door, *, match_port: bool) -> Iterator[FilterChain]:
+def _chains(view: ProxyView, door: Door, guard: Guard, *, match_port: bool) -> Iterator[FilterChain]:
     for shape, tls in _shapes(view, door):
         out = FilterChain(name=_chain_name(door, shape))
         if match_port:
@@ -165,7 +167,10 @@ def _chains(view: ProxyView, door: Door, *, match_port: bool) -> Iterator[Filter
         out.filter_chain_match.application_protocols.extend(shape.alpn)
         if tls is not None:
             out.transport_socket.CopyFrom(tls)
-        out.filters.append(_http(view, door) if shape.http else tcp_filter(door.cluster, view.mesh))
+        if shape.http:
+            out.filters.append(_http(view, door, guard))
+        else:
+            out.filters.extend((*guard.network, tcp_filter(door.cluster, view.mesh)))
         yield out
 
 
@@ -187,13 +192,15 @@ def _chain_name(door: Door, shape: Shape) -> str:
     return door.name
 
 
-def _http(view: ProxyView, door: Door) -> Filter:
+def _http(view: ProxyView, door: Door, guard: Guard) -> Filter:
     grpc = door.served is not None and door.served.protocol in (Protocol.GRPC, Protocol.GRPC_WEB)
     http = Http(
         side=Side.INBOUND,
         stat_prefix=f"inbound_0.0.0.0_{door.port};" if door.port else "inbound_0.0.0.0_catchall;",
         route=inbound_route(door, retries=not grpc),
         grpc_web=door.served is not None and door.served.protocol is Protocol.GRPC_WEB,
+        first=guard.http,
+        strict_paths=guard.strict_paths,
     )
     return http_filter(http, view.mesh)
 

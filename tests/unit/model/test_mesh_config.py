@@ -20,7 +20,7 @@ def test_an_empty_file_means_istio_s_defaults() -> None:
     assert mesh.outbound_traffic_policy.mode == "ALLOW_ANY"
     assert mesh.locality_lb_setting.enabled is True
     assert mesh.default_config.drain_duration.seconds == 45
-    assert mesh.path_normalization.normalization == "BASE"
+    assert mesh.path_normalization.normalization == "DEFAULT"
     assert [provider.name for provider in mesh.extension_providers] == ["prometheus", "stackdriver", "envoy"]
 
 

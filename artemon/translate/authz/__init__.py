@@ -1,0 +1,1 @@
+"""AuthorizationPolicy: from rules to Envoy's filters for requests and for connections."""

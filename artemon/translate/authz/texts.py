@@ -1,0 +1,142 @@
+"""Values of policies as Envoy matches them: exact, `prefix*`, `*suffix`, `*` for presence.
+
+A match is wide where missing one would let a request through (DENY, and what ALLOW excludes): other spellings
+of the same host, method, path or header count as well. Elsewhere it is narrow.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from urllib.parse import unquote_to_bytes
+
+from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
+from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+
+ANY_TEXT = ".+"
+BYTE = r"\C"
+"""Any byte. A dot leaves out what is no UTF-8, and a pattern with a dot would miss such a value."""
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~/-]")
+_MOST_DASHES = 6
+_ONE, _MANY = "{*}", "{**}"
+
+
+def regex(pattern: str) -> StringMatcher:
+    """Text that matches as a whole."""
+    return StringMatcher(safe_regex=RegexMatcher(regex=pattern))
+
+
+def text(value: str, *, ignore_case: bool = False) -> StringMatcher:
+    """Text as the value says."""
+    if value == "*":
+        return regex(ANY_TEXT)
+    if value.startswith("*"):
+        return StringMatcher(suffix=value[1:], ignore_case=ignore_case)
+    if value.endswith("*"):
+        return StringMatcher(prefix=value[:-1], ignore_case=ignore_case)
+    return StringMatcher(exact=value, ignore_case=ignore_case)
+
+
+def header(name: str, value: str, *, wide: bool) -> list[HeaderMatcher]:
+    """A header; wide: one of several values too, and the spellings of its name that servers take for one."""
+    if not wide or name.startswith(":"):
+        return [_header(name, value)]
+    names = _spellings(name)
+    found = [_header(one, value) for one in names]
+    if value != "*":
+        element = _glob(value, re.escape)
+        found += [
+            HeaderMatcher(name=one, string_match=regex(rf"(?:{BYTE}*,)?[ \t]*{element}[ \t]*(?:,{BYTE}*)?"))
+            for one in names
+        ]
+    return found
+
+
+def _header(name: str, value: str) -> HeaderMatcher:
+    if value == "*":
+        return HeaderMatcher(name=name, present_match=True)
+    return HeaderMatcher(name=name, string_match=text(value))
+
+
+def _spellings(name: str) -> list[str]:
+    """`x-user` and `x_user`: servers that make variables of headers cannot tell them apart."""
+    parts = name.split("-")
+    if len(parts) - 1 > _MOST_DASHES:
+        return [name, "_".join(parts)]
+    return [
+        "".join(a + b for a, b in zip(parts, (*between, ""), strict=True))
+        for between in product("-_", repeat=len(parts) - 1)
+    ]
+
+
+def method(value: str, *, wide: bool) -> HeaderMatcher:
+    """A method; wide: in any case."""
+    if value == "*":
+        return HeaderMatcher(name=":method", present_match=True)
+    return HeaderMatcher(name=":method", string_match=text(value, ignore_case=wide))
+
+
+def host(value: str, *, wide: bool) -> HeaderMatcher:
+    """A host in any case, with any port unless the value has one; wide: as a fully qualified name too."""
+    if value == "*":
+        return HeaderMatcher(name=":authority", present_match=True)
+    if value.endswith("*"):
+        before = "(?:[^@]*@)?" if wide else ""
+        return _authority(rf"{before}{re.escape(value[:-1])}{BYTE}*")
+    suffix = value.startswith("*")
+    name, colon, port = value.removeprefix("*").rpartition(":")
+    has_port = bool(colon) and port.isdigit()
+    before = rf"{BYTE}*" if suffix else "(?:[^@]*@)?" if wide else ""
+    dot = r"\.?" if wide else ""
+    after = rf":0*{port}" if has_port else "(?::[0-9]*)?"
+    bare = (name if has_port else value.removeprefix("*")).removesuffix("." if wide else "")
+    return _authority(rf"{before}{re.escape(bare)}{dot}{after}")
+
+
+def _authority(pattern: str) -> HeaderMatcher:
+    return HeaderMatcher(name=":authority", string_match=regex(f"(?i){pattern}"))
+
+
+def is_template(value: str) -> bool:
+    """Whether a path is a template with operators for segments."""
+    return _ONE in value or _MANY in value
+
+
+def envoy_template(value: str) -> str:
+    """A template in Envoy's spelling."""
+    return value.replace(_MANY, "**").replace(_ONE, "*")
+
+
+def template_pattern(value: str) -> str:
+    """A template as a pattern of paths."""
+    parts = re.split(r"(\{\*\*\}|\{\*\})", value)
+    return "".join({_ONE: "[^/]+", _MANY: f"{BYTE}*"}.get(part) or _spelled(part) for part in parts)
+
+
+def path(value: str, *, wide: bool) -> StringMatcher:
+    """A path without query; wide: with each of its characters escaped or not."""
+    if not wide or value == "*" or all(_UNRESERVED.match(one) for one in value.strip("*")):
+        return text(value)
+    return regex(_glob(value, _spelled))
+
+
+def _glob(value: str, spelled: object) -> str:
+    assert callable(spelled)
+    if value.startswith("*"):
+        return f"{BYTE}*{spelled(value[1:])}"
+    return f"{spelled(value[:-1])}{BYTE}*" if value.endswith("*") else str(spelled(value))
+
+
+def _spelled(written: str) -> str:
+    """A pattern for all ways to write a path: proxies unescape what is never reserved, and nothing else."""
+    try:
+        plain = unquote_to_bytes(written).decode()
+    except UnicodeDecodeError:
+        return re.escape(written)
+    return "".join(re.escape(one) if _UNRESERVED.match(one) else _either(one) for one in plain)
+
+
+def _either(character: str) -> str:
+    escaped = "".join(f"%{byte:02x}" for byte in character.encode())
+    return f"(?:{re.escape(character)}|(?i:{escaped}))"

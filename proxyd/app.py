@@ -14,15 +14,18 @@ from google.protobuf import json_format
 
 from artemon.daemon.envoy import find, version
 from artemon.daemon.files import make_private_dir
-from artemon.daemon.http import serve_http
+from artemon.daemon.http import serve_http, split_address
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
-from artemon.xds.types import CLUSTER, LISTENER
+from artemon.xds.types import CLUSTER, LISTENER, NAMES
 from proxyd import lastgood
 from proxyd.admin import Admin
 from proxyd.bells import Bells
 from proxyd.bootstrap import bootstrap, node, node_id
+from proxyd.dns.names import Names
+from proxyd.dns.resolvers import resolvers
+from proxyd.dns.server import DnsServer
 from proxyd.envoylog import EnvoyLog
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
@@ -67,9 +70,11 @@ class Agent:
         self._node_id = node_id(settings, context.node)
         self._file = Path(settings.data_dir) / lastgood.FILE
         good = lastgood.load(self._file, self._node_id, self._log)
+        own = (NAMES,) if settings.dns_listen else ()
+        good = {url: named for url, named in good.items() if url != NAMES or own}
         never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
         self._saved = 0
-        self._view = View(good, never_empty=never_empty)
+        self._view = View(good, never_empty=never_empty, own=own)
         self._identity = IdentityKeeper(settings.identity_options, self._log)
         self._configuration = ConfigurationStreams(
             self._view, changed=self._changed, moved=self._moved, log=self._log, metrics=self._metrics
@@ -119,8 +124,10 @@ class Agent:
             await stack.enter_async_context(serve_http(status, routes))
             await stack.enter_async_context(serve(Path(settings.run_dir), services))
             envoy_log = EnvoyLog(self._supervisor.log_file, self._log.bind(source="envoy"))
+            names = await self._answer_names(stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             work = [
+                *(tasks.create_task(one.follow(self._changed)) for one in names),
                 tasks.create_task(self._keep_identity()),
                 tasks.create_task(self._keep_last_good()),
                 tasks.create_task(secrets.watch_files()),
@@ -138,6 +145,19 @@ class Agent:
             for task in work:
                 task.cancel()
         await self._save()
+
+    async def _answer_names(self, stack: AsyncExitStack) -> list[Names]:
+        """Listen for DNS queries, where the settings say so."""
+        settings = self._settings
+        if not settings.dns_listen:
+            return []
+        own = split_address(settings.dns_listen)
+        upstream = resolvers(settings.dns_upstream, own)
+        self._log.info("names of the mesh are answered", address=settings.dns_listen, resolvers=upstream)
+        server = DnsServer(upstream, log=self._log, metrics=self._metrics)
+        await stack.enter_async_context(server.serve(own))
+        namespace = settings.namespace
+        return [Names(self._view, server, namespace=namespace, moved=self._moved, log=self._log)]
 
     def _on_state(self, state: str | None) -> None:
         if state == "LIVE" and (self._configuration.configured or not self._settings.pilotd):

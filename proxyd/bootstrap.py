@@ -57,6 +57,7 @@ def metadata(settings: ProxydSettings, name: str) -> Json:
         "ARTEMON_SERVICE": settings.service,
         "HTTP_PROXY_PORT": str(settings.http_proxy_port or ""),
         "ARTEMON_GATEWAY_BIND": settings.gateway_bind,
+        "DNS_CAPTURE": "true" if settings.dns_listen else "",
     }
     return values | {key: value for key, value in optional.items() if value}
 

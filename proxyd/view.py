@@ -67,16 +67,24 @@ class _Pending:
 
 
 class View:
-    """All types of one proxy. never_empty: types whose complete removal is a fault of the sender; refused."""
+    """All types of one proxy. never_empty: types whose complete removal is a fault of the sender; refused.
+
+    own: types that are not for Envoy but for proxyd itself, which takes everything there is of them.
+    """
 
     def __init__(
-        self, good: Mapping[str, Mapping[str, Resource]], *, never_empty: Iterable[str] = (CLUSTER,)
+        self,
+        good: Mapping[str, Mapping[str, Resource]],
+        *,
+        never_empty: Iterable[str] = (CLUSTER,),
+        own: Iterable[str] = (),
     ) -> None:
+        self.own = frozenset(own)
         self._types = {url: _Type(good=dict(named)) for url, named in good.items()}
-        for url in PUSH_ORDER:
+        for url in (*PUSH_ORDER, *self.own):
             self._types.setdefault(url, _Type())
         for url, kind in self._types.items():
-            kind.wanted = frozenset({EVERYTHING} if url in WILDCARD else kind.good)
+            kind.wanted = frozenset({EVERYTHING} if url in WILDCARD | self.own else kind.good)
             kind.heard = bool(self._types[CLUSTER].good)
             kind.refresh()
         self._never_empty = frozenset(never_empty)
@@ -124,7 +132,7 @@ class View:
     def want(self, type_url: str, names: frozenset[str]) -> None:
         """Envoy wants exactly these, of a type that it asks for by name."""
         kind = self._types.setdefault(type_url, _Type())
-        if type_url in WILDCARD or names == kind.wanted:
+        if type_url in WILDCARD | self.own or names == kind.wanted:
             return
         for name in kind.wanted - names:
             kind.good.pop(name, None)

@@ -68,6 +68,11 @@ class Proxy:
         return str(self.metadata.get("GENERATOR") or "")
 
     @property
+    def captures_dns(self) -> bool:
+        """Whether its agent answers DNS queries for names of the mesh (metadata DNS_CAPTURE)."""
+        return str(self.metadata.get("DNS_CAPTURE") or "").lower() == "true"
+
+    @property
     def dns_domain(self) -> str:
         """`<namespace>.svc.<domain>`, which short host names are relative to."""
         return self.id.rsplit("~", 1)[-1]

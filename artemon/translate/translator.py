@@ -20,12 +20,13 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
 from artemon.translate.gateways import passes_on
 from artemon.translate.localities import preferences, standpoint_of
+from artemon.translate.name_table import NameStates
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
 from artemon.translate.patches import with_patches
 from artemon.translate.targets import Client
 from artemon.xds.resource import NO_RESOURCES, Resources, State
-from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES
 
 
 class Translator:
@@ -51,7 +52,7 @@ class Translator:
         if slot.made_of[0] is not outbound.clusters or slot.made_of[1] is not own:
             slot.made_of, slot.states = (outbound.clusters, own), self._states(outbound, own, before)
         instances = self._memo.get(_Instances, outbound).state(before[ENDPOINTS])
-        made = Resources({**slot.states, ENDPOINTS: instances})
+        made = Resources({**slot.states, ENDPOINTS: instances, **self._names(view, before)})
         return with_patches(made, view, self._memo, before=before) if view.envoy_filters else made
 
     def _states(self, outbound: Outbound, own: Own, before: Resources) -> dict[str, State]:
@@ -61,6 +62,11 @@ class Translator:
             LISTENER: shared(_Shared, own.listeners).state(before[LISTENER]),
             ROUTES: shared(_Shared, own.routes).state(before[ROUTES]),
         }
+
+    def _names(self, view: ProxyView, before: Resources) -> dict[str, State]:
+        if not view.proxy.captures_dns:
+            return {}
+        return {NAMES: self._memo.get(NameStates, view.services).state(view.endpoints, before[NAMES])}
 
     def _scope(self, view: ProxyView) -> OutboundScope:
         memo = self._memo

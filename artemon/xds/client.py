@@ -15,6 +15,7 @@ from google.rpc import code_pb2, status_pb2
 
 from artemon.xds.resource import Resource
 from artemon.xds.subscription import EVERYTHING
+from artemon.xds.types import WILDCARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class ClientSession:
             request.initial_resource_versions.update(
                 {name: version for name, version in held.items() if EVERYTHING in wanted or name in wanted}
             )
-            if wanted == {EVERYTHING}:
+            if wanted == {EVERYTHING} and type_url in WILDCARD:
                 return request
         request.resource_names_subscribe.extend(sorted(wanted - (before or frozenset())))
         request.resource_names_unsubscribe.extend(sorted((before or frozenset()) - wanted))

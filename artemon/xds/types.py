@@ -10,6 +10,7 @@ LISTENER = _API + "envoy.config.listener.v3.Listener"
 ROUTES = _API + "envoy.config.route.v3.RouteConfiguration"
 SECRET = _API + "envoy.extensions.transport_sockets.tls.v3.Secret"
 EXTENSION = _API + "envoy.config.core.v3.TypedExtensionConfig"
+NAMES = _API + "istio.networking.nds.v1.NameTable"
 
 PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EXTENSION)
 """Make before break (xDS protocol, "Eventual consistency considerations"): whatever is referred to comes
@@ -26,5 +27,6 @@ SHORT = {
     ROUTES: "rds",
     SECRET: "sds",
     EXTENSION: "ecds",
+    NAMES: "nds",
 }
 """The names that people and metrics use."""

@@ -34,7 +34,7 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.xds.request import Node, parse_delta
 from artemon.xds.resource import NO_RESOURCES, Resource, Resources
 from artemon.xds.session import Event, Session
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, NAMES, ROUTES
 from artemon.xds.wire import Bodies
 
 ROOT = Path(__file__).parents[3]
@@ -91,7 +91,13 @@ class Pilot:
         return f"127.0.0.1:{self.port}"
 
     def publish(self, *messages: tuple[str, str, Any]) -> None:
-        items: dict[str, dict[str, Resource]] = {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}}
+        items: dict[str, dict[str, Resource]] = {
+            CLUSTER: {},
+            ENDPOINTS: {},
+            LISTENER: {},
+            ROUTES: {},
+            NAMES: {},
+        }
         for url, name, message in messages:
             items[url][name] = Resource.of(name, url, message)
         self._desired = Resources.of(items, previous=self._desired)

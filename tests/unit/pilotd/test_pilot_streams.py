@@ -48,7 +48,7 @@ async def test_status_says_which_revision_a_proxy_has_taken() -> None:
         await client.until(CLUSTER, SHOP)
         status = await running.eventually(STATUS, lambda found: found and found["revision"] >= revision)
     assert status is not None
-    assert status["changed"] == revision
+    assert status["changed"] >= revision  # the workload of the client itself may come after it
     assert status["types"]["cds"]["sent"] == status["types"]["cds"]["acked"]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
-from artemon.model.kinds import GATEWAY, SECRET
+from artemon.model.kinds import GATEWAY, SECRET, SERVICE_ENTRY
+from artemon.model.resource import Kind
 from artemon.store.api import Stale, Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described, entrance
+from galleyd.addresses import Addresses, InTurn
 from galleyd.admission import Admission
 from galleyd.bindings import Granted
 from galleyd.core import Core
@@ -139,7 +142,9 @@ class Parts:
             Writer(self._store, self.keys, audit=self.trail.log.append),
             admission,
             {SECRET.name: secrets},
-            Neighbours(self._gateways),
+            InTurn(
+                (Addresses(partial(self._stock, SERVICE_ENTRY)), Neighbours(partial(self._stock, GATEWAY)))
+            ),
             self._vetting(),
         )
         rest = Rest(edits, self._store, self.keys, self.config, Table())
@@ -156,8 +161,9 @@ class Parts:
         self.gate = entrance.gate(self._settings, self.tokens, self.rights, self._oidc)
         return application(routes, self.gate, Requests(context.metrics), self.trail, context.log)
 
-    def _gateways(self) -> list[Stored]:
-        prefix = self.keys.collection(GATEWAY)
+    def _stock(self, kind: Kind) -> list[Stored]:
+        """All objects of a kind as they were last seen."""
+        prefix = self.keys.collection(kind)
         found = (decode(entry) for entry in self.config.values() if entry.key.startswith(prefix))
         return [stored for stored in found if stored]
 

@@ -12,6 +12,7 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
 from artemon.model.service import Endpoint, Port, Resolution, Service
+from artemon.snapshot.auto_addresses import AutoAddresses
 from artemon.snapshot.changes import MESH, SECRET, ChangeSet, ServiceKey
 from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
@@ -109,6 +110,10 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         lambda world, _: tuple(oldest_first(_objects(world, "Gateway"))),
     ),
     "gates": (frozenset({"Gateway", "ServiceEntry"}), lambda world, _: world.gates.open(world.domain)),
+    "auto_addresses": (
+        frozenset({"ServiceEntry"}),
+        lambda world, _: AutoAddresses(_objects(world, "ServiceEntry")),
+    ),
     "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
     "secrets": (frozenset({SECRET}), _secrets),
     "modes": (frozenset({"PeerAuthentication", MESH}), _modes),

@@ -15,6 +15,7 @@ from artemon.model.resource import Resource
 from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
+from artemon.snapshot.auto_addresses import AutoAddresses, with_addresses
 from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
 from artemon.snapshot.credentials import Secrets
 from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
@@ -63,6 +64,7 @@ class Config:
     keys: KeySets = field(default_factory=dict)
     secrets: Secrets = field(default_factory=dict, repr=False)
     gates: tuple[Gate, ...] = ()
+    auto_addresses: AutoAddresses = field(default_factory=AutoAddresses, compare=False)
     frames: Memo = field(default_factory=Memo, compare=False)
 
 
@@ -171,6 +173,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
         namespace=proxy.namespace,
         selected=selected,
         serves=frozenset(f"{one.meta.namespace}/{one.meta.name}" for one in gateways),
+        captures_dns=proxy.captures_dns,
     )
     own = config.owners.of(proxy, config.domain)
     return _Frame(
@@ -201,9 +204,10 @@ def scope(
     namespace: str,
     selected: frozenset[str] = frozenset(),
     serves: frozenset[str] = frozenset(),
+    captures_dns: bool = False,
 ) -> Scope:
-    """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are and that
-    serve the Gateways `serves`."""
+    """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are, that
+    serve the Gateways `serves` and answer their applications' DNS or not."""
     export = config.mesh.default_virtual_service_export_to
     routes = memo.get(visible_routes, config.virtual_services, sidecar, by=(namespace, export))
     sending = routes if imports(sidecar) != (EVERYTHING,) else ()
@@ -214,6 +218,9 @@ def scope(
         doors = [config.services[gate.host][0] for gate in config.gates]
         here = serves & {gate.ref for gate in config.gates}
         services = memo.get(led_through, services, memo, *doors, by=(config.gates, here))
+    if captures_dns:
+        addressed = memo.get(with_addresses, services, config.auto_addresses, memo)
+        services = _one_of_equals(memo, addressed)
     client = (namespace, config.mesh.root_namespace, selected, config.mesh.default_destination_rule_export_to)
     rules = _one_of_equals(memo, memo.get(_destinations, config.rules, services, memo, by=(client,)))
     return memo.get(Scope, services, _one_sequence(memo, routes), rules)

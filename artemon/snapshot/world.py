@@ -273,5 +273,5 @@ def _same(old: Object | None, new: Object | None) -> bool:
         and old.meta.labels == new.meta.labels
         and old.meta.annotations == new.meta.annotations
         and old.meta.created == new.meta.created
-        and (old.kind.name != "WorkloadEntry" or old.status == new.status)
+        and (old.kind.name not in ("WorkloadEntry", "ServiceEntry") or old.status == new.status)
     )

@@ -133,7 +133,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
             },
         },
         kinds.ENVOY_FILTER.name: {
-            **_all("workloadSelector", "priority"),
+            **_all("workloadSelector", "priority", "targetRefs"),
             "configPatches": {
                 "applyTo": set(OPERATIONS) - {"BOOTSTRAP"},
                 "match": {
@@ -141,7 +141,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
                     "context": {"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY"},
                     "listener": _all("portNumber", "filterChain", "listenerFilter", "name"),
                 },
-                "patch": _all("operation", "value"),
+                "patch": _all("operation", "value", "filterClass"),
             },
         },
         kinds.ROLE_BINDING.name: _all("role", "subjects"),

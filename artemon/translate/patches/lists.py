@@ -23,8 +23,26 @@ def edit(items: Any, patch: Patch, chosen: Chosen, *, picks: bool) -> bool:
 
 
 def _add(items: Any, patch: Patch, _: Chosen, __: bool) -> bool:
-    items.add().CopyFrom(patch.given)
+    """At the end; a filter with a class before those that come later than its class."""
+    rank = _CLASSES.get(patch.filter_class)
+    later = (at for at, one in enumerate(items) if rank is not None and _rank(one.name) >= rank)
+    items.insert(next(later, len(items)), patch.given)
     return True
+
+
+_CLASSES = {"AUTHN": 1, "AUTHZ": 2, "STATS": 3}
+_RANKS = {
+    "envoy.filters.http.jwt_authn": 1,
+    "envoy.filters.http.ext_authz": 2,
+    "envoy.filters.http.rbac": 2,
+    "envoy.filters.network.ext_authz": 2,
+    "envoy.filters.network.rbac": 2,
+}
+"""Filters that authenticate and those that authorize; all others come later."""
+
+
+def _rank(name: str) -> int:
+    return _RANKS.get(name, max(_RANKS.values()) + 1)
 
 
 def _insert_first(items: Any, patch: Patch, chosen: Chosen, picks: bool) -> bool:

@@ -30,7 +30,8 @@ MAX_REGEX_BYTES = 1024
 class Patch:
     """One patch that can be applied. value: nobody may change it. written: the same as the user wrote it.
 
-    operation: what it amounts to (`OPERATIONS`). trusted: it may change what is protected.
+    operation: what it amounts to (`OPERATIONS`). trusted: it may change what is protected. filter_class:
+    where among the others a filter is added.
     """
 
     ref: str
@@ -41,6 +42,7 @@ class Patch:
     value: Message | None
     written: Mapping[str, Any]
     trusted: bool
+    filter_class: str = "UNSPECIFIED"
 
     @property
     def given(self) -> Message:
@@ -105,7 +107,9 @@ def _patch(
     written = patch.value or {}
     value = None if operation == "REMOVE" else read(entry.apply_to, written)
     match = entry.match or ANYWHERE
-    yield Patch(ref, index, entry.apply_to, operation, match, value, written, trusted)
+    yield Patch(
+        ref, index, entry.apply_to, operation, match, value, written, trusted, filter_class=patch.filter_class
+    )
 
 
 def for_proxy(patch: Patch, proxy: Proxy) -> bool:

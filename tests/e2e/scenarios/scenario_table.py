@@ -176,6 +176,7 @@ def _objects(row: dict[str, Any]) -> Iterator[Object]:
         yield {
             **_object(one["kind"], meta.get("name", name), one["spec"]),
             "metadata": {"name": name, **meta},
+            **{key: one[key] for key in ("status",) if key in one},
         }
 
 

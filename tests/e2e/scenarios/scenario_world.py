@@ -39,9 +39,15 @@ PROXIES: Mapping[str, dict[str, Any]] = {
         "serviceAccount": "gateway",
     },
     "lookup": {"namespace": "default", "labels": {"app": "lookup"}},
+    "resolver": {
+        "namespace": "default",
+        "labels": {"app": "resolver"},
+        "metadata": {"DNS_CAPTURE": "true"},
+    },
     "proxied": {"namespace": "proxied", "labels": {"app": "proxied"}},
 }
-"""Whose Envoys run. `strict` may only call what the mesh knows; `proxied` calls all else by a proxy."""
+"""Whose Envoys run. `strict` may only call what the mesh knows; `proxied` calls all
+else by a proxy; `resolver` gives its application virtual addresses."""
 MESHES: Mapping[str, dict[str, Any]] = {
     "lookup": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}},
 }

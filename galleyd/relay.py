@@ -50,7 +50,9 @@ class Relay:
             web.get(tokens, self.tokens),
             web.post(tokens, self.create_token),
             web.delete(f"{tokens}/{{id}}", self.revoke_token),
-            web.get("/artemon/v1/debug/{page:[a-z_]+}", self.debug),
+            web.get("/artemon/v1/debug/{page:(?!release)[a-z_]+}", self.debug),
+            web.get("/artemon/v1/registries", self.registries),
+            web.post("/artemon/v1/registries/release", self.release),
         ]
 
     async def tokens(self, request: web.Request) -> web.Response:
@@ -107,6 +109,32 @@ class Relay:
         if found.status != 200:
             raise status.ApiError(found.status, "NotFound", _reason(found.body))
         return web.Response(body=found.body, content_type="application/json")
+
+    async def registries(self, request: web.Request) -> web.Response:
+        """GET: what every pilotd says of its registries, and how old its view of each is."""
+        if not request[ask.CALLER].may_read:
+            raise status.forbidden("only readers of the configuration may see the registries")
+        return web.json_response({"items": await self._of_all("/debug/registries")})
+
+    async def release(self, request: web.Request) -> web.Response:
+        """POST: every pilotd lets go the removals that it holds; how many, by registry."""
+        if not request[ask.CALLER].may_write:
+            raise status.forbidden("only administrators may release what is held")
+        return web.json_response({"items": await self._of_all("/debug/release")})
+
+    async def _of_all(self, path: str) -> list[dict[str, Any]]:
+        """A page of every pilotd; of those that do not answer, why. Raises ApiError: none is known."""
+        if self.identity is None or not self.settings.pilotd:
+            raise status.unavailable("galleyd does not know pilotd: set pilotd and an identity")
+        return [await self._of_one(address, path) for address in self.settings.pilotd]
+
+    async def _of_one(self, address: str, path: str) -> dict[str, Any]:
+        asked, page = DebugRequest(path=path), "/artemon.v1.Debug/Get"
+        try:
+            found = await self._first("pilotd", (address,), path=page, asked=asked, answer=DebugResponse)
+        except status.ApiError as error:
+            return {"pilotd": address, "error": str(error)}
+        return {"pilotd": address, "found": json.loads(found.body)}
 
     async def _citadeld(self, method: str, asked: Message, answer: type[M]) -> M:
         path = f"/artemon.v1.JoinTokens/{method}"

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "proxy-status": "meshctl.commands.proxy_status",
     "proxy-config": "meshctl.commands.proxy_config",
     "join-token": "meshctl.commands.join_token",
+    "registry": "meshctl.commands.registry",
     "expr": "meshctl.commands.expr",
     "auth": "meshctl.commands.auth",
     "audit": "meshctl.commands.audit",

@@ -15,6 +15,7 @@ from artemon.daemon.health import Health
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.run import Context
+from artemon.registry.open import open_registries
 from artemon.store.open import open_store
 from pilotd.debug import serve_pages
 from pilotd.discovery import Discovery, Options
@@ -85,6 +86,7 @@ def _options(settings: PilotdSettings, context: Context) -> Options:
         data_dir=Path(settings.data_dir),
         lease_ttl=settings.lease_ttl,
         secrets_key_file=settings.secrets_key_file,
+        registries=open_registries(settings.registries),
         limits=Limits(
             settings.streams_per_node, settings.streams_per_grpc_node, settings.streams_per_identity
         ),

@@ -24,15 +24,25 @@ Query = Mapping[str, list[str]]
 
 
 class Pages:
-    """The pages by path. problems: what in the registry cannot be used, with reasons, by key."""
+    """The pages by path. problems: what in the registry cannot be used, with reasons, by key. registries:
+    the health of each; release: lets held removals go, and says how many, by registry."""
 
-    def __init__(self, fleet: Fleet, problems: Callable[[], Mapping[str, list[str]]]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        problems: Callable[[], Mapping[str, list[str]]],
+        *,
+        registries: Callable[[], list[dict[str, Any]]],
+        release: Callable[[], dict[str, int]],
+    ) -> None:
         self._fleet = fleet
         self._problems = problems
         self._pages: dict[str, Callable[[Query], Any]] = {
             "/debug/syncz": self._syncz,
             "/debug/config_dump": self._config_dump,
             "/debug/problems": lambda _: self._problems(),
+            "/debug/registries": lambda _: registries(),
+            "/debug/release": lambda _: release(),
         }
 
     def page(self, path: str) -> tuple[int, bytes]:

@@ -16,7 +16,10 @@ from artemon.daemon.secrets_key import vault_of
 from artemon.log import Log
 from artemon.model.hosts import DEFAULT_DOMAIN
 from artemon.model.secret import SealedSecret, Unseal
+from artemon.registry.aggregate import Registries
+from artemon.registry.open import Opened
 from artemon.snapshot.gateway_conflicts import told
+from artemon.snapshot.holds import Rules
 from artemon.snapshot.world import World
 from artemon.store import clock
 from artemon.store.api import Store
@@ -28,7 +31,7 @@ from artemon.xds.wire import Bodies
 from pilotd.connection import Serving
 from pilotd.debug import Pages
 from pilotd.fleet import Fleet, Limits
-from pilotd.guard import Guard, Rules
+from pilotd.guard import Guard
 from pilotd.ingest import Ingest
 from pilotd.leased import LeasedRecords
 from pilotd.metrics import Metrics
@@ -49,7 +52,7 @@ def time_of_day() -> str:
 @dataclass(frozen=True, slots=True)
 class Options:
     """What decides how discovery works. pilot: the name of this process. data_dir: None keeps nothing.
-    secrets_key_file: opens Secrets; "": none is delivered."""
+    secrets_key_file: opens Secrets; "": none is delivered. registries: beside the mesh's own records."""
 
     pilot: str
     mesh: str = "default"
@@ -61,6 +64,7 @@ class Options:
     guard: Rules = field(default_factory=Rules)
     require_identity: bool = True
     secrets_key_file: str = ""
+    registries: tuple[Opened, ...] = ()
 
 
 def _opener(options: Options) -> Unseal:
@@ -112,6 +116,15 @@ class Discovery:
         shared: Any = {"log": log, "metrics": metrics, "now": now}
         kept: Any = {"data_dir": options.data_dir, "unseal": _opener(options)}
         self.ingest = Ingest(store, layout, self.world, guard=guard, views=views, **kept, **shared)
+        self.registries = Registries(
+            options.registries,
+            self.ingest.take_in,
+            log=log,
+            registry=registry,
+            now=now,
+            data_dir=options.data_dir,
+        )
+        self.ingest.also(lambda: self.registries.waiting)
         self.publisher = Publisher(self.ingest, self.world, self.fleet, **shared)
         self._workloads = _leased("workloads", store, options, log=log, metrics=metrics)
         self._statuses = _leased(
@@ -121,7 +134,12 @@ class Discovery:
         self.records = Records(
             layout, self._workloads, self._statuses, log, pilot=options.pilot, now=now, wall=time_of_day
         )
-        self.pages = Pages(self.fleet, self._problems)
+        self.pages = Pages(
+            self.fleet,
+            self._problems,
+            registries=lambda: [self.ingest.status(), *self.registries.status()],
+            release=lambda: {"mesh": self.ingest.release(), **self.registries.release()},
+        )
         self.serving = Serving(
             fleet=self.fleet,
             records=self.records,
@@ -143,6 +161,7 @@ class Discovery:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.ingest.run(health), name="ingest")
+            tasks.create_task(self.registries.run(), name="registries")
             tasks.create_task(self.publisher.run(), name="publisher")
             tasks.create_task(self._workloads.run(), name="workloads")
             tasks.create_task(self._statuses.run(), name="statuses")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from artemon import validate
 from artemon.daemon.health import Health
@@ -23,6 +24,10 @@ from pilotd.metrics import Metrics
 VIEWS = {"config": "config/", "mesh": "mesh", "workloads": "workloads/", "secrets": "secrets/"}
 """Name of each view of the registry -> what it follows."""
 SETTLE_SECONDS = 30.0
+STALE_AFTER = 60.0
+"""Seconds without proof of life until the registry counts as stale."""
+COLD_SECONDS = 10.0
+"""How long the registry may take to be read until proxies are served from what was saved."""
 
 
 class Ingest:
@@ -51,12 +56,16 @@ class Ingest:
         self._now = now
         self._unseal = unseal
         self._held: set[str] = set()
+        self._cold = False
+        """Whether what was saved is good enough: the registry cannot be read."""
+        self._others: Callable[[], Sequence[str]] = tuple
         self._pending = ChangeSet()
         self._since: float | None = None
         self._settled_at = float("inf")
         """Until then proxies may still be on their way back after a restart of ours."""
         self._news = asyncio.Event()
         self._rearmed = asyncio.Event()
+        self._other_news = asyncio.Event()
         self._follows = {
             name: Follow(
                 store,
@@ -82,21 +91,40 @@ class Ingest:
             for follow in self._follows.values():
                 tasks.create_task(follow.run())
             tasks.create_task(self._release())
+            tasks.create_task(self._start_cold(health))
+            tasks.create_task(self._tell_others(health))
             for follow in self._follows.values():
                 await follow.synced.wait()
             health.meet("registry")
+            health.degrade("registry", "")
+            self._cold = False
+            self._metrics.saved.set(0)
             self._settled_at = self._now() + SETTLE_SECONDS
             self._log.info("registry_read", revision=self._world.position[1])
             self._touch(ChangeSet(position=self._world.position))
 
     @property
-    def synced(self) -> bool:
-        """Whether everything has been read from the registry itself since the start."""
-        return all(follow.synced.is_set() for follow in self._follows.values())
+    def complete(self) -> bool:
+        """Whether there is all that may be served: read from the registry itself since the start, or, when
+        that cannot be had, from what was saved; and something of every other registry."""
+        follows = self._follows.values()
+        return not self._others() and all(
+            one.synced.is_set() or (self._cold and one.saved) for one in follows
+        )
+
+    def also(self, waiting: Callable[[], Sequence[str]]) -> None:
+        """There are other registries; `waiting` says of which nothing is known yet."""
+        self._others = waiting
+
+    def take_in(self, changes: list[Change]) -> None:
+        """Changes that come from another registry; also none, when there is something of it now."""
+        self._metrics.changes.labels("registries").inc(len(changes))
+        self._apply(changes, self._world.position)
+        self._other_news.set()
 
     async def news(self) -> None:
         """Return when there is something to take, and everything has been read once."""
-        while self._since is None or not self.synced:
+        while self._since is None or not self.complete:
             self._news.clear()
             await self._news.wait()
 
@@ -158,6 +186,58 @@ class Ingest:
         self._pending = self._pending | touched
         self._since = self._now() if self._since is None else self._since
         self._news.set()
+
+    def release(self) -> int:
+        """Let held removals go: an operator says that they are gone. Returns how many."""
+        released = self._guard.release()
+        for follow in self._follows.values():
+            follow.release()
+        self._log.warning("held_removals_released", workloads=len(released), by="operator")
+        self._apply(released, self._world.position)
+        return len(released)
+
+    def status(self) -> dict[str, Any]:
+        """What operators see of the registry itself."""
+        synced = all(one.synced.is_set() for one in self._follows.values())
+        known = synced or all(one.saved for one in self._follows.values())
+        age = self.age
+        state = "ok" if synced and age < STALE_AFTER else "stale" if known else "unread"
+        held = {*self._guard.held, *(key for one in self._follows.values() for key in one.held)}
+        return {
+            "name": "mesh",
+            "state": state,
+            "reason": "" if state == "ok" else "the registry of the mesh cannot be read",
+            "ageSeconds": round(age, 1) if known else None,
+            "revision": self._world.position[1],
+            "held": sorted(held),
+        }
+
+    async def _start_cold(self, health: Health) -> None:
+        """When the registry is not read in time, go on with what was saved, and say so."""
+        try:
+            async with asyncio.timeout(COLD_SECONDS):
+                for follow in self._follows.values():
+                    await follow.synced.wait()
+        except TimeoutError:
+            follows = self._follows.values()
+            if not all(one.synced.is_set() or one.saved for one in follows):
+                self._log.error("registry_not_read", reason="nothing was saved either: nobody is served")
+                return
+            self._cold = True
+            self._metrics.saved.set(1)
+            self._log.error("serving_what_was_saved", age=round(self.age), revision=self._world.position[1])
+            health.degrade("registry", "it cannot be read; proxies get what was saved when it last could")
+            health.meet("registry")
+            self._touch(ChangeSet(position=self._world.position))
+
+    async def _tell_others(self, health: Health) -> None:
+        """Not ready until there is something of every registry."""
+        if self._others():
+            health.expect("registries", f"not read yet: {', '.join(self._others())}")
+        while self._others():
+            self._other_news.clear()
+            await self._other_news.wait()
+        health.meet("registries")
 
     async def _release(self) -> None:
         """Let held removals go when their time is over."""

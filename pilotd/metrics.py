@@ -43,6 +43,9 @@ class Metrics:
         )
         self.corrupt = gauge("pilot_registry_problems", "Values in the registry that cannot be used.")
         self.held = gauge("pilot_held_removals", "Keys whose removal is held back.")
+        self.saved = gauge(
+            "pilot_serving_saved", "1 while proxies get what was saved, because the registry cannot be read."
+        )
         self.age = gauge(
             "mesh_config_age_seconds", "Since the registry was last known to be as seen, seconds."
         )

@@ -18,6 +18,9 @@ class PilotdSettings(IdentitySettings):
         "sqlite:///var/lib/artemon/mesh.db",
         description="URL of the registry: sqlite:///FILE or etcd://HOSTS.",
     )
+    registries: tuple[str, ...] = Field(
+        (), description="URLs of other registries whose services join the mesh, as consul://127.0.0.1:8500."
+    )
     mesh: str = Field("default", description="Name of the mesh in the registry.")
     domain: str = Field("cluster.local", description="DNS domain of the mesh.")
     data_dir: str = Field(

@@ -6,11 +6,15 @@ import asyncio
 
 
 class Health:
-    """Named conditions, each met or not with a reason. Ready: all are met. A new Health has none."""
+    """Named conditions, each met or not with a reason. Ready: all are met. A new Health has none.
+
+    degraded: what is met, but not as it should be, with reasons: the daemon does its work, and says so.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, str] = {}
         self._known: set[str] = set()
+        self._degraded: dict[str, str] = {}
         self._changed = asyncio.Event()
 
     def expect(self, condition: str, reason: str) -> None:
@@ -24,6 +28,12 @@ class Health:
         self._known.add(condition)
         self._waiting.pop(condition, None)
         self._changed.set()
+
+    def degrade(self, condition: str, reason: str) -> None:
+        """`condition` holds, but for `reason`; "": it holds wholly again."""
+        self._degraded.pop(condition, None)
+        if reason:
+            self._degraded[condition] = reason
 
     @property
     def ready(self) -> bool:
@@ -41,6 +51,7 @@ class Health:
             "ready": self.ready,
             "met": sorted(self._known - self._waiting.keys()),
             "waiting": self.waiting,
+            "degraded": dict(self._degraded),
         }
 
     async def wait_ready(self) -> None:

@@ -53,7 +53,7 @@ def owners(services: Mapping[ServiceKey, Service], sources: Iterable[Source]) ->
         if source.selector is not None and SERVICE_TAG not in source.selector:
             pair = min(source.selector.items(), default=("", ""))
             by_label[(source.namespace, *pair)] += [(source.selector, key) for key in keys]
-        for endpoint in source.inline:
+        for endpoint in source.inline if source.claims else ():
             by_address[endpoint.address] += keys
     return Owners(
         services=services,

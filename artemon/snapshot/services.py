@@ -1,6 +1,6 @@
 """Service discovery of the mesh itself: ServiceEntry, WorkloadEntry and joined workloads to services.
 
-Pure conversion; sources that need I/O will live in `artemon.registry` and deliver the same values.
+Pure conversion; sources that need I/O live in `artemon.registry` and deliver the same values.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ LOCALITY_LABEL = "istio-locality"
 SERVICE_TAG = ""
 """Joined workloads carry the service that they registered under this name, which no label can have."""
 
-ENTRIES, JOINED, GATES = 0, 1, 2
-"""Ranks of sources: a ServiceEntry takes precedence over what joined workloads declare; the proxies of egress
-gateways are nobody's service."""
+ENTRIES, JOINED, GATES, REGISTERED = 0, 1, 2, 3
+"""Ranks of sources: a ServiceEntry takes precedence over what joined workloads declare, and both over what
+other registries know (which may have ranks of their own, from this one on); the proxies of egress gateways are
+nobody's service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Source:
     """What makes services exist: one ServiceEntry, or the joined workloads that registered one service.
 
     services: one for each host, all with the same ports. selector: tags of the workloads of `namespace` that
-    are its instances; None: only `inline`.
+    are its instances; None: only `inline`. claims: whether a proxy with the address of an inline instance
+    serves it.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Source:
     selector: Mapping[str, str] | None = None
     inline: tuple[Endpoint, ...] = ()
     problems: tuple[Problem, ...] = ()
+    claims: bool = True
 
     def service(self, host: str) -> Service:
         """The service with this host, which must be one of `services`."""

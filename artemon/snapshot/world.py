@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from artemon.errors import Problem, Refused
@@ -128,11 +129,13 @@ class World:
             self.problems[key] = source.problems
 
     def _set_known_source(self, _: str, old: Source | None, new: Source | None, touched: _Touched) -> None:
+        same = old is not None and new is not None and _same_but_instances(old, new)
         for one in (old, new):
             if one is not None:
                 self._set_source(one.id, one if one is new else None, touched)
-                touched.add(SERVICE, one.namespace)
-                for ref in self.gates.within(one.namespace):
+                gates = self.gates.within(one.namespace)
+                touched.add(SERVICE, one.namespace, endpoints_only=same and not gates)
+                for ref in gates:
                     self._set_gate(ref, touched)
 
     def _set_secret(self, key: str, _: Secret | None, new: Secret | None, touched: _Touched) -> None:
@@ -262,6 +265,12 @@ class _Touched:
             services=frozenset(self.services),
             endpoints_only=self.endpoints_only,
         )
+
+
+def _same_but_instances(old: Source, new: Source) -> bool:
+    """Whether the sources differ in nothing but instances that decide nothing else."""
+    addresses = [{one.address for one in source.inline} if source.claims else set() for source in (old, new)]
+    return addresses[0] == addresses[1] and replace(old, inline=()) == replace(new, inline=())
 
 
 def _same(old: Object | None, new: Object | None) -> bool:

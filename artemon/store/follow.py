@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -87,6 +88,11 @@ class Follow:
         return self._mirror.held
 
     @property
+    def saved(self) -> bool:
+        """Whether the copy is the one of a cold start's file, and the registry has not been read yet."""
+        return self.position is not None and not self.synced.is_set()
+
+    @property
     def age(self) -> float:
         """Seconds since the copy was surely current."""
         return self._now() - self._alive
@@ -124,10 +130,12 @@ class Follow:
             return
         try:
             snapshot = await asyncio.to_thread(saved.load, self._file, self._prefix)
-        except StoreError as error:
+            written = self._file.stat().st_mtime if snapshot is not None else 0.0
+        except (StoreError, OSError) as error:
             self._log.warning("saved_snapshot_refused", error=str(error))
             return
-        if snapshot is not None and (changes := self._mirror.replace(snapshot)):
+        if snapshot is not None and (changes := self._mirror.replace(snapshot)) is not None:
+            self._alive = self._now() - max(0.0, time.time() - written)
             self._log.info("started_from_saved_snapshot", keys=len(snapshot.entries), file=self._file)
             self._tell(changes)
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from artemon.model.service import Health
 from artemon.model.workload import Workload, encode_workload
 from artemon.snapshot.changes import Change, Delete, Upsert
+from artemon.snapshot.holds import Rules
 from artemon.xds.request import Malformed, Node, parse_delta, parse_sotw
 from pilotd.debounce import Debounce
-from pilotd.guard import Guard, Rules
+from pilotd.guard import Guard
 from pilotd.node import WrongNode, proxy_of, workload_of
 
 

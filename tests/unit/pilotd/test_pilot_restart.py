@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pilot_clients import identity, mesh, node, until
 
+from artemon.snapshot.holds import Rules
 from artemon.store import follow
 from artemon.store.open import open_store
 from artemon.xds.types import CLUSTER, ENDPOINTS
 from pilotd import ingest, records
 from pilotd.discovery import Options
-from pilotd.guard import Rules
 
 REVIEWS = "outbound|9080||reviews.books.svc.cluster.local"
 RECORD = "workloads/books/reviews/reviews-1"

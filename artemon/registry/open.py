@@ -1,0 +1,64 @@
+"""One door to every registry: a URL, and a plug-in from the entry-point group `artemon.registries`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import ValidationError
+
+from artemon.errors import Problem, Refused
+from artemon.registry.api import GROUP, Plugin, Registry, RegistrySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A registry with what it was told. address: its URL without settings."""
+
+    name: str
+    address: str
+    settings: RegistrySettings
+    registry: Registry
+
+
+def open_registries(urls: Iterable[str]) -> tuple[Opened, ...]:
+    """The registries at `urls`. Raises Refused for settings that are wrong, or for two of one name."""
+    opened = tuple(open_registry(url) for url in urls)
+    names = [one.name for one in opened]
+    for one in opened:
+        if names.count(one.name) > 1:
+            message = f"two registries are called {one.name}; give one of them ?name=..."
+            raise Refused([Problem("registries", message)])
+    return opened
+
+
+def open_registry(url: str) -> Opened:
+    """The registry at `url`, as `consul://127.0.0.1:8500?namespace=shop`. Raises Refused, StoreError."""
+    address, _, query = url.partition("?")
+    kind = urlsplit(address).scheme.partition("+")[0]
+    plugin = _plugin(kind, address)
+    values = {"name": kind, **dict(parse_qsl(query, keep_blank_values=True))}
+    try:
+        settings = plugin.settings.model_validate(values)
+    except ValidationError as error:
+        raise Refused([_problem(item) for item in error.errors()], subject=address) from error
+    return Opened(settings.name or kind, address, settings, plugin.open(address, settings))
+
+
+def _plugin(kind: str, url: str) -> Plugin:
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in known:
+        schemes = ", ".join(f"{scheme}://" for scheme in sorted(known))
+        raise Refused([Problem("registries", f"{url!r}: unknown scheme; use one of {schemes}")])
+    plugin: Plugin = known[kind].load()
+    return plugin
+
+
+def _problem(item: Mapping[str, Any]) -> Problem:
+    path = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return Problem(path, "is not a setting of this registry")
+    return Problem(path, str(item["msg"]).removeprefix("Value error, "))

@@ -1,0 +1,113 @@
+"""Which of the members that vanished may go, and which are held because too many went at once.
+
+Leases run out and registries lose their content: both happen to many at once when control plane or registry
+fail, and then the endpoints are still there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """hold: seconds that a mass removal is held. restart: seconds that members have to come back after a
+    restart. window: seconds within which removals count as one. service, mesh: the share, above which
+    removals are held; of the mesh only from `few` removals on."""
+
+    hold: float = 300.0
+    restart: float = 60.0
+    window: float = 30.0
+    service: float = 0.5
+    mesh: float = 0.3
+    few: int = 3
+
+
+class Holds:
+    """Judges removals of members, whose keys are `<group>/<name>`. Time: seconds of a clock that does not
+    jump."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self._rules = rules or Rules()
+        self._present: dict[str, bool] = {}
+        """Key of a member in force -> whether it is leaving."""
+        self._until: dict[str, float] = {}
+        self._vanished: dict[str, float] = {}
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Members whose removal is held."""
+        return tuple(self._until)
+
+    @property
+    def due(self) -> float | None:
+        """When the next held removal goes through."""
+        return min(self._until.values(), default=None)
+
+    def seen(self, key: str, *, leaving: bool = False) -> None:
+        """The member is there. leaving: it says itself that it is about to go."""
+        self._present[key] = leaving
+        self._until.pop(key, None)
+        self._vanished.pop(key, None)
+
+    def vanish(
+        self, keys: Iterable[str], *, now: float, restarting: bool = False, proven: bool = False
+    ) -> list[str]:
+        """Of members that are not there any more, those that go now; the others are held.
+
+        restarting: the step is the difference between what was known before a restart and what is there now.
+        proven: the registry says for sure that they were taken out; then only a step that takes more than the
+        share of the mesh is held.
+        """
+        going: list[str] = []
+        gone: list[str] = []
+        for key in keys:
+            (going if self._present.get(key, True) else gone).append(key)
+        for key in going:
+            self._forget(key)
+        if proven:
+            return going + self._judge_proven(gone, now)
+        return going + self._judge(gone, now, restarting=restarting)
+
+    def release(self, *, now: float | None = None) -> list[str]:
+        """The held members that are due, which go; all of them without `now`: an operator says so."""
+        keys = [key for key, until in self._until.items() if now is None or until <= now]
+        for key in keys:
+            self._forget(key)
+        return keys
+
+    def _judge(self, gone: list[str], now: float, *, restarting: bool) -> list[str]:
+        rules = self._rules
+        recent = {key: at for key, at in self._vanished.items() if at > now - rules.window}
+        self._vanished = {**recent, **dict.fromkeys(gone, now)}
+        known = self._present.keys() | self._vanished.keys()
+        many = len(self._vanished) >= rules.few and len(self._vanished) > rules.mesh * len(known)
+        vanished, all_of = Counter(map(_group, self._vanished)), Counter(map(_group, known))
+        passed: list[str] = []
+        for key in gone:
+            group = _group(key)
+            if restarting or many or vanished[group] > rules.service * all_of[group]:
+                self._until.setdefault(key, now + (rules.restart if restarting else rules.hold))
+            else:
+                self._present.pop(key)
+                passed.append(key)
+        return passed
+
+    def _judge_proven(self, gone: list[str], now: float) -> list[str]:
+        if len(gone) >= self._rules.few and len(gone) > self._rules.mesh * len(self._present):
+            for key in gone:
+                self._until.setdefault(key, now + self._rules.hold)
+            return []
+        for key in gone:
+            self._forget(key)
+        return gone
+
+    def _forget(self, key: str) -> None:
+        self._present.pop(key, None)
+        self._until.pop(key, None)
+
+
+def _group(key: str) -> str:
+    return key.rpartition("/")[0]

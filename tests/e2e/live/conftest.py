@@ -1,0 +1,8 @@
+"""What the proxyd tests have for one agent serves here for whole meshes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "proxyd"))

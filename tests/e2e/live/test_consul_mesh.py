@@ -1,0 +1,88 @@
+"""Plain services that Consul knows, reached through real sidecars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from consul_agent import Consul
+from live_mesh import LiveMesh, wait
+from meshlet_net import upstream_app
+
+pytestmark = [pytest.mark.consul, pytest.mark.envoy]
+URL = "http://web.service.consul:80/"
+CLUSTER = "outbound|80||web.service.consul"
+
+
+@pytest.fixture
+def consul(tmp_path: Path) -> Iterator[Consul]:
+    server = Consul(tmp_path / "consul").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, consul: Consul) -> Iterator[LiveMesh]:
+    made = LiveMesh(
+        tmp_path,
+        f"sqlite://{tmp_path}/mesh.db",
+        registries=[f"{consul.url}?port=80&protocol=http"],
+    )
+    yield made
+    made.clean()
+
+
+def test_a_service_of_consul_is_reached_and_a_critical_instance_is_not(
+    consul: Consul, mesh: LiveMesh
+) -> None:
+    with upstream_app("one") as one, upstream_app("two") as two:
+        consul.register("web-1", "web", one)
+        consul.register("web-2", "web", two)
+        client = mesh.start().sidecar("client")
+        client.wait_ready()
+        wait(lambda: {client.get(URL)[1] for _ in range(8)} == {"one", "two"}, "both answer")
+        before = mesh.pilots[0].metric("pilot_xds_pushes_total"), _pushes(mesh, "eds")
+        consul.check("web-2", "fail")
+        wait(lambda: client.endpoints(CLUSTER)[f"127.0.0.1:{two}"] == "UNHEALTHY", "the state is in Envoy")
+        assert {client.get(URL) for _ in range(10)} == {(200, "one")}
+        pushes = mesh.pilots[0].metric("pilot_xds_pushes_total") - before[0]
+        assert pushes == _pushes(mesh, "eds") - before[1] == 1
+        consul.check("web-1", "fail")
+        wait(lambda: client.get(URL)[0] == 503, "nobody is left")
+        consul.check("web-2", "pass")
+        wait(lambda: client.get(URL) == (200, "two"), "the one that is back")
+
+
+def test_everything_goes_on_while_consul_is_away(consul: Consul, mesh: LiveMesh) -> None:
+    with upstream_app("one") as one:
+        consul.register("web-1", "web", one)
+        client = mesh.start().sidecar("client")
+        client.wait_ready()
+        wait(lambda: client.get(URL) == (200, "one"), "it answers")
+        wait((mesh.folder / "pilot-0" / "data" / "registry-consul.snapshot").exists, "the view is saved")
+        consul.kill()
+        pilot = mesh.pilots[0]
+        wait(lambda: _state(mesh) == "stale", "pilotd says that it is stale")
+        assert client.get(URL) == (200, "one")
+        pilot.kill()
+        pilot.start()
+        pilot.wait_ready()
+        assert _state(mesh) == "stale"
+        late = mesh.sidecar("late")
+        late.wait_ready()
+        wait(lambda: late.get(URL) == (200, "one"), "a proxy that comes now gets the saved view")
+        assert client.get(URL) == (200, "one")
+        consul.start()
+        with upstream_app("two") as two:
+            consul.register("web-2", "web", two)
+            wait(lambda: {late.get(URL)[1] for _ in range(8)} == {"one", "two"}, "the catalog goes on")
+        assert _state(mesh) == "ok"
+
+
+def _pushes(mesh: LiveMesh, kind: str) -> float:
+    return mesh.pilots[0].metric(f'pilot_xds_pushes_total{{type="{kind}"}}')
+
+
+def _state(mesh: LiveMesh) -> str:
+    return str(mesh.pilots[0].page("/debug/registries")[1]["state"])

@@ -112,14 +112,12 @@ class Relay:
 
     async def registries(self, request: web.Request) -> web.Response:
         """GET: what every pilotd says of its registries, and how old its view of each is."""
-        if not request[ask.CALLER].may_read:
-            raise status.forbidden("only readers of the configuration may see the registries")
+        request[ask.JUDGE].insist(Ask("get", "debug"))
         return web.json_response({"items": await self._of_all("/debug/registries")})
 
     async def release(self, request: web.Request) -> web.Response:
         """POST: every pilotd lets go the removals that it holds; how many, by registry."""
-        if not request[ask.CALLER].may_write:
-            raise status.forbidden("only administrators may release what is held")
+        request[ask.JUDGE].insist(Ask("update", "debug"))
         return web.json_response({"items": await self._of_all("/debug/release")})
 
     async def _of_all(self, path: str) -> list[dict[str, Any]]:

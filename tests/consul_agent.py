@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,17 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import CACHE, dying_with_parent, free_ports
+from servers import dying_with_parent, find_consul, free_ports
 
 OFF = {"https": -1, "grpc": -1, "grpc_tls": -1, "dns": -1, "serf_wan": -1}
 
 
-def find_consul() -> str:
-    """$ARTEMON_CONSUL, Consul on PATH, or in the cache. Skips the test where there is none."""
-    found = os.environ.get("ARTEMON_CONSUL") or shutil.which("consul")
-    found = found or next((str(one) for one in sorted(CACHE.glob("consul-*/consul"), reverse=True)), None)
+def binary() -> str:
+    """Consul; skips the test where there is none."""
+    found = find_consul()
     if found is None:
-        pytest.skip("no Consul on this machine")
+        pytest.skip("no Consul: run .ci/servers consul, or set ARTEMON_CONSUL")
     return found
 
 
@@ -56,8 +54,7 @@ class Consul:
         return f"consul://127.0.0.1:{self.port}"
 
     def start(self) -> Consul:
-        binary = find_consul()
-        command = dying_with_parent(binary, "agent", "-config-file", str(self.folder / "consul.json"))
+        command = dying_with_parent(binary(), "agent", "-config-file", str(self.folder / "consul.json"))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 60

@@ -26,8 +26,8 @@ SERVICE_TAG = ""
 
 ENTRIES, JOINED, GATES, REGISTERED = 0, 1, 2, 3
 """Ranks of sources: a ServiceEntry takes precedence over what joined workloads declare, and both over what
-other registries know (which may have ranks of their own, from this one on); the proxies of egress gateways are
-nobody's service."""
+other registries know (which have ranks from this one on); the proxies of egress gateways are nobody's
+service."""
 
 
 @dataclass(frozen=True, slots=True)

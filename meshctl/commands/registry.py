@@ -47,7 +47,7 @@ def release(target: Target, output: str) -> int:
 
     Example: meshctl registry release
     """
-    answer = talk(target, lambda client: client.request("POST", "/artemon/v1/registries/release", {}))
+    answer = talk(target, lambda client: client.request("POST", "/artemon/v1/registries/release"))
     items: list[Mapping[str, Any]] = answer.value["items"]
     if output != "text":
         show(items, output)

@@ -12,7 +12,7 @@ from artemon.model.hosts import service_host
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Port, Protocol, Resolution, Service
 from artemon.registry.kubernetes_instances import instances
-from artemon.registry.kubernetes_objects import Fields, labels, name, namespace, notes, sort_objects
+from artemon.registry.kubernetes_objects import Fields, Objects, labels, name, namespace, notes, sort_objects
 from artemon.snapshot.services import ENTRIES, Source
 
 KINDS = frozenset({"Service", "EndpointSlice", "Endpoints", "Pod", "Namespace"})
@@ -28,21 +28,21 @@ def sources(objects: Iterable[Fields], mesh: MeshConfig, domain: str) -> list[So
     """What makes the services of Kubernetes objects exist, with their instances. Raises Refused with every
     field that has not the shape of its kind."""
     found = sort_objects(objects)
-    made = []
-    for one in found.services:
-        service = to_service(one, mesh, domain=domain)
-        external = service.resolution is Resolution.DNS
-        made.append(
-            Source(
-                id=service.source,
-                namespace=service.namespace,
-                services=(service,),
-                rank=ENTRIES,
-                selector=None if external else one["spec"].get("selector") or None,
-                inline=(_elsewhere(one),) if external else tuple(instances(one, found)),
-            )
-        )
-    return made
+    return [to_source(one, found, mesh, domain=domain) for one in found.services]
+
+
+def to_source(one: Fields, found: Objects, mesh: MeshConfig, *, domain: str) -> Source:
+    """One Service with its instances among `found`."""
+    service = to_service(one, mesh, domain=domain)
+    external = service.resolution is Resolution.DNS
+    return Source(
+        id=service.source,
+        namespace=service.namespace,
+        services=(service,),
+        rank=ENTRIES,
+        selector=None if external else one["spec"].get("selector") or None,
+        inline=(_elsewhere(one),) if external else tuple(instances(one, found)),
+    )
 
 
 def _elsewhere(one: Fields) -> Endpoint:

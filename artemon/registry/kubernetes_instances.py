@@ -21,6 +21,7 @@ from artemon.snapshot.services import LOCALITY_LABEL, TLS_MODE_LABEL
 SIDECAR_ANNOTATION = "sidecar.istio.io/status"
 REGION_LABEL = "topology.kubernetes.io/region"
 ZONE_LABEL = "topology.kubernetes.io/zone"
+SUBZONE_LABEL = "topology.istio.io/subzone"
 _OVER = frozenset({"Succeeded", "Failed"})
 NOT_SERVED = 0
 
@@ -62,7 +63,8 @@ def _from_slices(service: Fields, objects: Objects) -> Iterator[Endpoint]:
             for address in each.get("addresses") or ():
                 pod = _pod(each, address, service, objects)
                 health = _condition(each.get("conditions") or {})
-                yield _instance(service, address, ports, pod=pod, health=health, zone=each.get("zone") or "")
+                place = _place(objects, pod, each.get("nodeName") or "", each.get("zone") or "")
+                yield _instance(service, address, ports, pod=pod, health=health, place=place)
 
 
 def _condition(state: Fields) -> Health:
@@ -80,7 +82,8 @@ def _from_endpoints(service: Fields, objects: Objects) -> Iterator[Endpoint]:
         for listed, health in lists:
             for each in subset.get(listed) or ():
                 pod = _pod(each, each["ip"], service, objects)
-                yield _instance(service, each["ip"], ports, pod=pod, health=health)
+                place = _place(objects, pod)
+                yield _instance(service, each["ip"], ports, pod=pod, health=health, place=place)
 
 
 def _from_pods(service: Fields, objects: Objects) -> Iterator[Endpoint]:
@@ -92,8 +95,8 @@ def _from_pods(service: Fields, objects: Objects) -> Iterator[Endpoint]:
             continue
         if matches(selector, labels(pod)):
             for address in pod_addresses(pod)[:1]:
-                ports = _pod_ports(service, pod)
-                yield _instance(service, address, ports, pod=pod, health=_readiness(pod))
+                ports, place = _pod_ports(service, pod), _place(objects, pod)
+                yield _instance(service, address, ports, pod=pod, health=_readiness(pod), place=place)
 
 
 def _readiness(pod: Fields) -> Health:
@@ -142,6 +145,15 @@ def _pod(entry: Fields, address: str, service: Fields, objects: Objects) -> Fiel
     return found if found is not None and namespace(found) == namespace(service) else None
 
 
+def _place(objects: Objects, pod: Fields | None, node: str = "", zone: str = "") -> str:
+    """Region, zone and subzone: by the pod's own labels, else those of its node, else what is listed."""
+    node = ((pod.get("spec") or {}).get("nodeName") or node) if pod else node
+    found = objects.nodes.get(node)
+    known = {**(labels(found) if found else {}), **(labels(pod) if pod else {})}
+    parts = (known.get(REGION_LABEL, ""), zone or known.get(ZONE_LABEL, ""), known.get(SUBZONE_LABEL, ""))
+    return "/".join(filter(None, parts))
+
+
 def _instance(
     service: Fields,
     address: str,
@@ -149,12 +161,10 @@ def _instance(
     *,
     pod: Fields | None,
     health: Health,
-    zone: str = "",
+    place: str,
 ) -> Endpoint:
     tags = labels(pod) if pod else {}
     injected = pod is not None and SIDECAR_ANNOTATION in notes(pod)
-    zone = zone or tags.get(ZONE_LABEL, "")
-    place = "/".join(filter(None, (tags.get(REGION_LABEL, ""), zone)))
     account = ((pod.get("spec") or {}).get("serviceAccountName") or "default") if pod else ""
     return Endpoint(
         address=address,

@@ -23,6 +23,7 @@ class Objects:
     endpoints: dict[Key, Fields] = field(default_factory=dict)
     pods: dict[Key, Fields] = field(default_factory=dict)
     addresses: dict[str, Fields] = field(default_factory=dict)
+    nodes: dict[str, Fields] = field(default_factory=dict)
 
 
 def sort_objects(objects: Iterable[Fields]) -> Objects:
@@ -45,6 +46,8 @@ def sort_objects(objects: Iterable[Fields]) -> Objects:
             case "Pod":
                 out.pods[key] = one
                 out.addresses.update(dict.fromkeys(pod_addresses(one), one))
+            case "Node":
+                out.nodes[name(one)] = one
     return out
 
 
@@ -83,7 +86,14 @@ class _Map:
 
 
 _TEXTS, _NUMBER = _Map(), "a port number"
-_META = {"name!": str, "namespace": str, "labels": _TEXTS, "annotations": _TEXTS}
+_META = {
+    "name!": str,
+    "namespace": str,
+    "labels": _TEXTS,
+    "annotations": _TEXTS,
+    "creationTimestamp": str,
+    "deletionTimestamp": str,
+}
 _TARGET = {"kind": str, "name": str, "namespace": str}
 _PORT = {"port": _NUMBER, "name": str, "protocol": str, "appProtocol": str}
 _ADDRESS = {"ip!": str, "targetRef": _TARGET}
@@ -109,6 +119,7 @@ _SHAPES: Mapping[str, Any] = {
                 "conditions": {"ready": bool, "serving": bool, "terminating": bool},
                 "targetRef": _TARGET,
                 "zone": str,
+                "nodeName": str,
             }
         ],
     },
@@ -118,7 +129,12 @@ _SHAPES: Mapping[str, Any] = {
     },
     "Pod": {
         "metadata!": _META,
-        "spec": {"serviceAccountName": str, "containers": [_CONTAINER], "initContainers": [_CONTAINER]},
+        "spec": {
+            "serviceAccountName": str,
+            "nodeName": str,
+            "containers": [_CONTAINER],
+            "initContainers": [_CONTAINER],
+        },
         "status": {
             "podIP": str,
             "podIPs": [{"ip": str}],
@@ -127,8 +143,29 @@ _SHAPES: Mapping[str, Any] = {
         },
     },
     "Namespace": {"metadata!": _META},
+    "Node": {"metadata!": _META},
 }
 """What of each kind is read, and its types; `!` marks what must be there. null counts as absent."""
+
+
+def projected(one: Fields) -> Fields:
+    """Only what is read of an object that has no problems: others' fields cost memory and change often."""
+    found: Fields = {"kind": one["kind"], **_part(one, _SHAPES[one["kind"]])}
+    return found
+
+
+def _part(value: Any, shape: Any) -> Any:
+    if isinstance(shape, list):
+        return tuple(_part(each, shape[0]) for each in value)
+    if not isinstance(shape, dict):
+        return value
+    known = ((key.rstrip("!"), inner) for key, inner in shape.items())
+    return {key: _part(value[key], inner) for key, inner in known if value.get(key) is not None}
+
+
+def object_problems(one: Fields) -> list[Problem]:
+    """What has not the shape of the object's kind."""
+    return list(_problems(one))
 
 
 def _problems(one: Fields) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "explain": "meshctl.commands.explain",
     "inject": "meshctl.commands.inject",
     "authz": "meshctl.commands.authz",
+    "install": "meshctl.commands.install",
     "apply": "meshctl.commands.apply",
     "get": "meshctl.commands.get",
     "describe": "meshctl.commands.describe",

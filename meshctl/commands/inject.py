@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from artemon.errors import Problem, Refused
 from artemon.inject import InjectConfig, Injector, read_config, words
@@ -17,18 +15,7 @@ from artemon.inject.workload import pod_in, pod_path
 from artemon.model.words import kind_of
 from artemon.model.yaml_text import parse
 from meshctl.inputs import FILE, read_mesh_config, read_one, read_texts
-
-
-class _Dumper(yaml.SafeDumper):
-    """Every value written out, and text quoted that any reader of YAML takes for a number."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Aliases are never written."""
-        return True
-
-
-_NUMBER = re.compile(r"[-+]?(0[oxb]?[0-9a-fA-F_]+|[0-9][0-9_]*([.][0-9_]*)?([eE][-+]?[0-9]+)?)")
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789"))
+from meshctl.yaml_output import write_yaml
 
 
 @click.command()
@@ -66,7 +53,7 @@ def inject(
         made.append(_whole(done.result))
     if problems:
         raise Refused(problems)
-    yaml.dump_all(made, sys.stdout, _Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+    write_yaml(made, sys.stdout)
 
 
 def _tells(obj: dict[str, Any], skipped: str) -> bool:

@@ -1,0 +1,99 @@
+"""meshctl install: make a cluster know the mesh's kinds and ask its injector."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from artemon.errors import ArtemonError, Problem, Refused
+from artemon.kube import Client
+from artemon.kube.kubeconfig import cluster_access
+from meshctl.install.manifests import manifests
+from meshctl.yaml_output import write_yaml
+
+APPLY = "application/apply-patch+yaml"
+OWNER = "artemon"
+_INJECTOR = re.compile(r"https://[^\s/]+|[a-z0-9-]+/[a-z0-9-]+(:[0-9]{1,5})?")
+_WORD = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PLACES: Mapping[str, str] = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+}
+"""Kind -> its collection in the API."""
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Print the objects and change nothing.")
+@click.option("--kubeconfig", metavar="FILE", help="The cluster; its current context unless --context says.")
+@click.option("--context", "context_", default="", help="Context of the kubeconfig.")
+@click.option(
+    "--injector",
+    default="artemon-system/injectord:443",
+    show_default=True,
+    help="Where the API server finds injectord: https://host:port, or namespace/service:port.",
+)
+@click.option("--revision", default="default", show_default=True, help="Revision of the injector.")
+@click.option("--tag", "tags", multiple=True, help="Further name of the revision; may be repeated.")
+@click.option("--default/--no-default", default=True, help="Whether it serves istio-injection=enabled.")
+def install(
+    *,
+    dry_run: bool,
+    kubeconfig: str | None,
+    context_: str,
+    injector: str,
+    revision: str,
+    tags: tuple[str, ...],
+    default: bool,
+) -> None:
+    """Give a cluster Istio's kinds, the rights of injectord and its webhook configuration.
+
+    Example: meshctl install --dry-run --injector https://10.0.0.5:15017 | kubectl apply --server-side -f -
+    """
+    _check(injector, [revision, *tags])
+    objects = manifests(injector=injector, revision=revision, tags=tags, default=default)
+    if dry_run:
+        write_yaml(objects, sys.stdout)
+        return
+    if not kubeconfig:
+        raise click.UsageError("name the cluster with --kubeconfig, or ask for --dry-run")
+    asyncio.run(_apply(objects, kubeconfig, context_))
+
+
+def _check(injector: str, names: list[str]) -> None:
+    problems = []
+    if not _INJECTOR.fullmatch(injector):
+        why = f'"{injector}" is neither https://host:port nor namespace/service:port'
+        problems.append(Problem("--injector", why))
+    problems += [
+        Problem("--revision, --tag", f'"{name}" is not a name (a-z, 0-9, -)')
+        for name in names
+        if not _WORD.fullmatch(name)
+    ]
+    if problems:
+        raise Refused(problems)
+
+
+async def _apply(objects: list[dict[str, Any]], kubeconfig: str, context: str) -> None:
+    """Server-side apply, one object after the other; what others own in them is taken over."""
+    failures: list[str] = []
+    async with Client.open(cluster_access(kubeconfig, context=context)) as client:
+        for obj in objects:
+            name = obj["metadata"]["name"]
+            place = _PLACES[obj["kind"]].format(namespace=obj["metadata"].get("namespace", ""))
+            try:
+                query = {"fieldManager": OWNER, "force": "true"}
+                await client.request("PATCH", f"{place}/{name}", query=query, body=obj, media=APPLY)
+                click.echo(f"{obj['kind']}/{name} applied")
+            except ArtemonError as error:
+                failures.append(f"{obj['kind']}/{name}: {error}")
+    if failures:
+        raise ArtemonError("\n".join(failures))

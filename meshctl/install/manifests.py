@@ -1,0 +1,76 @@
+"""The objects that a cluster needs: kinds, rights of the daemons, the webhook configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from artemon.inject.webhook import webhook_configuration
+from artemon.model.definition import definition
+from artemon.model.kinds import KINDS
+from artemon.pki.spiffe import SYSTEM_NAMESPACE
+
+Object = dict[str, Any]
+WEBHOOK = "artemon-sidecar-injector"
+_RBAC = "rbac.authorization.k8s.io"
+_READ = ["get", "list", "watch"]
+_RULES: dict[str, list[Object]] = {
+    "injectord": [
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingwebhookconfigurations"],
+            "verbs": [*_READ, "patch"],
+        },
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+    ],
+}
+"""What each daemon may do in the cluster, and nothing else."""
+
+
+def manifests(
+    *, injector: str, revision: str = "default", tags: Sequence[str] = (), default: bool = True
+) -> list[Object]:
+    """Everything, in the order in which it must be applied.
+
+    injector: where the API server finds the webhook, as `https://host:port` or `namespace/service[:port]`.
+    """
+    suffix = "" if revision == "default" else f"-{revision}"
+    webhook = webhook_configuration(
+        WEBHOOK + suffix, _client(injector), revision=revision, tags=tags, default=default
+    )
+    rights = [one for daemon, rules in _RULES.items() for one in _rights(daemon, rules)]
+    return [_namespace(), *(definition(kind) for kind in KINDS), *rights, webhook]
+
+
+def _namespace() -> Object:
+    """The daemons' own namespace, whose pods wait for no injector."""
+    metadata = {"name": SYSTEM_NAMESPACE, "labels": {"istio-injection": "disabled"}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def _rights(daemon: str, rules: list[Object]) -> list[Object]:
+    name = f"artemon-{daemon}"
+    account = {"kind": "ServiceAccount", "name": daemon, "namespace": SYSTEM_NAMESPACE}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": daemon, "namespace": SYSTEM_NAMESPACE},
+        },
+        {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+        {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
+            "subjects": [account],
+        },
+    ]
+
+
+def _client(injector: str) -> Object:
+    if injector.startswith("https://"):
+        return {"url": injector}
+    namespace, _, rest = injector.partition("/")
+    name, _, port = rest.partition(":")
+    return {"service": {"namespace": namespace, "name": name, "port": int(port or 443)}}

@@ -1,0 +1,118 @@
+"""`meshctl install` against a real API server.
+
+Kinds with schema, names, columns and status; rights; webhook.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from injection_site import HOOKS
+from istio_objects import objects
+from kube_server import KubeApi, Refusal, until
+
+from artemon.errors import Refused
+from artemon.model.decode import decode
+from artemon.model.kinds import KINDS
+from artemon.model.yaml_text import parse
+
+pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def meshctl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "meshctl", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def installed(kube: KubeApi) -> KubeApi:
+    done = meshctl("install", "--kubeconfig", str(kube.kubeconfig()), "--injector", "https://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    for kind in KINDS:
+        until(partial(established, kube, f"{kind.plural}.{kind.group}"), kind.name)
+    return kube
+
+
+def conditions(kube: KubeApi, name: str) -> dict[str, str]:
+    status = kube.call("GET", f"{CRDS}/{name}").get("status") or {}
+    return {one["type"]: one["status"] for one in status.get("conditions") or ()}
+
+
+def established(kube: KubeApi, name: str) -> bool:
+    return conditions(kube, name).get("Established") == "True"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_has_a_schema_that_the_server_takes(installed: KubeApi, kind: Any) -> None:
+    found = conditions(installed, f"{kind.plural}.{kind.group}")
+    assert found.get("NamesAccepted") == "True"
+    assert "NonStructuralSchema" not in found
+    assert "KubernetesAPIApprovalPolicyConformant" not in found
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(obj=objects())
+def test_what_the_mesh_takes_the_cluster_takes_and_keeps_whole(
+    installed: KubeApi, obj: dict[str, Any]
+) -> None:
+    """The server's schema and ours agree on what has the right shape, and the server drops no field."""
+    try:
+        decode(obj)
+    except Refused:
+        return
+    kind = next(one for one in KINDS if one.name == obj["kind"])
+    body = {**obj, "metadata": {"name": "random", "namespace": "default"}}
+    version = obj["apiVersion"].rpartition("/")[2]
+    path = f"/apis/{kind.group}/{version}/namespaces/default/{kind.plural}"
+    made = installed.create(f"{path}?dryRun=All&fieldValidation=Strict", body)
+    assert made["spec"] == obj["spec"]
+
+
+def test_wrong_fields_are_refused_by_the_server_itself(installed: KubeApi) -> None:
+    body = {"metadata": {"name": "wrong"}, "spec": {"hosts": "reviews"}}
+    path = "/apis/networking.istio.io/v1/namespaces/default/virtualservices"
+    with pytest.raises(Refusal, match=r"spec\.hosts"):
+        installed.create(path, {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", **body})
+
+
+def test_status_is_a_subresource(installed: KubeApi) -> None:
+    path = "/apis/networking.istio.io/v1/namespaces/default/sidecars"
+    body = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "s"}, "spec": {}}
+    made = installed.create(path, body)
+    status = {"conditions": [{"type": "Accepted", "status": "True"}]}
+    installed.call("PUT", f"{path}/s/status", {**made, "status": status})
+    assert installed.call("GET", f"{path}/s")["status"] == status
+
+
+def test_installing_again_changes_nothing(installed: KubeApi) -> None:
+    before = installed.call("GET", f"{CRDS}/gateways.networking.istio.io")["metadata"]["resourceVersion"]
+    test_kubeconfig = str(installed.kubeconfig())
+    done = meshctl("install", "--kubeconfig", test_kubeconfig, "--injector", "https://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert (
+        installed.call("GET", f"{CRDS}/gateways.networking.istio.io")["metadata"]["resourceVersion"] == before
+    )
+    assert len(installed.call("GET", f"{HOOKS}/artemon-sidecar-injector")["webhooks"]) == 4
+
+
+def test_the_printed_objects_are_the_applied_ones(installed: KubeApi) -> None:
+    done = meshctl("install", "--dry-run", "--injector", "https://127.0.0.1:9")
+    names = {(one.value["kind"], one.value["metadata"]["name"]) for one in parse(done.stdout)}
+    assert ("CustomResourceDefinition", "virtualservices.networking.istio.io") in names
+    for kind, name in names:
+        if kind == "CustomResourceDefinition":
+            assert installed.call("GET", f"{CRDS}/{name}")
+
+
+def test_what_is_wrong_is_said() -> None:
+    done = meshctl("install", "--dry-run", "--injector", "nowhere", "--revision", "A")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--injector" in done.stderr
+    assert '"A" is not a name' in done.stderr
+    assert meshctl("install").returncode == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
 from artemon.model.kinds import GATEWAY, SECRET, SERVICE_ENTRY
 from artemon.model.resource import Kind
-from artemon.store.api import Stale, Store
+from artemon.store.api import Stale, Store, WatchItem
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.validate import Context as Rules
@@ -30,6 +30,7 @@ from artemon.validate import problems, untranslated
 from galleyd import callers, described, entrance
 from galleyd.addresses import Addresses, InTurn
 from galleyd.admission import Admission
+from galleyd.authenticity import Authenticity
 from galleyd.bindings import Granted
 from galleyd.core import Core
 from galleyd.edits import Edits
@@ -106,11 +107,13 @@ class Parts:
         self.keys = Keys(Layout(settings.mesh))
         self.config, self.proxies = Feed(), Feed()
         self.tokens = callers.Tokens({})
+        self.authenticity = Authenticity(settings, store, context, keeper)
         self.granted = Granted(
             self.keys,
             entries=self.config.values,
             position=lambda: (self.config.generation, self.config.position),
             problems=lambda resource: [one for one in problems(resource) if one.level == "error"],
+            is_ours=self.authenticity.is_ours,
         )
         self._oidc = entrance.oidc(settings, context.log)
         ours = (settings.registry, settings.listen, *settings.citadeld, *settings.pilotd)
@@ -124,7 +127,8 @@ class Parts:
         limit, log = self._settings.history_limit, self._context.log
         jobs = [
             self.trail.log.run(),
-            follow(self._store, self.keys.layout.configs, self.config, self._context),
+            *self.authenticity.jobs(),
+            follow(self._store, self.keys.layout.configs, self.config, self._context, self.authenticity.seen),
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
             trim(self._store, self.keys.layout.histories, limit, log),
         ]
@@ -139,7 +143,7 @@ class Parts:
         admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
         secrets = Secrets(vault_of(self._settings.mesh, self._settings.secrets_key_file))
         edits = Edits(
-            Writer(self._store, self.keys, audit=self.trail.log.append),
+            Writer(self._store, self.keys, audit=self.trail.log.append, seal=self.authenticity.signer),
             admission,
             {SECRET.name: secrets},
             InTurn(
@@ -156,6 +160,7 @@ class Parts:
             *Ours(edits, self.keys, self.proxies).routes(),
             *relay.routes(),
             *self.trail.routes(),
+            *self.authenticity.routes(),
             *rest.routes(),
         ]
         self.gate = entrance.gate(self._settings, self.tokens, self.rights, self._oidc)
@@ -219,12 +224,16 @@ def _parse_envoy(apply_to: str, value: Mapping[str, Any]) -> list[Problem]:
     return problems_of(apply_to, value)
 
 
-async def follow(store: Store, prefix: str, feed: Feed, context: Context) -> None:
-    """Keep `feed` at the state of the registry under `prefix`, until cancelled."""
+async def follow(
+    store: Store, prefix: str, feed: Feed, context: Context, seen: Callable[[WatchItem], None] | None = None
+) -> None:
+    """Keep `feed` at the state of the registry under `prefix`, until cancelled; `seen` is told before."""
     async for item in store.watch(prefix):
         if isinstance(item, Stale):
             context.log.warning("registry_silent", prefix=prefix, seconds=round(item.seconds))
             continue
+        if seen:
+            seen(item)
         feed.take(item)
         context.health.meet("registry")
 

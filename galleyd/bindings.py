@@ -18,7 +18,7 @@ from galleyd.writer import decode
 
 class Granted:
     """Reads them out of `entries` when `position` has moved. problems: what is wrong with an object; one that
-    has any grants nothing."""
+    has any grants nothing. is_ours: whether galleyd wrote a value; what others wrote grants nothing."""
 
     def __init__(
         self,
@@ -27,8 +27,10 @@ class Granted:
         entries: Callable[[], Iterable[Entry]],
         position: Callable[[], object],
         problems: Callable[[Resource[Any]], Iterable[Any]],
+        is_ours: Callable[[Entry], bool],
     ) -> None:
         self._entries, self._position, self._problems = entries, position, problems
+        self._is_ours = is_ours
         self._prefixes = {kind: keys.collection(kind) for kind in (ROLE_BINDING, HOST_GRANT)}
         self._seen: object = None
         self._bindings: tuple[Binding, ...] = ()
@@ -55,7 +57,7 @@ class Granted:
 
     def _read(self, entries: Iterable[Entry], kind: Kind) -> list[Resource[Any]]:
         prefix = self._prefixes[kind]
-        stored = [decode(entry) for entry in entries if entry.key.startswith(prefix)]
+        stored = [decode(entry) for entry in entries if entry.key.startswith(prefix) and self._is_ours(entry)]
         decoded = [decode_tolerantly(one.object).resource for one in stored if one]
         return [one for one in decoded if one and one.kind is kind and not list(self._problems(one))]
 

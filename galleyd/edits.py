@@ -215,7 +215,7 @@ class Edits:
         return Plan(Write(ref, stored, None), Outcome(ref, "deleted", stored))
 
     def _plan(self, ref: Ref, stored: Stored | None, after: Object, warnings: Sequence[Problem]) -> Plan:
-        if stored and stored.object == after:
+        if stored and stored.sequence and stored.object == after:
             return Plan(None, Outcome(ref, "unchanged", stored, tuple(warnings)))
         result = "configured" if stored else "created"
         now = Stored(after, stored.version if stored else 0)

@@ -47,10 +47,12 @@ def meta_of(obj: Mapping[str, Any]) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object in the registry. version: its key's version, shown as resourceVersion."""
+    """An object in the registry. version: its key's version, shown as resourceVersion. sequence: of galleyd's
+    signature; 0 when it has none that counts."""
 
     object: Object
     version: int
+    sequence: int = 0
 
 
 def shown(stored: Stored, api_version: str) -> Object:

@@ -13,6 +13,7 @@ from artemon.model.decode import decode_message, subject_of
 from artemon.model.envelope import meta_problems
 from artemon.model.kinds import VIRTUAL_SERVICE
 from artemon.model.mesh_config import MeshConfig
+from artemon.pki.signing import split
 from artemon.store.api import ABSENT
 from artemon.validate import mesh_problems
 from galleyd import history, status
@@ -119,7 +120,7 @@ class Ours:
     async def mesh(self, request: web.Request) -> web.Response:
         """GET: MeshConfig as it was written; {} when never."""
         entry = await self.edits.writer.store.get(self.keys.layout.mesh)
-        value = parse_json(entry.value) if entry else {}
+        value = parse_json(split(entry.value)[0]) if entry else {}
         version = str(entry.version) if entry else "0"
         return web.json_response(value, headers={"ETag": f'"{version}"'})
 

@@ -39,6 +39,9 @@ class GalleySettings(IdentitySettings):
     secrets_key_file: str = Field(
         "", description="File (0600) of the keys that Secrets are encrypted with; empty: no Secrets."
     )
+    signing_key_days: float = Field(
+        90.0, gt=0, description="Age at which the key that signs configuration is changed."
+    )
     history_limit: int = Field(1000, ge=1, description="Writes that are kept in history.")
 
     @property

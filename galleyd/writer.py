@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from artemon.errors import ArtemonError, StoreError, TooLarge, Unknown
 from artemon.log import Log
+from artemon.pki.signing import split
 from artemon.store.api import (
     ABSENT,
     MAX_TXN_BYTES,
@@ -67,6 +69,28 @@ async def _unaudited(decision: str, **fields: object) -> None:
     """Keeps nothing."""
 
 
+class Seal(Protocol):
+    """Signs values (`galleyd.signer.Signer`)."""
+
+    def sign(self, key: str, body: bytes, after: int = 0) -> bytes:
+        """The value to be written under `key`, newer than sequence `after`."""
+
+    def sequence(self, entry: Entry) -> int:
+        """The sequence of a value that is signed as it must be; else 0."""
+
+
+class _Plain:
+    def sign(self, key: str, body: bytes, after: int = 0) -> bytes:
+        return body
+
+    def sequence(self, entry: Entry) -> int:
+        return 1
+
+
+PLAIN: Seal = _Plain()
+"""Signs nothing, and takes everything for signed."""
+
+
 class Lost(Exception):
     """Somebody else wrote one of the objects in between; nothing was written."""
 
@@ -79,7 +103,7 @@ def encode(obj: Object) -> bytes:
 def decode(entry: Entry) -> Stored | None:
     """The object of a key; None when the value is corrupt (it hurts only itself)."""
     try:
-        value = json.loads(entry.value)
+        value = json.loads(split(entry.value)[0])
     except (ValueError, RecursionError):
         return None
     whole = (
@@ -95,7 +119,7 @@ def _empty(ref: Ref) -> Object:
 
 class Writer:
     """Reads and writes objects in the registry. now: the time, for history. audit: returns when a line is on
-    disk; raises AuditUnavailable, and then nothing is written."""
+    disk; raises AuditUnavailable, and then nothing is written. seal: signs what is written."""
 
     def __init__(
         self,
@@ -104,8 +128,9 @@ class Writer:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         audit: Audit = _unaudited,
+        seal: Seal = PLAIN,
     ) -> None:
-        self.store, self._keys, self._now, self._audit = store, keys, now, audit
+        self.store, self._keys, self._now, self._audit, self._seal = store, keys, now, audit, seal
         self._turn = asyncio.Lock()
         self._committed: OrderedDict[int, float] = OrderedDict()
 
@@ -113,7 +138,10 @@ class Writer:
         """The object, read linearizably. A corrupt value reads as an empty object, so that it can be
         overwritten or deleted."""
         entry = await self.store.get(self._keys.of(ref))
-        return (decode(entry) or Stored(_empty(ref), entry.version)) if entry else None
+        if entry is None:
+            return None
+        stored = decode(entry) or Stored(_empty(ref), entry.version)
+        return replace(stored, sequence=self._seal.sequence(entry))
 
     async def version(self, ref: Ref) -> int:
         """The version of the object's key, also where its value is corrupt; ABSENT when there is none."""
@@ -145,13 +173,16 @@ class Writer:
             version = entry.version if entry else ABSENT
             if expected is not None and expected != version:
                 raise ApiError(409, "Conflict", "MeshConfig was changed in between; read it again")
-            if dry_run or (entry and entry.value == value):
+            known = self._seal.sequence(entry) if entry else 0
+            if dry_run or (entry and known and split(entry.value)[0] == value):
                 return version
-            before = json.loads(entry.value) if entry else None
+            before = json.loads(split(entry.value)[0]) if entry else None
             verb = "update" if entry else "create"
             step = history.Step(verb, "mesh", "", "mesh", before, json.loads(value))
             try:
-                return await self._write([Check(key, version)], [Put(key, value)], [step], who)
+                return await self._write(
+                    [Check(key, version)], [Put(key, self._seal.sign(key, value, known))], [step], who
+                )
             except Lost:
                 continue
         raise ApiError(409, "Conflict", "others keep writing MeshConfig; try again")
@@ -195,7 +226,7 @@ class Writer:
         key = self._keys.of(write.ref)
         if write.after is None:
             return Delete(key)
-        value = encode(write.after)
+        value = self._seal.sign(key, encode(write.after), write.before.sequence if write.before else 0)
         check_size(value, str(write.ref))
         return Put(key, value)
 

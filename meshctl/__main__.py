@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "expr": "meshctl.commands.expr",
     "auth": "meshctl.commands.auth",
     "audit": "meshctl.commands.audit",
+    "signing-key": "meshctl.commands.signing_key",
 }
 """Command -> module; the module's click command is its name with `_`."""
 

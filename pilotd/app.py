@@ -15,6 +15,7 @@ from artemon.daemon.health import Health
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.run import Context
+from artemon.daemon.signers import Signers, read_pinned
 from artemon.registry.open import open_registries
 from artemon.store.open import open_store
 from pilotd.debug import serve_pages
@@ -34,7 +35,13 @@ async def app(settings: PilotdSettings, context: Context) -> None:
         return
     context.health.meet("identity")
     store = await open_store(settings.registry)
-    discovery = Discovery(store, _options(settings, context), log=context.log, registry=context.metrics)
+    discovery = Discovery(
+        store,
+        _options(settings, context),
+        log=context.log,
+        registry=context.metrics,
+        signers=_signers(settings, keeper, context),
+    )
     try:
         async with asyncio.TaskGroup() as tasks:
             work = [
@@ -47,6 +54,15 @@ async def app(settings: PilotdSettings, context: Context) -> None:
                 task.cancel()
     finally:
         await store.close()
+
+
+def _signers(settings: PilotdSettings, keeper: IdentityKeeper, context: Context) -> Signers | None:
+    if settings.config_signatures == "off":
+        context.log.warning("configuration_is_not_checked", setting="config_signatures")
+        return None
+    pinned = read_pinned(settings.config_keys_file) if settings.config_keys_file else ()
+    roots = None if pinned else (lambda: keeper.current().roots_pem)
+    return Signers(settings.mesh, settings.trust_domain, roots=roots, pinned=pinned, log=context.log)
 
 
 async def _serve(

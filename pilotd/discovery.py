@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from artemon.daemon.health import Health
 from artemon.daemon.secrets_key import vault_of
+from artemon.daemon.signers import Signers
 from artemon.log import Log
 from artemon.model.hosts import DEFAULT_DOMAIN
 from artemon.model.secret import SealedSecret, Unseal
@@ -97,7 +98,8 @@ def _leased(
 
 
 class Discovery:
-    """Reads `store` and knows what every connected proxy should have. `serving` is what streams need."""
+    """Reads `store` and knows what every connected proxy should have. `serving` is what streams need.
+    signers: whose configuration is taken; None: everybody's."""
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class Discovery:
         *,
         log: Log,
         registry: CollectorRegistry,
+        signers: Signers | None = None,
         now: Callable[[], float] = clock.now,
     ) -> None:
         layout = Layout(options.mesh)
@@ -114,7 +117,7 @@ class Discovery:
         self.fleet = Fleet(Generators(), log, metrics, now=now, limits=options.limits)
         guard, views = Guard(options.guard), FollowMetrics(registry)
         shared: Any = {"log": log, "metrics": metrics, "now": now}
-        kept: Any = {"data_dir": options.data_dir, "unseal": _opener(options)}
+        kept: Any = {"data_dir": options.data_dir, "unseal": _opener(options), "signers": signers}
         self.ingest = Ingest(store, layout, self.world, guard=guard, views=views, **kept, **shared)
         self.registries = Registries(
             options.registries,

@@ -9,8 +9,10 @@ from typing import Any
 
 from artemon import validate
 from artemon.daemon.health import Health
+from artemon.daemon.signers import SIGNED, Forged, Signers
 from artemon.log import Log
 from artemon.model.secret import Unseal
+from artemon.pki import signing
 from artemon.snapshot import records
 from artemon.snapshot.changes import NOWHERE, Bad, Change, ChangeSet, Position
 from artemon.snapshot.world import World
@@ -23,6 +25,7 @@ from pilotd.metrics import Metrics
 
 VIEWS = {"config": "config/", "mesh": "mesh", "workloads": "workloads/", "secrets": "secrets/"}
 """Name of each view of the registry -> what it follows."""
+SIGNERS = "trust/signers/"
 SETTLE_SECONDS = 30.0
 STALE_AFTER = 60.0
 """Seconds without proof of life until the registry counts as stale."""
@@ -32,7 +35,7 @@ COLD_SECONDS = 10.0
 
 class Ingest:
     """Keeps `world` true. now: a clock that does not jump, seconds. data_dir: where views are saved.
-    unseal: opens Secrets."""
+    unseal: opens Secrets. signers: whose values are taken; None: everybody's."""
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Ingest:
         now: Callable[[], float],
         data_dir: Path | None,
         unseal: Unseal = records.no_key,
+        signers: Signers | None = None,
     ) -> None:
         self._world = world
         self._layout = layout
@@ -55,6 +59,7 @@ class Ingest:
         self._metrics = metrics
         self._now = now
         self._unseal = unseal
+        self._signers = signers
         self._held: set[str] = set()
         self._cold = False
         """Whether what was saved is good enough: the registry cannot be read."""
@@ -77,6 +82,14 @@ class Ingest:
             )
             for name, prefix in VIEWS.items()
         }
+        self._papers = Follow(
+            store,
+            layout.root + SIGNERS,
+            self._take_signers,
+            name="signers",
+            file=data_dir / "signers.snapshot" if data_dir else None,
+            metrics=views,
+        )
         metrics.age.set_function(lambda: self.age)
 
     @property
@@ -84,16 +97,23 @@ class Ingest:
         """Seconds since the oldest of the views was surely current."""
         return max(follow.age for follow in self._follows.values())
 
+    @property
+    def _needed(self) -> list[Follow]:
+        return [*self._follows.values(), *([self._papers] if self._signers else [])]
+
     async def run(self, health: Health) -> None:
         """Follow the registry until cancelled."""
         health.expect("registry", "the registry has not been read completely yet")
         async with asyncio.TaskGroup() as tasks:
+            if self._signers is not None:  # first, or nothing that was saved would be taken
+                tasks.create_task(self._papers.run())
+                await self._papers.warm.wait()
             for follow in self._follows.values():
                 tasks.create_task(follow.run())
             tasks.create_task(self._release())
             tasks.create_task(self._start_cold(health))
             tasks.create_task(self._tell_others(health))
-            for follow in self._follows.values():
+            for follow in self._needed:
                 await follow.synced.wait()
             health.meet("registry")
             health.degrade("registry", "")
@@ -107,7 +127,7 @@ class Ingest:
     def complete(self) -> bool:
         """Whether there is all that may be served: read from the registry itself since the start, or, when
         that cannot be had, from what was saved; and something of every other registry."""
-        follows = self._follows.values()
+        follows = self._needed
         return not self._others() and all(
             one.synced.is_set() or (self._cold and one.saved) for one in follows
         )
@@ -150,10 +170,36 @@ class Ingest:
         )
         self._apply(admitted, self._position(changes))
 
+    def _take_signers(self, changes: Changes) -> None:
+        """Other keys count: what could not be taken before is judged again."""
+        assert self._signers is not None
+        prefix = self._layout.root + SIGNERS
+        moved = [self._signers.take(one.key.removeprefix(prefix), one.value) for one in changes.upserts]
+        moved += [self._signers.take(one.key.removeprefix(prefix), None) for one in changes.deletes]
+        if not any(moved):
+            return
+        bad = {self._layout.root + key for key in self._world.problems}
+        entries = [one for follow in self._follows.values() for one in follow.entries.values()]
+        again = [self._read(one, one.value) for one in entries if one.key in bad]
+        self._apply([change for change in again if change is not None], self._world.position)
+
+    def _authentic(self, key: str, value: bytes) -> bytes:
+        """What galleyd signed for a key, or anything where nobody need have. Raises Forged."""
+        if self._signers is None or not key.startswith(SIGNED):
+            return signing.split(value)[0]
+        return self._signers.body(key, value)
+
     def _read(self, entry: Entry, value: bytes | None) -> Change | None:
+        key = self._layout.relative(entry.key)
+        try:
+            body = None if value is None else self._authentic(key, value)
+        except Forged as error:
+            self._metrics.forged.labels(error.reason).inc()
+            self._log.error("registry_value_forged", key=entry.key, reason=error, kept="the last good one")
+            return Bad(key, error.problems)
         change = records.read(
-            self._layout.relative(entry.key),
-            value,
+            key,
+            body,
             check=validate.problems,
             check_mesh=validate.mesh_problems,
             unseal=self._unseal,

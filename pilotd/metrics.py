@@ -42,6 +42,9 @@ class Metrics:
             "Servers of Gateways that lose a port or host to an older Gateway.",
         )
         self.corrupt = gauge("pilot_registry_problems", "Values in the registry that cannot be used.")
+        self.forged = counter(
+            "pilot_registry_forged", "Values in the registry that are not as galleyd signed them.", "reason"
+        )
         self.held = gauge("pilot_held_removals", "Keys whose removal is held back.")
         self.saved = gauge(
             "pilot_serving_saved", "1 while proxies get what was saved, because the registry cannot be read."

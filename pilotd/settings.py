@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -40,6 +41,13 @@ class PilotdSettings(IdentitySettings):
     )
     secrets_key_file: str = Field(
         "", description="File (0600) of the keys that Secrets are encrypted with, the same as galleyd's."
+    )
+    config_signatures: Literal["required", "off"] = Field(
+        "required", description="Whether configuration must be signed by galleyd; off trusts the registry."
+    )
+    config_keys_file: str = Field(
+        "",
+        description="File of galleyd's public signing keys (signing.pub); empty: those it endorses.",
     )
     lease_ttl: float = Field(
         15.0, ge=2, description="Seconds that records of proxies outlive a pilotd that died."

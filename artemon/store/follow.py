@@ -48,7 +48,8 @@ class Follow:
     """The copy of `prefix`. `handle` gets every change, in order, synchronously; an error in it ends `run`.
 
     name: the view in metrics and logs. file: where the last snapshot is saved for a cold start. synced: set
-    after the first snapshot from the registry itself; a cold start's file alone does not set it.
+    after the first snapshot from the registry itself; a cold start's file alone does not set it. warm: set
+    when what that file has is in the copy.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Follow:
         self._moved, self._unsaved = asyncio.Event(), asyncio.Event()
         self._alive = now()
         self._log = Log("artemon.store.follow", view=name)
-        self.synced = asyncio.Event()
+        self.synced, self.warm = asyncio.Event(), asyncio.Event()
         if metrics is not None:
             metrics.age.labels(name).set_function(lambda: self.age)
 
@@ -100,6 +101,7 @@ class Follow:
     async def run(self) -> None:
         """Follow until cancelled."""
         await self._start_cold()
+        self.warm.set()
         async with asyncio.TaskGroup() as tasks:
             if self._file is not None:
                 tasks.create_task(self._save(self._file))

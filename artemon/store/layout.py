@@ -83,6 +83,15 @@ class Layout:
         return f"{self.issues}{serial:x}"
 
     @property
+    def signers(self) -> str:
+        """The prefix of the papers of galleyd's signing keys."""
+        return f"{self.root}trust/signers/"
+
+    def signer(self, key: str) -> str:
+        """The papers of one signing key."""
+        return f"{self.signers}{key}"
+
+    @property
     def statuses(self) -> str:
         """The prefix of the status of all proxies."""
         return f"{self.root}status/proxies/"

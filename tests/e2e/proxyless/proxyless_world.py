@@ -135,6 +135,7 @@ class Pilot:
             "plaintext-listen": f"127.0.0.1:{self.plaintext}",
             "http": f"127.0.0.1:{self._http}",
             "node": "pilot-1",
+            "config-signatures": "off",
         }
         options = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
         command = dying_with_parent(sys.executable, "-m", "pilotd", *options)

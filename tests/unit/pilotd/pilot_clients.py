@@ -11,6 +11,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from prometheus_client import CollectorRegistry
 
 from artemon.daemon.health import Health
+from artemon.daemon.signers import Signers
 from artemon.log import Log
 from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import Store
@@ -114,6 +115,7 @@ class Mesh:
     def __init__(self, discovery: Discovery, store: Store, tasks: asyncio.TaskGroup, health: Health) -> None:
         self.discovery, self.store, self.health = discovery, store, health
         self._tasks = tasks
+        self.registry = CollectorRegistry()
         self.streams: list[asyncio.Task[None]] = []
         self.ended: list[Ended] = []
 
@@ -148,19 +150,25 @@ class Mesh:
 
 @asynccontextmanager
 async def mesh(
-    store: Store | None = None, *, options: Options | None = None, wait: bool = True
+    store: Store | None = None,
+    *,
+    options: Options | None = None,
+    wait: bool = True,
+    signers: Signers | None = None,
 ) -> AsyncIterator[Mesh]:
     """A discovery that runs while the block does, over `store` or an empty registry."""
     own = store is None
     store = store or await open_store("memory://")
+    registry = CollectorRegistry()
     discovery = Discovery(
-        store, options or Options(pilot="pilot-a"), log=Log("pilotd"), registry=CollectorRegistry()
+        store, options or Options(pilot="pilot-a"), log=Log("pilotd"), registry=registry, signers=signers
     )
     health = Health()
     try:
         async with asyncio.TaskGroup() as tasks:
             work = tasks.create_task(discovery.run(health))
             running = Mesh(discovery, store, tasks, health)
+            running.registry = registry
             async with asyncio.timeout(PATIENCE):
                 while wait and not discovery.fleet.ready:
                     await asyncio.sleep(0.005)

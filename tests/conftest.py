@@ -6,6 +6,10 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("artemon", deadline=None)  # how long an example takes depends on the machine
+settings.load_profile("artemon")
 
 _SKIPPED = pytest.StashKey[list[str]]()
 

@@ -41,6 +41,7 @@ from galleyd.metrics import Verdicts
 from galleyd.neighbours import Neighbours
 from galleyd.objects import Stored
 from galleyd.ours import Ours
+from galleyd.references import References
 from galleyd.relay import Relay
 from galleyd.rest import Rest
 from galleyd.rights import Rights
@@ -147,7 +148,11 @@ class Parts:
             admission,
             {SECRET.name: secrets},
             InTurn(
-                (Addresses(partial(self._stock, SERVICE_ENTRY)), Neighbours(partial(self._stock, GATEWAY)))
+                (
+                    Addresses(partial(self._stock, SERVICE_ENTRY)),
+                    Neighbours(partial(self._stock, GATEWAY)),
+                    References(self._stock),
+                )
             ),
             self._vetting(),
         )

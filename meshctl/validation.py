@@ -11,8 +11,13 @@ from typing import Any, Literal
 from artemon.errors import Problem
 from artemon.model import yaml_text
 from artemon.model.decode import subject_of, unwrap
+from artemon.model.destination_rule import DestinationRule
+from artemon.model.hosts import resolve
+from artemon.model.message import Message
+from artemon.model.resource import Resource
 from artemon.model.tolerant import decode_tolerantly
 from artemon.validate import Context, problems, untranslated
+from artemon.validate.references import dangling
 
 STDIN = "-"
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -69,6 +74,16 @@ class Report:
     objects: int = 0
     findings: list[Finding] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    read: list[tuple[int, Resource[Message]]] = field(default_factory=list, repr=False)
+    """The objects that are valid, with the document that they are in."""
+
+    def add(self, document: int, subject: str, found: Iterable[Problem]) -> None:
+        """Problems of the object `<kind>/<namespace>/<name>`."""
+        kind, owner, name = subject.split("/", 2)
+        self.findings += (
+            Finding(self.file, document, kind, owner, name, problem.path, problem.level, problem.message)
+            for problem in found
+        )
 
     @property
     def valid(self) -> bool:
@@ -108,7 +123,38 @@ def validate_text(text: str, file: str, *, namespace: str, context: Context) -> 
             )
         for obj in objects:
             _validate(obj, document.index, report, namespace=namespace, context=context)
+    known = Together.of(resource for _, resource in report.read)
+    for index, resource in report.read:
+        report.add(index, resource.ref, dangling(resource, known))
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Objects of one file as they are known to one another: there may be more elsewhere."""
+
+    rules: Mapping[str, frozenset[str]]
+    whole: bool = False
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource[Message]]) -> Together:
+        """The subsets of the DestinationRules among `resources`, by host."""
+        found: dict[str, frozenset[str]] = {}
+        for one in resources:
+            if isinstance(one.spec, DestinationRule):
+                host = resolve(one.spec.host, one.meta.namespace)
+                found[host] = found.get(host, frozenset()) | {subset.name for subset in one.spec.subsets}
+        return cls(found)
+
+    def gateways(self) -> None:
+        """Not known."""
+
+    def hosts(self) -> None:
+        """Not known."""
+
+    def subsets(self) -> Mapping[str, frozenset[str]]:
+        """Host -> names of subsets."""
+        return self.rules
 
 
 def _validate(
@@ -124,11 +170,8 @@ def _validate(
         found += problems(decoded.resource, context)
         if all(problem.level != "error" for problem in found):
             found += untranslated(decoded.resource)
-    kind, owner, name = subject_of(obj, namespace=namespace).split("/", 2)
-    report.findings += (
-        Finding(report.file, document, kind, owner, name, problem.path, problem.level, problem.message)
-        for problem in found
-    )
+            report.read.append((document, decoded.resource))
+    report.add(document, subject_of(obj, namespace=namespace), found)
 
 
 def is_kubernetes(obj: Mapping[str, Any]) -> bool:

@@ -173,7 +173,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
         namespace=proxy.namespace,
         selected=selected,
         serves=frozenset(f"{one.meta.namespace}/{one.meta.name}" for one in gateways),
-        captures_dns=proxy.captures_dns,
+        addressed=proxy.captures_dns and proxy.intercepts,
     )
     own = config.owners.of(proxy, config.domain)
     return _Frame(
@@ -204,10 +204,11 @@ def scope(
     namespace: str,
     selected: frozenset[str] = frozenset(),
     serves: frozenset[str] = frozenset(),
-    captures_dns: bool = False,
+    addressed: bool = False,
 ) -> Scope:
     """What proxies of `namespace` under `sidecar` see, for whom the `selected` DestinationRules are, that
-    serve the Gateways `serves` and answer their applications' DNS or not."""
+    serve the Gateways `serves`. addressed: whether virtual addresses lead to them: they answer their
+    applications' DNS and catch what goes there."""
     export = config.mesh.default_virtual_service_export_to
     routes = memo.get(visible_routes, config.virtual_services, sidecar, by=(namespace, export))
     sending = routes if imports(sidecar) != (EVERYTHING,) else ()
@@ -218,9 +219,9 @@ def scope(
         doors = [config.services[gate.host][0] for gate in config.gates]
         here = serves & {gate.ref for gate in config.gates}
         services = memo.get(led_through, services, memo, *doors, by=(config.gates, here))
-    if captures_dns:
-        addressed = memo.get(with_addresses, services, config.auto_addresses, memo)
-        services = _one_of_equals(memo, addressed)
+    if addressed:
+        found = memo.get(with_addresses, services, config.auto_addresses, memo)
+        services = _one_of_equals(memo, found)
     client = (namespace, config.mesh.root_namespace, selected, config.mesh.default_destination_rule_export_to)
     rules = _one_of_equals(memo, memo.get(_destinations, config.rules, services, memo, by=(client,)))
     return memo.get(Scope, services, _one_sequence(memo, routes), rules)

@@ -22,6 +22,7 @@ class NameStates:
     """The name tables of all who see the same services; what did not change is not made again."""
 
     def __init__(self, services: Mapping[str, Service]) -> None:
+        services = {host: one for host, one in services.items() if one.asked_by_name}
         self._services = services
         self._seen: dict[str, tuple[Endpoint, ...]] = {}
         self._items: dict[str, Resource] = {}

@@ -19,7 +19,7 @@ spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
 BAD = GOOD.replace("{host: reviews}}", "{host: reviews}, weight: -5}").replace("hosts:", "hostz: [], hosts:")
 NEGATIVE = BAD.replace("hostz: [], ", "")
 MISSPELT = BAD.replace("-5", "5")
-QUIET = GOOD.replace("{route:", "{match: [{statPrefix: x}], route:")
+QUIET = GOOD.replace("{route:", "{mirror: {host: reviews}, mirrorPercent: 50, route:")
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
 
 
@@ -70,9 +70,9 @@ def test_json_is_complete_and_tells_the_document() -> None:
             "kind": "VirtualService",
             "namespace": "bookinfo",
             "name": "reviews",
-            "path": "spec.http[0].match[0].statPrefix",
+            "path": "spec.http[0].mirrorPercent",
             "level": "warning",
-            "message": "accepted, but not translated yet by this version",
+            "message": "is deprecated; use mirrorPercentage",
         },
     ]
 
@@ -138,3 +138,13 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     result = run("-f", str(file))
     assert result.return_value == 1
     assert f"{file}: cannot be read: is not text in UTF-8" in result.stdout
+
+
+def test_a_subset_that_the_rule_beside_it_does_not_have() -> None:
+    rule = GOOD.replace("VirtualService", "DestinationRule").partition("spec:")[0]
+    rule += "spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}\n"
+    routes = GOOD.replace("{host: reviews}}", "{host: reviews, subset: v9}}")
+    result = run("-f", "-", text=f"{routes}---{rule}")
+    assert result.return_value == 0
+    assert '"v9" is not a subset of reviews.bookinfo.svc.cluster.local (known: v1)' in result.stdout
+    assert "v9" not in run("-f", "-", text=routes).stdout

@@ -112,6 +112,13 @@ def test_only_proxies_that_answer_dns_use_them() -> None:
     assert "0.0.0.0_9000" in plain[LISTENER]
 
 
+def test_addresses_that_nobody_catches_are_not_told() -> None:
+    uncaught = {"metadata": {"DNS_CAPTURE": "true", "INTERCEPTION_MODE": "NONE"}}
+    assert (
+        snapshot_of([entry("a")], MeshConfig()).view(read_proxy(uncaught)).services["a.com"].addresses == ()
+    )
+
+
 def test_a_status_that_comes_later_is_followed() -> None:
     (before,) = read(entry("a"))
     (after,) = read(entry("a", status=[{"value": "240.240.9.9", "host": "a.com"}]))

@@ -1,0 +1,100 @@
+"""What the objects of a write name and nobody has: warnings, told to whoever writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from artemon.model.hosts import resolve
+from artemon.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY
+from artemon.model.resource import Kind
+from artemon.model.tolerant import decode_tolerantly
+from artemon.validate.references import dangling
+from galleyd.edits import Plan
+from galleyd.objects import Object, Stored, meta_of
+
+Stock = Callable[[Kind], Sequence[Stored]]
+
+
+@dataclass
+class Everything:
+    """The objects in the registry as they will be after a write, each kind read when it is asked for.
+
+    Nothing but names is read of them: a decoded object takes a hundred times as long.
+    """
+
+    stock: Stock
+    plans: Sequence[Plan]
+    whole: bool = True
+
+    def objects(self, kind: Kind) -> list[Object]:
+        """All of a kind."""
+        written = [plan.outcome for plan in self.plans if plan.outcome.ref.kind is kind]
+        touched = {_key(outcome.stored.object) for outcome in written}
+        kept = [one.object for one in self.stock(kind) if _key(one.object) not in touched]
+        return [*kept, *(outcome.stored.object for outcome in written if outcome.result != "deleted")]
+
+    @cached_property
+    def _gateways(self) -> Collection[str]:
+        return {_key(obj) for obj in self.objects(GATEWAY)}
+
+    @cached_property
+    def _hosts(self) -> Collection[str]:
+        return {str(host).lower() for obj in self.objects(SERVICE_ENTRY) for host in _listed(obj, "hosts")}
+
+    @cached_property
+    def _subsets(self) -> Mapping[str, Collection[str]]:
+        found: dict[str, set[str]] = {}
+        for obj in self.objects(DESTINATION_RULE):
+            host = resolve(str(_spec(obj).get("host") or ""), str(meta_of(obj).get("namespace")))
+            names = (str(one.get("name")) for one in _listed(obj, "subsets") if isinstance(one, Mapping))
+            found.setdefault(host, set()).update(names)
+        return found
+
+    def gateways(self) -> Collection[str]:
+        """`<namespace>/<name>` of all Gateways."""
+        return self._gateways
+
+    def subsets(self) -> Mapping[str, Collection[str]]:
+        """Host of each DestinationRule -> names of its subsets."""
+        return self._subsets
+
+    def hosts(self) -> Collection[str]:
+        """Hosts of ServiceEntries."""
+        return self._hosts
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Adds to plans what their objects name and nobody has."""
+
+    stock: Stock
+
+    def __call__(self, plans: Sequence[Plan]) -> list[Plan]:
+        """The plans, with warnings."""
+        known = Everything(self.stock, plans)
+        return [_warned(plan, known) for plan in plans]
+
+
+def _warned(plan: Plan, known: Everything) -> Plan:
+    outcome = plan.outcome
+    resource = decode_tolerantly(outcome.stored.object).resource if outcome.result != "deleted" else None
+    found = tuple(dangling(resource, known)) if resource is not None else ()
+    return replace(plan, outcome=replace(outcome, warnings=(*outcome.warnings, *found))) if found else plan
+
+
+def _key(obj: Object) -> str:
+    meta = meta_of(obj)
+    return f"{meta.get('namespace')}/{meta.get('name')}"
+
+
+def _spec(obj: Object) -> Mapping[str, Any]:
+    spec = obj.get("spec")
+    return spec if isinstance(spec, Mapping) else {}
+
+
+def _listed(obj: Object, name: str) -> Iterable[Any]:
+    value = _spec(obj).get(name)
+    return value if isinstance(value, list | tuple) else ()

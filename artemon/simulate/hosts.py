@@ -26,7 +26,8 @@ def choose_host(table: RouteConfiguration, authority: str) -> tuple[VirtualHost,
     domain, host = fitting[0], by_domain[fitting[0]]
     others = {by_domain[one].name: one for one in reversed(fitting[1:]) if by_domain[one] is not host}
     passed = tuple(f'virtual host {name}: "{one}" is less exact' for name, one in reversed(others.items()))
-    return host, Step("virtual host", host.name, f'"{authority}" is "{domain}"', passed)
+    reason = f'"{authority}" is one of its names' if domain == name else f'"{authority}" fits "{domain}"'
+    return host, Step("virtual host", host.name, reason, passed)
 
 
 def _fitting(by_domain: Mapping[str, VirtualHost], name: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,12 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from artemon.model.mesh_config import MeshConfig
-from artemon.model.proxy import ProxyType
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.simulate import Call, Configuration, Outcome, read_call, simulate
 from artemon.snapshot.view import ProxyView
-from artemon.translate import messages, names
-from artemon.translate.routes.rules import Rule, Rules
+from artemon.translate import messages
 from artemon.xds.types import CLUSTER, LISTENER, ROUTES
+from meshctl.explain_text import text_of
 from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 
 
@@ -70,63 +69,8 @@ def configuration(view: ProxyView) -> Configuration:
     )
 
 
-def _text(view: ProxyView, call: Call, found: Outcome) -> str:
-    return "\n".join([*_steps(found), *_rules(view, call, found), "", *_answer(found)])
-
-
-def _steps(found: Outcome) -> Iterator[str]:
-    width = max((len(step.stage) for step in found.steps), default=0)
-    for step in found.steps:
-        name = f"{step.name or '(unnamed)'}: " if step.stage != "end" else ""
-        yield f"{step.stage:<{width}}  {name}{step.reason}"
-        for passed in step.passed:
-            yield f"{'':<{width}}    not {passed}"
-
-
-def _rules(view: ProxyView, call: Call, found: Outcome) -> Iterator[str]:
-    """Which object the route came from, and what others say of the host that does not count."""
-    if found.owner is None:
-        return
-    yield f"rule    {found.owner}"
-    if view.proxy.type is not ProxyType.SIDECAR:
-        return
-    won = False
-    for rule in _rules_for(view, call.host):
-        path = names.config_path("virtual-service", rule.meta.namespace, rule.meta.name)
-        if path == found.owner:
-            won = True
-        elif rule.spec.http:
-            why = (
-                "shadowed by a rule with a more exact host, or an older one"
-                if won
-                else "no route is for here"
-            )
-            yield f"  not {path}: {why}"
-
-
-def _rules_for(view: ProxyView, authority: str) -> tuple[Rule, ...]:
-    """The rules for the host that an authority means to this proxy, best first."""
-    rules, asked = Rules(view.virtual_services), authority.lower().partition(":")[0]
-    for host in (*view.services, *rules.hosts()):
-        if asked in names.service_domains(host, view.proxy.dns_domain):
-            return rules.for_host(host)
-    return rules.for_host(asked)
-
-
-def _answer(found: Outcome) -> Iterator[str]:
-    if found.error is not None:
-        yield f"error: {found.error}"
-    elif isinstance(found.cluster, str):
-        yield f"cluster: {found.cluster}"
-    elif found.cluster is not None:
-        shares = ", ".join(f"{name} ({weight})" for name, weight in found.cluster.items())
-        yield f"one of the clusters: {shares}"
-    if found.response is not None:
-        yield "client gets: " + ", ".join(f"{name} {value}" for name, value in found.response.items())
-
-
 _WRITERS = {
     "json": lambda view, call, found: json.dumps(found.fields(), indent=2),
     "yaml": lambda view, call, found: yaml.safe_dump(found.fields(), sort_keys=False).rstrip(),
-    "text": _text,
+    "text": text_of,
 }

@@ -44,12 +44,17 @@ PROXIES: Mapping[str, dict[str, Any]] = {
         "labels": {"app": "resolver"},
         "metadata": {"DNS_CAPTURE": "true"},
     },
+    "closed": {"namespace": "default", "labels": {"app": "closed"}},
     "proxied": {"namespace": "proxied", "labels": {"app": "proxied"}},
 }
 """Whose Envoys run. `strict` may only call what the mesh knows; `proxied` calls all
 else by a proxy; `resolver` gives its application virtual addresses."""
 MESHES: Mapping[str, dict[str, Any]] = {
     "lookup": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}},
+    "closed": {
+        "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+        "defaultHttpRetryPolicy": {"attempts": 3, "retryOn": "503"},
+    },
 }
 """Who lives in a mesh with other settings."""
 SEEN_AS = {name: f"127.0.89.{number}" for number, name in enumerate(PROXIES, 31)}

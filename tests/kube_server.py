@@ -56,17 +56,19 @@ class Refusal(Exception):
 
 
 class KubeApi:
-    """One kube-apiserver process; may be killed and started again on its data."""
+    """One kube-apiserver process; may be killed and started again on its data. stranger: the token of
+    somebody without rights."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.etcd = folder, Etcd(folder / "etcd")
         self.port = free_ports(1)[0]
-        self.token = secrets.token_hex(16)
+        self.token, self.stranger = secrets.token_hex(16), secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         (folder / "sa.key").write_bytes(pem)
-        (folder / "tokens.csv").write_text(f'{self.token},admin,1,"system:masters"\n')
+        known = f'{self.token},admin,1,"system:masters"\n{self.stranger},stranger,2,"strangers"\n'
+        (folder / "tokens.csv").write_text(known)
 
     @property
     def url(self) -> str:

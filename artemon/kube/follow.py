@@ -53,7 +53,8 @@ async def follow(
     """The state of `kind`, until cancelled. Level, not edge: after every loss of history a new Listed comes.
 
     Bookmarks move the position without a change; a position that is too old (410) means to list again; an
-    unreachable cluster is tried again with back-off, and told once per try.
+    unreachable cluster is tried again with back-off, and told once per try. Raises Rejected when the caller
+    is not known (any more).
     """
     since, backoff = "", Backoff(first=0.2, most=30)
     while True:
@@ -72,6 +73,8 @@ async def follow(
         except Gone:
             since = ""
         except Rejected as error:
+            if error.code == 401:  # a token that expired: only whoever has a new one can go on
+                raise
             since = ""
             yield Lost(_needed(error, kind))
         except ArtemonError as error:

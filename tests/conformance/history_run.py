@@ -67,6 +67,7 @@ class Run:
         """The watch has everything that there is."""
         async with asyncio.timeout(60):
             while True:
+                start = time.monotonic()
                 try:
                     found = await store.list(self._prefix)
                 except StoreError:
@@ -74,13 +75,13 @@ class Run:
                     continue
                 state = {entry.key: entry.value for entry in found.entries if "/role" not in entry.key}
                 seen = {key: value for key, value in observer.state.items() if "/role" not in key}
+                end = time.monotonic()
                 if state == seen:
                     break
                 await asyncio.sleep(0.1)
-        now = time.monotonic()
         for entry in found.entries:
             if "/r" in entry.key and "/role" not in entry.key:
-                self.history.reads.append(Read(entry.key, entry.value.decode(), entry.version, now, now))
+                self.history.reads.append(Read(entry.key, entry.value.decode(), entry.version, start, end))
 
     async def _attempt(self, act: Awaitable[TxnResult]) -> tuple[Outcome, int]:
         try:

@@ -17,7 +17,8 @@ PROBE = "~"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """entries: sorted by key. index: Consul's, of this prefix. seconds: what decoding took."""
+    """entries: sorted by key. index: Consul's, of this prefix. position: everything up to it is in, which a
+    consistent reading shows of all that was known before it. seconds: what decoding took."""
 
     entries: tuple[Entry, ...]
     index: int
@@ -37,6 +38,7 @@ async def read_prefix(
     """Everything under `prefix`, with `index` only after a change or when `wait` is over.
 
     Raises Denied where anything may not be read: Consul would call it empty. Raises StoreError."""
+    before = history.position
     answer = await client.kv.get(
         prefix,
         recurse=True,
@@ -54,4 +56,6 @@ async def read_prefix(
         await client.kv.get(prefix + PROBE, consistency="consistent" if consistent else "default")
     entries = entries_of(items)
     position = history.read(number)
+    if consistent and before.epoch == position.epoch:
+        position = max(position, before)
     return Reading(entries, number, position, clock.now() - started)

@@ -10,11 +10,12 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from artemon.daemon.audit import AuditLog
+from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import Authority
 from artemon.store.api import Store
-from artemon.store.open import open_store
+from artemon.store.schema import guard
 from citadeld.authority import KeyRoom, Lifetimes, describe
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
 from citadeld.decision import Method
@@ -51,7 +52,7 @@ async def citadeld(settings: CitadelSettings, context: Context) -> None:
     """Artemon's certificate authority: gives every workload its identity."""
     context.health.expect("trust", "the trust bundle is not published yet")
     room = key_room(settings)
-    store = await open_store(settings.registry)
+    store = await open_registry(settings.registry, settings.mesh)
     try:
         await _first_root(room, store, settings, context)
         await Citadel(settings, context, store, room).run()
@@ -99,6 +100,7 @@ class Citadel:
         scheduler = AsyncIOScheduler(timezone=UTC)
         async with asyncio.TaskGroup() as tasks:
             audit = tasks.create_task(self._audit.run(), name="audit")
+            schema = tasks.create_task(guard(self._store, settings.prefix), name="schema")
             await self._refresh()
             async with serve(settings, self._services(), self._doors(), self._current.the_identity) as bound:
                 for work, seconds in ((self._refresh, REFRESH_SECONDS), (self._sweep, SWEEP_SECONDS)):
@@ -108,6 +110,7 @@ class Citadel:
                 context.log.info("serving", **bound, root=describe(self._authority.root))
                 await context.stop.wait()
                 scheduler.shutdown(wait=False)
+            schema.cancel()
             audit.cancel()
 
     def _services(self) -> Services:

@@ -17,6 +17,7 @@ from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import health_routes, split_address
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import ssl_server_context
+from artemon.daemon.registry import keep_schema, open_registry
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.errors import ArtemonError, Problem
@@ -24,7 +25,6 @@ from artemon.model.kinds import GATEWAY, SECRET, SERVICE_ENTRY
 from artemon.model.resource import Kind
 from artemon.store.api import Stale, Store, WatchItem
 from artemon.store.layout import Layout
-from artemon.store.open import open_store
 from artemon.validate import Context as Rules
 from artemon.validate import problems, untranslated
 from galleyd import callers, described, entrance
@@ -70,7 +70,7 @@ async def _run(settings: GalleySettings, context: Context) -> None:
     context.health.expect("api", "the REST API is not served yet")
     keeper = await _identity(settings, context)
     async with AsyncExitStack() as stack:
-        store = await open_store(settings.registry)
+        store = await open_registry(settings.registry, settings.mesh)
         stack.push_async_callback(store.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         parts = Parts(settings, store, context, keeper)
@@ -132,6 +132,7 @@ class Parts:
             follow(self._store, self.keys.layout.configs, self.config, self._context, self.authenticity.seen),
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
             trim(self._store, self.keys.layout.histories, limit, log),
+            keep_schema(self._store, self.keys.layout.root),
         ]
         jobs += [self._oidc.jwks.run()] if self._oidc else []
         return [*jobs, self._keeper.run()] if self._keeper else jobs

@@ -133,6 +133,7 @@ class Writer:
         self.store, self._keys, self._now, self._audit, self._seal = store, keys, now, audit, seal
         self._turn = asyncio.Lock()
         self._committed: OrderedDict[int, float] = OrderedDict()
+        self._last: int | None = None
 
     async def read(self, ref: Ref) -> Stored | None:
         """The object, read linearizably. A corrupt value reads as an empty object, so that it can be
@@ -197,7 +198,7 @@ class Writer:
         named = [f"{step.verb} {step.plural}/{step.namespace}/{step.name}" for step in taken]
         async with self._turn:
             await self._audit("writing", who=who, objects=named)
-            base = (await self.store.list(ops[0].key)).position.revision
+            base = max((await self.store.list(ops[0].key)).position.revision, await self._newest())
             record = Put(self._keys.layout.history(base + 1), value)
             try:
                 result = await self.store.txn([*checks, Check(record.key, ABSENT)], [*ops, record])
@@ -205,6 +206,7 @@ class Writer:
                 raise _too_big(str(error)) from error
             except Unknown as error:
                 return await self._recover(record, error, who)
+        self._last = base + 1 if result.ok else None
         if not result.ok:
             await self._audit("not written", who=who, reason="somebody else wrote in between")
             raise Lost
@@ -212,6 +214,14 @@ class Writer:
         log.info("written", revision=revision, who=who, objects=len(taken), first=", ".join(named[:LOGGED]))
         await self._written(revision, who)
         return revision
+
+    async def _newest(self) -> int:
+        """The number of the newest record of history: greater than every revision, where the registry was
+        moved here from another."""
+        if self._last is None:
+            records = (await self.store.list(self._keys.layout.histories)).entries
+            self._last = int(records[-1].key.rpartition("/")[2]) if records else 0
+        return self._last
 
     async def _written(self, revision: int, who: str) -> None:
         self._committed[revision] = asyncio.get_running_loop().time()

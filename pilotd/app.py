@@ -14,10 +14,12 @@ from artemon.daemon.files import make_private_dir
 from artemon.daemon.health import Health
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
+from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
 from artemon.registry.open import open_registries
-from artemon.store.open import open_store
+from artemon.store.layout import Layout
+from artemon.store.schema import guard
 from pilotd.debug import serve_pages
 from pilotd.discovery import Discovery, Options
 from pilotd.fleet import Limits
@@ -34,7 +36,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
     if not await _before_stop(keeper.start(), context.stop):
         return
     context.health.meet("identity")
-    store = await open_store(settings.registry)
+    store = await open_registry(settings.registry, settings.mesh)
     discovery = Discovery(
         store,
         _options(settings, context),
@@ -48,6 +50,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
                 tasks.create_task(_settle_memory(context.health), name="memory"),
                 tasks.create_task(keeper.run(), name="identity"),
                 tasks.create_task(discovery.run(context.health), name="discovery"),
+                tasks.create_task(guard(store, Layout(settings.mesh).root), name="schema"),
             ]
             await _serve(settings, context, discovery, keeper)
             for task in work:

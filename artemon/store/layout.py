@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from artemon.model.workload import NO_SERVICE
+from artemon.store import schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Layout:
     def mesh(self) -> str:
         """MeshConfig."""
         return f"{self.root}mesh"
+
+    @property
+    def schema(self) -> str:
+        """Which layout this is: `artemon.store.schema`."""
+        return schema.key_of(self.root)
 
     @property
     def histories(self) -> str:

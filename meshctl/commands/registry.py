@@ -1,13 +1,16 @@
-"""meshctl registry: the health of the registries that the mesh reads, and what is held back of them."""
+"""meshctl registry: the health of the registries that the mesh reads, what is held back, and the store."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from meshctl.connection import connected, output, show, table, talk
+from meshctl.commands import registry_store
+from meshctl.connection import connected, connected_unless, output, show, table, talk
 from meshctl.context import Target
 
 HEADER = ["PILOTD", "REGISTRY", "STATE", "AGE", "SERVICES", "INSTANCES", "HELD", "REASON"]
@@ -15,17 +18,26 @@ HEADER = ["PILOTD", "REGISTRY", "STATE", "AGE", "SERVICES", "INSTANCES", "HELD",
 
 @click.group("registry")
 def registry() -> None:
-    """Look at the registries of the mesh. Example: meshctl registry check"""
+    """Look at registries; check, back up and move the store. Example: meshctl registry check"""
+
+
+for _command in (registry_store.export, registry_store.import_, registry_store.migrate):
+    registry.add_command(_command)
 
 
 @registry.command("check")
+@click.option("--registry", "url", help="Look into the store at this URL, without any daemon.")
+@registry_store.MESH
 @output("text", "json", "yaml")
-@connected
-def check(target: Target, output: str) -> int:
+@connected_unless("url")
+def check(target: Target | None, url: str | None, mesh: str, output: str) -> int:
     """Show for every pilotd whether its registries answer, how old its view of each is, and what is held.
 
-    Exit status 1 when one does not answer, or something is held. Example: meshctl registry check
+    With --registry: whether that store can be read and written, and what lies there that should not. Exit
+    status 1 when one does not answer, or something is held or wrong. Example: meshctl registry check
     """
+    if target is None:
+        return _check_store(url or "", mesh, output)
     answer = talk(target, lambda client: client.request("GET", "/artemon/v1/registries"))
     items: list[Mapping[str, Any]] = answer.value["items"]
     if output != "text":
@@ -56,6 +68,16 @@ def release(target: Target, output: str) -> int:
         told = ", ".join(f"{name} {count}" for name, count in found.items())
         click.echo(f"{item['pilotd']}: {item.get('error') or f'released: {told}'}")
     return 1 if any("error" in item for item in items) else 0
+
+
+def _check_store(url: str, mesh: str, output: str) -> int:
+    found = asyncio.run(registry_store.checked(url, mesh))
+    if output != "text":
+        show([asdict(one) for one in found], output)
+    else:
+        rows = [["ok" if one.ok else "FAILED", one.name, one.detail] for one in found]
+        click.echo(table(["", "CHECK", "DETAIL"], rows))
+    return 0 if all(one.ok for one in found) else 1
 
 
 def _is_well(item: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from galley_api import virtual_service
 from artemon.errors import Unknown
 from artemon.model.kinds import VIRTUAL_SERVICE
 from artemon.store.api import Store
+from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from galleyd import history
 from galleyd.admission import Admission
@@ -132,3 +133,12 @@ async def test_history_is_trimmed_to_its_limit(store: Store) -> None:
         history.decode(entry.value)["changes"][0]["name"] for entry in (await store.list(prefix)).entries
     ]
     assert names == ["v3", "v4"]
+
+
+async def test_history_goes_on_where_the_registry_was_moved_to_another(store: Store) -> None:
+    """Its revisions begin anew; the records that came along have the old ones."""
+    layout = Layout()
+    await store.put(layout.history(1_000_000), b"{}")
+    await edits(store).create(REF, virtual_service(), HOW)
+    keys = [entry.key for entry in (await store.list(layout.histories)).entries]
+    assert keys == [layout.history(1_000_000), layout.history(1_000_001)]

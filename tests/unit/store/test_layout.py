@@ -22,6 +22,7 @@ KEYS = {
     "token": (Layout().token("ab"), ("trust", "tokens", "ab")),
     "issued": (Layout().issued(255), ("trust", "issued", "ff")),
     "status": (Layout().status("n1", "ns"), ("status", "proxies", "n1.ns")),
+    "schema": (Layout().schema, ("schema",)),
     "election": (Layout().election("citadeld"), ("election", "citadeld")),
 }
 

@@ -21,7 +21,7 @@ from artemon.registry.open import open_registries
 from artemon.store.layout import Layout
 from artemon.store.schema import guard
 from pilotd.debug import serve_pages
-from pilotd.discovery import Discovery, Options
+from pilotd.discovery import Discovery, Keys, Options
 from pilotd.fleet import Limits
 from pilotd.server import listening
 from pilotd.settings import PilotdSettings
@@ -106,6 +106,9 @@ def _options(settings: PilotdSettings, context: Context) -> Options:
         lease_ttl=settings.lease_ttl,
         secrets_key_file=settings.secrets_key_file,
         registries=open_registries(settings.registries),
+        keys=Keys(
+            settings.jwks_refresh, settings.jwks_keep, tuple(filter(None, settings.jwks_allow.split(",")))
+        ),
         limits=Limits(
             settings.streams_per_node, settings.streams_per_grpc_node, settings.streams_per_identity
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,9 @@ from pilotd.debug import Pages
 from pilotd.fleet import Fleet, Limits
 from pilotd.guard import Guard
 from pilotd.ingest import Ingest
+from pilotd.keysets.fetch import fetch_keys
+from pilotd.keysets.keeper import KeyKeeper
+from pilotd.keysets.saved import SavedKeys
 from pilotd.leased import LeasedRecords
 from pilotd.metrics import Metrics
 from pilotd.publish import Publisher
@@ -48,6 +52,16 @@ STATUS_PAUSE = 0.1
 def time_of_day() -> str:
     """RFC 3339, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """How keys of token issuers are fetched. refresh: seconds between fetches; keep: seconds that a key set
+    counts after it was fetched last; allowed: hosts that may be on this machine."""
+
+    refresh: float = 300.0
+    keep: float = 3600.0
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,7 @@ class Options:
     require_identity: bool = True
     secrets_key_file: str = ""
     registries: tuple[Opened, ...] = ()
+    keys: Keys = field(default_factory=Keys)
 
 
 def _opener(options: Options) -> Unseal:
@@ -128,7 +143,8 @@ class Discovery:
             data_dir=options.data_dir,
         )
         self.ingest.also(lambda: self.registries.waiting)
-        self.publisher = Publisher(self.ingest, self.world, self.fleet, **shared)
+        self._keys = self._keeper(options, log)
+        self.publisher = Publisher(self.ingest, self.world, self.fleet, want_keys=self._keys.want, **shared)
         self._workloads = _leased("workloads", store, options, log=log, metrics=metrics)
         self._statuses = _leased(
             "statuses", store, options, log=log, metrics=metrics, pause=STATUS_PAUSE, gather=STATUS_GATHER
@@ -153,6 +169,23 @@ class Discovery:
             **shared,
         )
 
+    def _keeper(self, options: Options, log: Log) -> KeyKeeper:
+        allowed = options.keys.allowed
+
+        async def fetch(source: str, timeout: float) -> str:
+            return await fetch_keys(source, timeout=timeout, allowed=allowed)
+
+        folder = options.data_dir / "keysets" if options.data_dir else None
+        return KeyKeeper(
+            fetch,
+            self.ingest.add,
+            saved=SavedKeys(folder),
+            wall=time.time,
+            log=log.bind(part="keysets"),
+            refresh=options.keys.refresh,
+            keep=options.keys.keep,
+        )
+
     def _problems(self) -> Mapping[str, list[str]]:
         found = {key: [str(one) for one in many] for key, many in sorted(self.world.problems.items())}
         for conflict, port in self.publisher.conflicts.items():
@@ -162,7 +195,9 @@ class Discovery:
 
     async def run(self, health: Health) -> None:
         """Work until cancelled."""
+        self._keys.load()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keys.run(), name="keysets")
             tasks.create_task(self.ingest.run(health), name="ingest")
             tasks.create_task(self.registries.run(), name="registries")
             tasks.create_task(self.publisher.run(), name="publisher")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from artemon.log import Log
 from artemon.model.gateway import Gateway
+from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Resource
 from artemon.snapshot.build import build
 from artemon.snapshot.gateway_conflicts import Conflict, conflicts, told
@@ -20,7 +21,8 @@ from pilotd.metrics import Metrics
 
 
 class Publisher:
-    """Makes a snapshot whenever the world has changed and publishes it. `now`: as in Debounce."""
+    """Makes a snapshot whenever the world has changed and publishes it. `now`: as in Debounce.
+    want_keys: is told which tokens are to be verified."""
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Publisher:
         log: Log,
         metrics: Metrics,
         now: Callable[[], float],
+        want_keys: Callable[[Iterable[Resource[RequestAuthentication]]], None] = lambda _: None,
     ) -> None:
         self._ingest = ingest
         self._world = world
@@ -38,6 +41,7 @@ class Publisher:
         self._log = log
         self._metrics = metrics
         self._now = now
+        self._want_keys = want_keys
         self.snapshot: Snapshot | None = None
         self.conflicts: Mapping[Conflict, int] = {}
         """Servers of Gateways that lose something to an older Gateway, with the port."""
@@ -64,6 +68,8 @@ class Publisher:
         self._metrics.endpoints.set(sum(map(len, snapshot.instances.values())))
         if first or "Gateway" in changes.kinds:
             self._contention(snapshot)
+        if first or "RequestAuthentication" in changes.kinds:
+            self._want_keys(self._world.resources("RequestAuthentication").values())
         touched = await self._fleet.publish(snapshot, changes, since=since)
         if first or changes:
             self._log.info(

@@ -49,6 +49,14 @@ class PilotdSettings(IdentitySettings):
         "",
         description="File of galleyd's public signing keys (signing.pub); empty: those it endorses.",
     )
+    jwks_refresh: float = Field(300.0, gt=0, description="Seconds between fetches of a jwksUri.")
+    jwks_keep: float = Field(
+        3600.0, gt=0, description="Seconds that fetched keys count while their jwksUri cannot be read."
+    )
+    jwks_allow: str = Field(
+        "",
+        description="Hosts of jwksUri, comma-separated, that may be on this machine or a port of the mesh.",
+    )
     lease_ttl: float = Field(
         15.0, ge=2, description="Seconds that records of proxies outlive a pilotd that died."
     )

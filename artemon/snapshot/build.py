@@ -13,7 +13,7 @@ from artemon.model.resource import Resource
 from artemon.model.secret import Secret
 from artemon.model.service import Endpoint, Port, Resolution, Service
 from artemon.snapshot.auto_addresses import AutoAddresses
-from artemon.snapshot.changes import MESH, SECRET, ChangeSet, ServiceKey
+from artemon.snapshot.changes import KEY_SET, MESH, SECRET, ChangeSet, ServiceKey
 from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
 from artemon.snapshot.memo import Memo
@@ -125,6 +125,7 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         frozenset({"RequestAuthentication"}),
         lambda world, _: _by_namespace(_objects(world, "RequestAuthentication")),
     ),
+    "keys": (frozenset({KEY_SET}), lambda world, _: dict(world.keys)),
     "envoy_filters": (
         frozenset({"EnvoyFilter"}),
         lambda world, _: _by_namespace(_objects(world, "EnvoyFilter")),

@@ -17,6 +17,7 @@ MESH = "MeshConfig"
 WORKLOAD = "Workload"
 SERVICE = "Service"
 SECRET = "Secret"  # noqa: S105
+KEY_SET = "KeySet"
 """Names among `ChangeSet.kinds` for what is not a user-written object."""
 
 
@@ -24,7 +25,16 @@ Position = tuple[str, int]
 """A point in the registry's history: epoch and revision; comparable only within one epoch."""
 NOWHERE: Position = ("", 0)
 
-Object = Resource[Any] | MeshConfig | Workload | Source | Secret
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """A JSON Web Key Set, as it was fetched from `source`."""
+
+    source: str
+    text: str
+
+
+Object = Resource[Any] | MeshConfig | Workload | Source | Secret | KeySet
 
 
 class ServiceKey(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artemon.model.proxy import ProxyType
-from artemon.snapshot.changes import MESH, SECRET, SERVICE, WORKLOAD, ChangeSet
+from artemon.snapshot.changes import KEY_SET, MESH, SECRET, SERVICE, WORKLOAD, ChangeSet
 from artemon.snapshot.view import ProxyView
 
 CDS, EDS, LDS, RDS, SDS, ECDS = "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"
@@ -25,6 +25,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "EnvoyFilter": _PATCHED,
     "AuthorizationPolicy": frozenset({LDS}),
     "RequestAuthentication": frozenset({LDS}),
+    KEY_SET: frozenset({LDS}),
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from artemon.model import kinds
 from artemon.model.authorization_policy import AuthorizationPolicy
+from artemon.model.jwks_source import key_source
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.mesh_providers import ExtensionProvider, provider_host
 from artemon.model.proxy import Proxy, ProxyType
@@ -45,7 +46,7 @@ def policies_for(
     ]
     if not any(chosen):
         return NO_POLICIES
-    uris = {rule.jwks_uri for one in chosen[1] for rule in one.spec.jwt_rules if not rule.jwks}
+    uris = {key_source(rule) for one in chosen[1] for rule in one.spec.jwt_rules if not rule.jwks}
     asked = {one.spec.provider.name for one in chosen[0] if one.spec.provider is not None}
     hosts = {one.name: _authorizer(one, services) for one in mesh.extension_providers if one.name in asked}
     return memo.get(

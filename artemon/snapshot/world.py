@@ -17,6 +17,7 @@ from artemon.model.service_entry import ServiceEntry
 from artemon.model.workload import Workload
 from artemon.model.workload_entry import WorkloadEntry
 from artemon.snapshot.changes import (
+    KEY_SET,
     MESH,
     NOWHERE,
     SECRET,
@@ -25,6 +26,7 @@ from artemon.snapshot.changes import (
     Bad,
     Change,
     ChangeSet,
+    KeySet,
     Object,
     Position,
     ServiceKey,
@@ -50,6 +52,7 @@ class World:
         self.membership = Membership()
         self.gates = Gates()
         self.secrets: dict[str, Secret] = {}
+        self.keys: dict[str, str] = {}
         self._objects: dict[str, Object] = {}
         self._by_kind: defaultdict[str, dict[str, Resource[Any]]] = defaultdict(dict)
         self._sources: defaultdict[ServiceKey, set[str]] = defaultdict(set)
@@ -75,7 +78,7 @@ class World:
 
     def everything(self) -> ChangeSet:
         """The change set of a world that appears from nothing."""
-        kinds = {MESH, WORKLOAD, SECRET, *self._by_kind}
+        kinds = {MESH, WORKLOAD, SECRET, KEY_SET, *self._by_kind}
         namespaces = {one.meta.namespace for objects in self._by_kind.values() for one in objects.values()}
         namespaces |= {key.namespace for key in self._sources}
         return ChangeSet(
@@ -118,6 +121,7 @@ class World:
             Source: self._set_known_source,
             Resource: self._set_resource,
             Secret: self._set_secret,
+            KeySet: self._set_keys,
         }
         return takers[type(one)]
 
@@ -143,6 +147,13 @@ class World:
         if new is not None:
             self.secrets[key] = new
         touched.add(SECRET, key.split("/")[1])
+
+    def _set_keys(self, _: str, old: KeySet | None, new: KeySet | None, touched: _Touched) -> None:
+        if old is not None:
+            self.keys.pop(old.source, None)
+        if new is not None:
+            self.keys[new.source] = new.text
+        touched.add(KEY_SET, self.mesh.root_namespace)
 
     def _set_resource(
         self, key: str, old: Resource[Any] | None, new: Resource[Any] | None, touched: _Touched

@@ -8,6 +8,7 @@ from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
 from artemon.snapshot.view import ProxyView
+from artemon.translate.authn import token_filters
 from artemon.translate.authz.filters import enforcement
 
 
@@ -23,4 +24,6 @@ class Guard:
 def guard_of(view: ProxyView) -> Guard:
     """The filters of a proxy's own policies; nothing where it has none."""
     found = enforcement(view)
-    return Guard((*found.before_tokens, *found.http), found.network, found.strict_paths)
+    return Guard(
+        (*found.before_tokens, *token_filters(view.policies), *found.http), found.network, found.strict_paths
+    )

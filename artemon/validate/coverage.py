@@ -17,7 +17,6 @@ from artemon.model.envoy_filter import OPERATIONS
 from artemon.model.message import Message
 from artemon.model.resource import Resource
 from artemon.model.words import path_of
-from artemon.validate.texts import is_claim
 
 MESSAGE = "accepted, but not translated yet by this version"
 
@@ -31,16 +30,10 @@ def _all(*names: str) -> Fields:
     return dict.fromkeys(names, ALL)
 
 
-def _claims(headers: Mapping[str, Any]) -> list[str]:
-    """The matches on claims of a JWT among those on headers."""
-    return [name for name in headers if is_claim(name)]
-
-
 _HTTP_MATCH: Fields = {
     **_all("name", "uri", "method", "authority", "scheme", "queryParams", "ignoreUriCase", "statPrefix"),
     **_all("port", "sourceLabels", "sourceNamespace", "gateways"),
-    "headers": _claims,
-    "withoutHeaders": _claims,
+    **_all("headers", "withoutHeaders"),
 }
 _HTTP: Fields = {
     **_all(
@@ -147,6 +140,11 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         kinds.ROLE_BINDING.name: _all("role", "subjects"),
         kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
         kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),
+        kinds.REQUEST_AUTHENTICATION.name: {
+            **_all("selector", "jwtRules"),
+            "targetRef": _TARGET,
+            "targetRefs": _TARGET,
+        },
         kinds.AUTHORIZATION_POLICY.name: {
             **_all("selector", "rules", "action", "provider"),
             "targetRef": _TARGET,

@@ -41,7 +41,6 @@ async def test_status_says_which_revision_a_proxy_has_taken() -> None:
         client = running.connect(node())
         client.ask(LISTENER)
         await client.until(LISTENER, "127.0.1.1_9080")
-        await running.eventually("workloads/books/reviews/reviews-1", bool)
         revision = await running.write(
             "config/serviceentries/books/shop", service_entry("shop", "shop.example.com")
         )

@@ -1,0 +1,98 @@
+"""RequestAuthentication: tokens that are wrong are refused (401); policies know what right ones say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
+    JwtAuthentication,
+    JwtClaimToHeader,
+    JwtHeader,
+    JwtProvider,
+    JwtRequirement,
+    RequirementRule,
+)
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from google.protobuf.empty_pb2 import Empty
+
+from artemon.model.jwks_source import key_source
+from artemon.model.request_authentication import JWTRule
+from artemon.snapshot.view import Policies
+from artemon.translate.authz.callers import JWT, PAYLOAD
+from artemon.translate.wire import packed
+
+NO_KEYS = '{"keys":[]}'
+"""Where keys are not known: every token is refused, as no key could have signed it."""
+_SPACE_DELIMITED = ("scope", "permission")
+
+
+def token_filters(policies: Policies) -> tuple[HttpFilter, ...]:
+    """The filter of all rules in force; none without rules."""
+    rules = [rule for policy in policies.authentication for rule in policy.spec.jwt_rules]
+    if not rules:
+        return ()
+    rules.sort(key=lambda rule: rule.issuer)
+    named = {f"origins-{number}": rule for number, rule in enumerate(rules)}
+    out = JwtAuthentication(bypass_cors_preflight=True)
+    for name, rule in named.items():
+        out.providers[name].CopyFrom(_provider(rule, policies))
+    requirement = RequirementRule(requires=_requirement(named))
+    requirement.match.prefix = "/"
+    out.rules.append(requirement)
+    return (HttpFilter(name=JWT, typed_config=packed(out)),)
+
+
+def _provider(rule: JWTRule, policies: Policies) -> JwtProvider:
+    out = JwtProvider(
+        issuer=rule.issuer,
+        audiences=rule.audiences,
+        forward=rule.forward_original_token,
+        payload_in_metadata=PAYLOAD,
+        from_headers=[JwtHeader(name=one.name, value_prefix=one.prefix) for one in rule.from_headers],
+        from_params=rule.from_params,
+        from_cookies=rule.from_cookies,
+        forward_payload_header=rule.output_payload_to_header,
+        claim_to_headers=[
+            JwtClaimToHeader(header_name=one.header, claim_name=one.claim)
+            for one in rule.output_claim_to_headers
+        ],
+        clear_route_cache=True,
+    )
+    claims = dict.fromkeys((*_SPACE_DELIMITED, *rule.space_delimited_claims))
+    out.normalize_payload_in_metadata.space_delimited_claims.extend(claims)
+    out.local_jwks.inline_string = rule.jwks or policies.keys.get(key_source(rule), NO_KEYS)
+    return out
+
+
+def _requirement(named: dict[str, JWTRule]) -> JwtRequirement:
+    """Tokens may be missing, but for rules that say otherwise; one that is there must be right."""
+    required = [name for name, rule in named.items() if rule.presence == "REQUIRED"]
+    optional = [name for name in named if name not in required]
+    parts = [JwtRequirement(provider_name=name) for name in required]
+    if optional:
+        parts.append(_may_be_missing(optional))
+    return parts[0] if len(parts) == 1 else _all(parts)
+
+
+def _may_be_missing(names: Sequence[str]) -> JwtRequirement:
+    """Any of them is right, or for each one a token is missing (Istio)."""
+    if len(names) == 1:
+        return _or_missing(names[0])
+    every = _all([_or_missing(name) for name in names])
+    return _any([*(JwtRequirement(provider_name=name) for name in names), every])
+
+
+def _or_missing(name: str) -> JwtRequirement:
+    return _any([JwtRequirement(provider_name=name), JwtRequirement(allow_missing=Empty())])
+
+
+def _any(parts: Sequence[JwtRequirement]) -> JwtRequirement:
+    out = JwtRequirement()
+    out.requires_any.requirements.extend(parts)
+    return out
+
+
+def _all(parts: Sequence[JwtRequirement]) -> JwtRequirement:
+    out = JwtRequirement()
+    out.requires_all.requirements.extend(parts)
+    return out

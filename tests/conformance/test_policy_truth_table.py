@@ -1,0 +1,175 @@
+"""Every field of AuthorizationPolicy, wanted and unwanted, in every action, on requests and on connections: a
+real Envoy and the definition of policies give the same answers, and so does the simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from policy_fields import CONDITIONS, OPERATIONS, SOURCES
+from policy_reference import DOMAINS, IDENTITIES, Asked, allowed
+from policy_rig import ISSUER, App, Caller, Issuer, Rig, running
+
+from artemon.model.decode import load_yaml
+from artemon.model.mesh_config import MeshConfig
+from artemon.registry.files import read_proxy, snapshot_of
+from artemon.snapshot.view import ProxyView
+from meshctl.commands.authz import judged
+from meshctl.commands.explain import configuration
+
+pytestmark = pytest.mark.envoy
+HTTP, TCP = 18080, 18081
+WEB, OTHER = "cluster.local/ns/default/sa/web", "old.example/ns/far/sa/other"
+ACTIONS = ("ALLOW", "DENY", "CUSTOM")
+TOKENS = {"requestPrincipals", "request.auth.principal", "request.auth.audiences", "request.auth.presenter",
+          "request.auth.claims[groups]", "request.auth.claims[a][b]"}  # fmt: skip
+CLAIMS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"iss": ISSUER, "sub": "alice", "aud": "api", "azp": "app", "groups": ["dev", "admin"], "a": {"b": "c"}},
+    {"iss": ISSUER, "sub": "bob", "aud": ["x"], "azp": "y", "groups": "dev"},
+)
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "hosts": [{"host": name} for name in ("a.example", "A.Example:8080", "b.example", "a.test", "c")],
+    "methods": [{"method": name} for name in ("GET", "POST", "PUT", "DELETE")],
+    "paths": [{"path": one} for one in ("/exact", "/exact?x", "/prefix/", "/x/suffix", "/a/b/b", "/a/b/c/b",
+                                        "/a/", "/")],
+    "request.headers[x-user]": [{"headers": {"x-user": one}} for one in ("alice", "al", "malice", "bob")],
+    "remoteIpBlocks": [{"client": "10.1.1.1", "headers": {"x-forwarded-for": "10.1.1.1"}},
+                       {"client": "192.0.2.1", "headers": {"x-forwarded-for": "10.1.1.1, 192.0.2.1"}}],
+    "ipBlocks": [{"source": "127.0.0.9", "client": "127.0.0.9"}],
+}  # fmt: skip
+VARIANTS |= {"remote.ip": VARIANTS["remoteIpBlocks"], "source.ip": VARIANTS["ipBlocks"]}
+VARIANTS |= {name: [{"claims": claims} for claims in CLAIMS] for name in TOKENS}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload with one policy of one field."""
+
+    number: int
+    action: str
+    name: str
+    value: str
+    negated: bool
+
+    @property
+    def address(self) -> str:
+        return f"127.2.{self.number // 200}.{self.number % 200 + 1}"
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        key = f"not{self.name[0].upper()}{self.name[1:]}" if self.negated else self.name
+        if self.name in SOURCES:
+            return {"from": [{"source": {key: [self.value]}}]}
+        if self.name in OPERATIONS:
+            return {"to": [{"operation": {key: [self.value]}}]}
+        return {"when": [{"key": self.name, "notValues" if self.negated else "values": [self.value]}]}
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        spec = {"action": self.action, "rules": [self.rule], "selector": {"matchLabels": {"app": self.label}}}
+        if self.action == "CUSTOM":
+            spec["provider"] = {"name": "nobody"}
+        return {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+                "metadata": {"name": self.label, "namespace": "default"}, "spec": spec}  # fmt: skip
+
+    @property
+    def label(self) -> str:
+        return f"case-{self.number}"
+
+    @property
+    def asked(self) -> Iterator[Asked]:
+        """Requests and connections that differ in what the case is about."""
+        base = Asked(http=True, port=HTTP, address=self.address)
+        for change in VARIANTS.get(self.name, [{}]):
+            yield replace(base, **change)
+        for identity in (None, WEB, OTHER) if self.name in IDENTITIES else (WEB,):
+            yield replace(base, identity=identity)
+            yield replace(base, http=False, port=TCP, identity=identity)
+        yield replace(base, http=False, port=TCP, source="127.0.0.9")
+
+
+def cases() -> list[Case]:
+    values = {**SOURCES, **OPERATIONS, **CONDITIONS}
+    made = [
+        (action, name, value.replace("8080", str(HTTP)) if "port" in name else value, negated)
+        for name, many in values.items()
+        for value in many
+        for action in ACTIONS
+        if " " not in value and (action != "CUSTOM" or name not in IDENTITIES | TOKENS)
+        for negated in (False, True)
+    ]
+    return [Case(number, *one) for number, one in enumerate(made)]
+
+
+def views(app: App, issuer: Issuer) -> Iterator[tuple[Case, ProxyView]]:
+    many = cases()
+    tokens = {"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
+              "metadata": {"name": "tokens", "namespace": "default"},
+              "spec": {"jwtRules": [{"issuer": ISSUER, "jwks": issuer.jwks}]}}  # fmt: skip
+    objects = [tokens, *(one.policy for one in many)]
+    mesh = MeshConfig.model_validate({"trustDomain": DOMAINS[0], "trustDomainAliases": list(DOMAINS[1:])})
+    snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, objects))), mesh)
+    ports = [{"number": number, "name": f"{kind.lower()}-{number}", "protocol": kind, "listenPort": number,
+              "appPort": app.port} for number, kind in ((HTTP, "HTTP"), (TCP, "TCP"))]  # fmt: skip
+    for case in many:
+        metadata = {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": ports}
+        proxy = {"namespace": "default", "ipAddresses": [case.address], "labels": {"app": case.label}}
+        yield case, snapshot.view(read_proxy({**proxy, "metadata": metadata}))
+
+
+def said(rig: Rig, issuer: Issuer, case: Case, one: Asked) -> bool:
+    """What Envoy does."""
+    who = Caller(one.identity, one.source)
+    if not one.http:
+        return rig.tcp(case.address, one.port, who)
+    headers = {"host": one.host, **one.headers}
+    if one.claims is not None:
+        headers["authorization"] = f"Bearer {issuer.token(**one.claims)}"
+    lines = [f"{one.method} {one.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    answer = rig.http(case.address, one.port, "\r\n".join([*lines, "", ""]).encode(), who)
+    assert answer.status in (200, 403), (case, one, answer)
+    return answer.status == 200
+
+
+def foretold(view: ProxyView, known: Any, case: Case, one: Asked) -> bool:
+    """What the simulator says."""
+    call: dict[str, Any] = {
+        "protocol": "http" if one.http else "tcp",
+        "port": one.port,
+        "address": case.address,
+        "sourceIP": one.source,
+        "tls": "mtls" if one.identity else "plaintext",
+    }
+    if one.http:
+        call |= {"method": one.method, "path": one.path, "host": one.host, "headers": one.headers}
+    if one.identity:
+        call["principal"] = one.identity
+    if one.claims is not None:
+        call["claims"] = one.claims
+    found: bool = judged(view, call, known)["allowed"]
+    return found
+
+
+def test_the_truth_table(tmp_path: Path) -> None:
+    app, issuer = App(), Issuer()
+    made = list(views(app, issuer))
+    wrong, total, seen = [], 0, set()
+    with running([view for _, view in made], tmp_path, (made[-1][0].address, TCP), app=app) as rig:
+        for case, view in made:
+            known = configuration(view)
+            for one in case.asked:
+                wanted = allowed(case.action, [(case.name, [case.value], case.negated)], one)
+                answers = (said(rig, issuer, case, one), foretold(view, known, case, one))
+                seen.add((case.action, one.http, wanted))
+                total += 1
+                if answers != (wanted, wanted):
+                    wrong.append((case, one, wanted, answers))
+            rig.close()
+    assert wrong == [], f"{len(wrong)} of {total} answers differ, {len(made)} policies"
+    assert total > 2000
+    assert len(seen) == len(ACTIONS) * 2 * 2

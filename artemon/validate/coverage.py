@@ -21,8 +21,7 @@ from artemon.model.words import path_of
 MESSAGE = "accepted, but not translated yet by this version"
 
 Fields = Mapping[str, Any]
-"""Wire name -> ALL (it and all below), a table of what is translated below, the set of translated values, or
-a function from a map to its keys that are not translated."""
+"""Wire name -> ALL (it and all below), a table of what is translated below, or the set of translated values."""
 ALL = True
 
 
@@ -166,9 +165,7 @@ def untranslated(resource: Resource[Message]) -> list[Problem]:
 def _missing(value: Any, known: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:
     if known is ALL:
         return
-    if callable(known):
-        yield from (Problem(path_of((*path, name)), MESSAGE, "warning") for name in known(value))
-    elif isinstance(value, tuple):
+    if isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _missing(item, known, (*path, index))
     elif isinstance(value, BaseModel):

@@ -178,7 +178,7 @@ class Discovery:
         folder = options.data_dir / "keysets" if options.data_dir else None
         return KeyKeeper(
             fetch,
-            self.ingest.add,
+            self.ingest.take_in,
             saved=SavedKeys(folder),
             wall=time.time,
             log=log.bind(part="keysets"),

@@ -154,11 +154,6 @@ class Ingest:
         self._pending, self._since = ChangeSet(), None
         return changes, self._now() if since is None else since
 
-    def add(self, changes: list[Change]) -> None:
-        """Take in what did not come from the registry."""
-        if changes:
-            self._apply(changes, self._world.position)
-
     def _handler(self, name: str) -> Callable[[Changes], None]:
         def handle(changes: Changes) -> None:
             self._handle(name, changes)

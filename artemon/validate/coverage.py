@@ -21,7 +21,7 @@ from artemon.model.words import path_of
 MESSAGE = "accepted, but not translated yet by this version"
 
 Fields = Mapping[str, Any]
-"""Wire name -> ALL (it and all below), a table of what is translated below, or the set of translated values."""
+"""Wire name -> ALL (it and all below), a table of what is translated below, or the set of translated ones."""
 ALL = True
 
 

@@ -16,7 +16,7 @@ from artemon.xds.channel import Response
 from artemon.xds.request import Malformed, Node, Request, TooMuch, parse_delta, parse_sotw
 from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
-from artemon.xds.types import LISTENER, SHORT
+from artemon.xds.types import LEAVING, LISTENER, SHORT
 from artemon.xds.wire import Bodies
 from pilotd.fleet import Client, Desired, Fleet, TooManyStreams
 from pilotd.metrics import Metrics
@@ -54,6 +54,8 @@ class Attends(Protocol):
     """What keeps the records of a connected proxy: its workload and its status."""
 
     def attend(self, client: Client) -> AbstractContextManager[Report]: ...
+
+    def depart(self, client: Client) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,9 @@ class _Conversation:
                 request, node = _parsed(self._parse, data)
                 if node is not None and node.id and node.id != self._node_id:
                     raise Ended("PERMISSION_DENIED", "the node may not change during a stream")
+                if request.type_url == LEAVING:
+                    self._serving.records.depart(client)
+                    continue
                 self._receive(client, report, request)
             writer.cancel()
 

@@ -18,8 +18,9 @@ from pilotd.leased import LeasedRecords
 from pilotd.node import workload_of
 from pilotd.report import Report
 
-GRACE_SECONDS = 10.0
-"""How long a workload whose stream ended may take to come back, here or at another replica."""
+GRACE_SECONDS = 5.0
+"""How long a workload whose stream ended may take to come back, here or at another replica. With what it
+takes to find out that a machine is silent (pilotd.server), a dead one is gone in less than 12 s."""
 DRAIN_SECONDS = 1.0
 """How long a record that is about to go says so: others know then that it was not lost."""
 
@@ -59,6 +60,9 @@ class Records:
         self._wall = wall
         self._streams: Counter[str] = Counter()
         self._leaving: dict[str, _Leaving] = {}
+        self._departed: set[str] = set()
+        """Keys of workloads that said themselves that they go."""
+        self._attended: dict[int, tuple[str, Workload]] = {}
         self._news = asyncio.Event()
         self._closing = False
 
@@ -80,6 +84,7 @@ class Records:
         if workload is not None:
             key = self._layout.workload(workload.namespace, workload.service, proxy.name)
             self._arrive(key, workload)
+            self._attended[id(client)] = key, workload
         self._streams[status] += 1
         report.publish()
         try:
@@ -87,9 +92,18 @@ class Records:
         finally:
             if self._left(status) and not self._closing:
                 self._statuses.leave(status, None)
-            if workload is not None and self._left(key) and not self._closing:
+            self._attended.pop(id(client), None)
+            if workload is not None and self._left(key) and not self._closing and key not in self._departed:
                 self._leaving[key] = _Leaving(workload, self._now() + GRACE_SECONDS)
                 self._news.set()
+
+    def depart(self, client: Client) -> None:
+        """The client's workload is about to go: it gets no more requests, and its record goes soon."""
+        key, workload = self._attended.get(id(client), ("", None))
+        if workload is not None and self._streams[key] == 1 and key not in self._departed:
+            self._departed.add(key)
+            self._leaving[key] = _Leaving(workload, self._now())
+            self._news.set()
 
     def close(self) -> None:
         """From now on records stay when streams end: this process stops, its proxies go on elsewhere."""
@@ -102,6 +116,7 @@ class Records:
             self._log.error("workload_too_large", key=key, bytes=len(value))
             return
         self._leaving.pop(key, None)
+        self._departed.discard(key)
         self._workloads.put(key, value)
         self._log.info("workload_joined", key=key, address=workload.address)
 

@@ -18,15 +18,19 @@ from pilotd.connection import Ended, Serving, Stream, serve
 MAX_MESSAGE = 4 * 1024 * 1024
 DRAIN_SECONDS = 1.0
 
+KEEPALIVE_MS, SILENCE_MS = 3_500, 2_500
+"""A proxy that says nothing is asked after the first, and given up after the second of silence."""
+
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", 100),
     ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", SILENCE_MS),
     # without this a peer that is frozen, but whose kernel acknowledges, is found out after a minute only
-    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", SILENCE_MS),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
 )

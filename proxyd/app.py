@@ -38,6 +38,8 @@ from proxyd.supervisor import Supervisor
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
 
+LEAVE_SECONDS = 0.2
+"""How long before Envoy drains the others are told."""
 SAVE_SECONDS = 0.2
 REST_SECONDS = 2.0
 IDENTITY, CONFIGURATION = "identity", "configuration"
@@ -138,9 +140,11 @@ class Agent:
             envoy = tasks.create_task(self._supervisor.run())
             await context.stop.wait()
             context.health.expect("running", "proxyd is being stopped")
-            mesh.cancel()
+            self._upstream.leave()
+            await asyncio.sleep(LEAVE_SECONDS if self._upstream.connected else 0)
             envoy.cancel()
             await self._supervisor.stop()
+            mesh.cancel()
             envoy_log.finish()
             for task in work:
                 task.cancel()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from itertools import cycle
+from hashlib import sha256
 from typing import Any
 
 import grpc
@@ -20,7 +20,7 @@ from artemon.daemon.identity_tls import channel_options, grpc_channel_credential
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.xds.client import ClientSession
-from artemon.xds.types import SHORT
+from artemon.xds.types import LEAVING, SHORT
 from proxyd.bells import Bells
 from proxyd.metrics import Metrics
 from proxyd.view import View
@@ -28,10 +28,14 @@ from proxyd.view import View
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 CONNECT_SECONDS = 5.0
 STEADY_SECONDS = 2.0
+HOME_SECONDS = 10.0
+"""About how often the pilotd of one's choice is looked for, while another one serves."""
 MAX_RESPONSE = 64 * 1024 * 1024
 OPTIONS = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),  # a frozen pilotd, whose kernel acknowledges
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.use_local_subchannel_pool", 1),  # or the back-off of an earlier channel would hold for this one
     ("grpc.max_receive_message_length", MAX_RESPONSE),
 )
@@ -50,8 +54,21 @@ def mesh_channel(address: str, identity: Identity) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(address, grpc_channel_credentials(identity), options=options)
 
 
+class _GoingHome(Exception):
+    """The pilotd of one's choice is there again."""
+
+
+def by_preference(addresses: Iterable[str], node: str) -> tuple[str, ...]:
+    """The addresses in the order in which this node prefers them: as good as random, and always the same."""
+    return tuple(sorted(addresses, key=lambda one: sha256(f"{node} {one}".encode()).digest()))
+
+
 class Upstream:
-    """Keeps one stream to one of several pilotds. `moved` rings when the view wants or has answered more."""
+    """Keeps one stream to one of several pilotds. `moved` rings when the view wants or has answered more.
+
+    Each proxy has a pilotd of its own choice, so that many proxies spread evenly, and goes back to it when it
+    is there again (rendezvous hashing: everyone agrees without asking).
+    """
 
     def __init__(
         self,
@@ -64,7 +81,8 @@ class Upstream:
         log: Log,
         metrics: Metrics,
     ) -> None:
-        self._addresses = addresses
+        self._addresses = by_preference(addresses, node.id)
+        self._leaving = False
         self._node = node
         self._view = view
         self._changed = changed
@@ -72,6 +90,7 @@ class Upstream:
         self._log = log
         self._metrics = metrics
         self._backoff = Backoff(first=0.2, most=5.0)
+        self._patience = Backoff(first=HOME_SECONDS, most=16 * HOME_SECONDS)
         self._complained = False
         self._connected = False
         self.silent_since = time.monotonic()
@@ -84,23 +103,35 @@ class Upstream:
 
     async def run(self, connect: Connect, renewed: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled. `renewed` returns when the identity is a new one: then the stream is made anew."""
-        for address in cycle(self._addresses):
+        addresses, turn = self._addresses, 0
+        while addresses:
+            address, going_home = addresses[turn % len(addresses)], False
             try:
                 async with _open(connect(address)) as call, asyncio.TaskGroup() as tasks:
                     self._view.restart()
                     session = ClientSession(self._node, self._view.held())
                     tasks.create_task(self._renewal(renewed))
                     tasks.create_task(self._steady(address))
+                    tasks.create_task(self._homesick(connect, address))
                     tasks.create_task(self._read(call, session, address))
                     tasks.create_task(self._write(call, session))
+            except* _GoingHome:
+                going_home = True
             except* _FAILURES as group:
                 self._lost(address, _reason(group))
+            if going_home:
+                self._log.info("goes back to the pilotd of its choice", address=self._addresses[0])
+                turn = 0
+                continue
+            turn += 1
             await asyncio.sleep(self._backoff.next(random.random()))  # noqa: S311
 
     def _up(self, address: str) -> None:
         if not self._connected:
             self._connected, self._complained = True, False
             self._backoff.reset()
+            if address == self._addresses[0]:
+                self._patience.reset()
             self._log.info("pilotd connected", address=address)
             self._metrics.connected.set(1)
 
@@ -120,6 +151,25 @@ class Upstream:
         """A pilotd that has nothing to say says nothing: a stream that is not refused is a good one."""
         await asyncio.sleep(STEADY_SECONDS)
         self._up(address)
+
+    async def _homesick(self, connect: Connect, address: str) -> None:
+        """When served by another pilotd than the one of its choice: end once that one can be reached."""
+        home = self._addresses[0]
+        while address != home:
+            await asyncio.sleep(HOME_SECONDS / 2 + self._patience.next(random.random()))  # noqa: S311
+            channel = connect(home)
+            try:
+                await asyncio.wait_for(_ready(channel), CONNECT_SECONDS)
+            except (TimeoutError, Lost):
+                continue
+            finally:
+                await channel.close(None)
+            raise _GoingHome
+
+    def leave(self) -> None:
+        """Tell pilotd that this workload is about to go, so that it gets no more requests."""
+        self._leaving = True
+        self._moved.ring()
 
     async def _renewal(self, renewed: Callable[[], Awaitable[None]]) -> None:
         await renewed()
@@ -155,7 +205,9 @@ class Upstream:
             else session.accept(answer.type_url, answer.nonce)
             for answer in self._view.answers()
         ]
-        return [request for request in (*answers, *wants) if request is not None]
+        leaving = [discovery_pb2.DeltaDiscoveryRequest(type_url=LEAVING)] if self._leaving else []
+        self._leaving = False
+        return [request for request in (*leaving, *answers, *wants) if request is not None]
 
 
 _FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)

@@ -12,6 +12,9 @@ SECRET = _API + "envoy.extensions.transport_sockets.tls.v3.Secret"
 EXTENSION = _API + "envoy.config.core.v3.TypedExtensionConfig"
 NAMES = _API + "istio.networking.nds.v1.NameTable"
 
+LEAVING = "type.artemon.io/leaving"
+"""Whoever asks for this is about to go: nothing is sent, but its workload gets no more requests."""
+
 PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EXTENSION)
 """Make before break (xDS protocol, "Eventual consistency considerations"): whatever is referred to comes
 before what refers to it."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pilot_clients import identity, mesh, node, until
+from pilot_clients import identity, mesh, node, service_entry, until
 
 from artemon.snapshot.holds import Rules
 from artemon.store import follow
 from artemon.store.open import open_store
-from artemon.xds.types import CLUSTER, ENDPOINTS
+from artemon.xds.types import CLUSTER, ENDPOINTS, LEAVING
 from pilotd import ingest, records
 from pilotd.discovery import Options
 
@@ -36,6 +38,18 @@ async def test_a_workload_goes_a_while_after_its_stream(quick: None) -> None:
         await running.eventually(RECORD, lambda found: found["health"] == "DRAINING")
         await running.eventually(RECORD, lambda found: found is None)
         await until(lambda: b"127.0.1.1" not in other.held[ENDPOINTS][REVIEWS])
+
+
+async def test_a_workload_that_says_goodbye_goes_at_once() -> None:
+    async with mesh() as running:
+        client = running.connect(node())
+        await running.eventually(RECORD, bool)
+        client.ask(LEAVING)
+        await running.eventually(RECORD, lambda found: found["health"] == "DRAINING")
+        client.pipe.requests.put_nowait(None)
+        await running.eventually(RECORD, lambda found: found is None)
+        running.connect(node())
+        await running.eventually(RECORD, lambda found: found and found["health"] == "HEALTHY")
 
 
 async def test_a_proxy_that_comes_back_keeps_its_record(quick: None) -> None:
@@ -112,3 +126,48 @@ async def test_a_wiped_registry_removes_no_endpoint(monkeypatch: pytest.MonkeyPa
         held = client.held[ENDPOINTS][REVIEWS]
         assert sum(f"127.0.1.{number}".encode() in held for number in (1, 2, 3)) >= 2
         assert REVIEWS in client.held[CLUSTER]
+
+
+async def test_pilotd_starts_from_what_was_saved_when_the_registry_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is answered before; then it says that it is stale."""
+    monkeypatch.setattr(follow, "SAVE_EVERY", 0.1)
+    monkeypatch.setattr(ingest, "COLD_SECONDS", 0.5)
+    options = Options(pilot="pilot-a", data_dir=tmp_path)
+    async with mesh(options=options) as running:
+        await running.write("config/serviceentries/books/web", service_entry("web", "web.example"))
+        client = running.connect(node())
+        await client.until(CLUSTER, "outbound|80||web.example")
+        views = [tmp_path / f"{view}.snapshot" for view in ingest.VIEWS]
+        await until(lambda: all(view.exists() for view in views) and b"web.example" in _decoded(views[0]))
+    store = await open_store("etcd://127.0.0.1:1")
+    async with mesh(store, options=options, wait=False) as running:
+        assert not running.discovery.fleet.ready
+        await until(lambda: running.discovery.fleet.ready)
+        client = running.connect(node())
+        await client.until(CLUSTER, "outbound|80||web.example")
+        assert running.health.ready
+        assert "saved" in str(running.health.report()["degraded"])
+        assert running.discovery.ingest.status()["state"] == "stale"
+    await store.close()
+
+
+async def test_pilotd_serves_nobody_without_registry_and_without_anything_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "COLD_SECONDS", 0.2)
+    store = await open_store("etcd://127.0.0.1:1")
+    async with mesh(store, options=Options(pilot="pilot-a", data_dir=tmp_path), wait=False) as running:
+        await asyncio.sleep(0.6)
+        running.connect(node())
+        await until(lambda: running.ended)
+        assert running.ended[0].status == "UNAVAILABLE"
+        assert not running.health.ready
+    await store.close()
+
+
+def _decoded(file: Path) -> bytes:
+    """A saved view with its values in clear."""
+    lines = file.read_bytes().split(b"\n")[2:]
+    return b"".join(base64.b64decode(json.loads(line)[1]) for line in lines)

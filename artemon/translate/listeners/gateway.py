@@ -102,7 +102,7 @@ def _tls_chains(view: ProxyView, port: GatewayPort, targets: Targets, guard: Gua
 def _server_chains(
     view: ProxyView, port: GatewayPort, server: GatewayServer, *, targets: Targets, guard: Guard
 ) -> Iterator[FilterChain]:
-    yield from way_out(view, port, server)
+    yield from way_out(view, port, server, guard)
     if takes_requests(server):
         chain = FilterChain(filters=[_http(view, port, server, guard)])
         _secure(view, server, chain, server.hosts())

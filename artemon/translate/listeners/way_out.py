@@ -17,6 +17,7 @@ from artemon.translate import names
 from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.filters.manager import Http, Side, http_filter
 from artemon.translate.gateways import GatewayPort, GatewayServer
+from artemon.translate.guard import Guard
 from artemon.translate.listeners.tcp import passing_on
 from artemon.translate.listeners.tls import mesh_socket
 from artemon.translate.routes.action import action_within
@@ -28,8 +29,9 @@ from artemon.translate.targets import targets as clusters_of
 from artemon.translate.wire import ZERO
 
 
-def way_out(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Iterator[FilterChain]:
-    """The chains of a server; none unless it is the entrance of an egress gateway that somebody uses."""
+def way_out(view: ProxyView, port: GatewayPort, server: GatewayServer, guard: Guard) -> Iterator[FilterChain]:
+    """The chains of a server; none unless it is the entrance of an egress gateway that somebody uses. guard:
+    what stands before requests; that before bytes is for the caller to add."""
     if not is_entrance(server.gateway.spec, server.index):
         return
     for service in view.services.values():
@@ -38,7 +40,7 @@ def way_out(view: ProxyView, port: GatewayPort, server: GatewayServer) -> Iterat
             continue
         for target in clusters_of(service, view.destinations.get(service.host), view.mesh):
             http = target.port.protocol.is_http
-            chain = FilterChain(filters=[_http(view, port, target)] if http else _bytes(view, target))
+            chain = FilterChain(filters=[_http(view, port, target, guard)] if http else _bytes(view, target))
             chain.filter_chain_match.server_names.append(target.sni)
             chain.transport_socket.CopyFrom(mesh_socket(view.mesh, view.trust_domain, http=http))
             yield chain
@@ -51,7 +53,7 @@ def _bytes(view: ProxyView, target: Target) -> list[Filter]:
     return passing_on(Connections(((target.name, 1),), manner=manner), view.mesh)
 
 
-def _http(view: ProxyView, port: GatewayPort, target: Target) -> Filter:
+def _http(view: ProxyView, port: GatewayPort, target: Target, guard: Guard) -> Filter:
     """Requests to the cluster, whatever host the sidecar wrote; where hosts are looked up, the service's own
     alone."""
     host, number = target.service.host, target.port.number
@@ -72,5 +74,12 @@ def _http(view: ProxyView, port: GatewayPort, target: Target) -> Filter:
         )
     )
     prefix = f"outbound_{names.listener(port.address, port.port)};"
-    http = Http(side=Side.GATEWAY, stat_prefix=prefix, route=routes, looks_up=looks_up(view))
+    http = Http(
+        side=Side.GATEWAY,
+        stat_prefix=prefix,
+        route=routes,
+        looks_up=looks_up(view),
+        first=guard.http,
+        strict_paths=guard.strict_paths,
+    )
     return http_filter(http, view.mesh)

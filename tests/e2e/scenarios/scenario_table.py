@@ -192,7 +192,7 @@ def _service(host: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _object(kind: str, name: str, spec: Any) -> Object:
-    group = "security" if kind == "PeerAuthentication" else "networking"
+    group = "security" if kind in ("PeerAuthentication", "AuthorizationPolicy") else "networking"
     return {
         "apiVersion": f"{group}.istio.io/v1",
         "kind": kind,

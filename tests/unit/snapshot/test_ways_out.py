@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 
 from artemon.model.decode import decode
 from artemon.model.mesh_config import MeshConfig
@@ -115,6 +118,26 @@ def test_nobody_gets_out_where_no_gateway_lets_them(changes: dict[str, Any]) -> 
     assert not [
         one for one in messages(view(ROUTER, **changes))[LISTENER].values() if "api.example" in str(one)
     ]
+
+
+def test_policies_of_the_gateway_stand_before_all_that_goes_out() -> None:
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "nobody", "namespace": "egress"},
+        "spec": {"selector": {"matchLabels": {"app": "egress"}}},
+    }
+    listener: Any = messages(snapshot_of([*objects(), policy], MeshConfig()).view(read_proxy(ROUTER)))[
+        LISTENER
+    ]
+    chains = [one for one in listener["0.0.0.0_15443"].filter_chains if "api.example.com" in str(one)]
+    assert len(chains) == 4
+    for chain in chains:
+        manager = HttpConnectionManager()
+        names = [one.name for one in chain.filters]
+        if chain.filters[-1].typed_config.Unpack(manager):
+            names = [one.name for one in manager.http_filters]
+        assert "rbac" in names[0], names
 
 
 def test_a_sidecar_scope_that_imports_the_host_reaches_the_gateway() -> None:

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories golden pods property bench proto clean
+.PHONY: help up down status install check test unit conformance e2e histories golden pods property fuzz fuzz-briefly bench-csr bench proto clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,7 +43,7 @@ check: $(VENV)/.dev  ## formatting, lint, types, floors, unit tests (under a min
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q -n 2 tests/unit
 
-test: check conformance e2e  ## everything
+test: check conformance e2e fuzz-briefly  ## everything
 
 unit: $(VENV)/.dev  ## unit tests alone
 	$(BIN)/pytest -q -n 2 tests/unit
@@ -66,6 +66,16 @@ pods: $(VENV)/.dev  ## injection of 10,000 random pods
 
 property: $(VENV)/.dev  ## 5,000 objects that validation accepts, each judged by Envoy (many minutes)
 	ARTEMON_EXAMPLES=5000 $(BIN)/pytest -q -s --durations=2 tests/conformance/test_envoy_takes_anything.py
+
+fuzz-briefly: $(VENV)/.dev
+	$(BIN)/pytest -q tests/fuzz
+
+SECONDS_EACH ?= 600
+fuzz: $(VENV)/.dev  ## every parser of foreign bytes for SECONDS_EACH=600 with atheris; findings lie in .fuzz/
+	mkdir -p .fuzz && cd .fuzz && ../$(BIN)/python ../tests/fuzz/campaign.py all -max_total_time=$(SECONDS_EACH)
+
+bench-csr: $(VENV)/.dev  ## certificates a second, and their latency under a flood of strangers
+	$(BIN)/python -m bench.csr
 
 bench: $(VENV)/.dev  ## figures of the control plane, as ratios
 	$(BIN)/python -m bench

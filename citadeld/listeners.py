@@ -17,7 +17,8 @@ from citadeld.services import Services
 from citadeld.settings import CitadelSettings
 
 MAX_MESSAGE = 64 * 1024
-MAX_CALLS = 256
+MAX_CALLS, MAX_STRANGERS = 256, 32
+"""Calls at once, and those of callers without a certificate: renewals come first."""
 GRACE = 2.0
 _OPTIONS = [
     ("grpc.so_reuseport", 0),
@@ -40,7 +41,7 @@ async def serve(
             ("token", settings.join_address, False),
         )
         for method, address, require_client in places:
-            server = _server(services, doors[method])
+            server = _server(services, doors[method], MAX_CALLS if require_client else MAX_STRANGERS)
             credentials = grpc_server_credentials(source, require_client=require_client)
             try:
                 port = server.add_secure_port(address, credentials)
@@ -55,10 +56,8 @@ async def serve(
         yield bound
 
 
-def _server(services: Services, door: Door) -> grpc.aio.Server:
-    return grpc.aio.server(
-        handlers=services.handlers(door), options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS
-    )
+def _server(services: Services, door: Door, calls: int = MAX_CALLS) -> grpc.aio.Server:
+    return grpc.aio.server(handlers=services.handlers(door), options=_OPTIONS, maximum_concurrent_rpcs=calls)
 
 
 async def _start(server: grpc.aio.Server, stack: AsyncExitStack) -> None:

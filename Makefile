@@ -9,8 +9,8 @@ DIR    ?= .artemon
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-up: $(VENV)/.runtime  ## bring the mesh and its sample up, and check it
-	@$(BIN)/meshctl up --demo --dir $(DIR)
+up: $(VENV)/.runtime  ## bring the mesh and its sample up, and check it (REGISTRY=etcd or consul: on three members)
+	@$(BIN)/meshctl up --demo --dir $(DIR) $(if $(REGISTRY),--registry $(REGISTRY))
 
 down:  ## stop exactly what `make up` started
 	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down --dir $(DIR); else echo "nothing runs: not installed"; fi

@@ -28,12 +28,24 @@ def network(_: click.Context, __: click.Parameter, value: str) -> IPv4Network:
     return found
 
 
+def _registry(asked: str | None, known: Mesh | None, layout: Layout) -> str:
+    """What was asked for, or what runs. Raises ArtemonError for another than what runs."""
+    running = known.registry if known is not None and known.running else None
+    if asked and running and asked != running:
+        way_out = "meshctl registry migrate moves it, or stop the mesh first: meshctl down"
+        raise ArtemonError(f"the mesh runs on the registry {running}; {way_out}")
+    return asked or running or layout.registry
+
+
 @click.command()
 @click.option("--demo", is_flag=True, help="Run the Bookinfo sample behind an ingress gateway as well.")
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept."
 )
-@click.option("--registry", help="URL of the registry; an embedded SQLite file by default.")
+@click.option(
+    "--registry",
+    help="URL of the registry, or etcd or consul: three members are started. Default: a SQLite file.",
+)
 @click.option(
     "--network", "addresses", default="127.0.1.0/24", callback=network, show_default=True,
     help="Loopback network that everything listens in.",
@@ -50,7 +62,7 @@ def up(demo: bool, folder: Path | None, registry: str | None, addresses: IPv4Net
         way_out = f"stop it first: meshctl down --dir {home}"
         raise ArtemonError(f"a mesh in {known.layout.network} runs from {home}; {way_out}")
     demo = demo or bool(known and known.running and known.demo)
-    mesh = Mesh(layout=layout, demo=demo, registry=registry or layout.registry)
+    mesh = Mesh(layout=layout, demo=demo, registry=_registry(registry, known, layout))
     console = Console(stderr=True)
     with console.status("") as progress:
         found = asyncio.run(bring_up(mesh, lambda step: report.step(console, progress, step)))

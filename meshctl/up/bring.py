@@ -21,9 +21,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from artemon.daemon.secrets_key import make_key_file
 from artemon.errors import ArtemonError, Problem, Refused, Unavailable
 from artemon.tls import client_context
-from meshctl.up import checks, joining, plan, preflight
+from meshctl.up import checks, joining, members, plan, preflight
 from meshctl.up.layout import CONTROL_PLANE, GATEWAY, HEALTH_PORTS, INSTANCES, PROXY_PORT, Layout
-from meshctl.up.processes import Process, load_processes, save, start_time
+from meshctl.up.processes import Process, Program, load_processes, save, start_time
 from meshctl.up.supervisor import PLAN, STATE
 
 PATIENCE = 90.0
@@ -55,10 +55,15 @@ class Mesh:
         return {process.name: process for process in [*rows, *self._envoys()]}
 
     @property
+    def programs(self) -> list[Program]:
+        """What the supervisor runs."""
+        return plan.programs(self.layout, registry=self.registry, demo=self.demo)
+
+    @property
     def wanted(self) -> dict[str, Process | None]:
         """Everything that should run, by name."""
         running = self.running
-        names = ["supervisor", *(program.name for program in plan.programs(self.layout, demo=self.demo))]
+        names = ["supervisor", *(program.name for program in self.programs)]
         if self.demo:
             names += [f"envoy {instance.name}" for instance in (GATEWAY, *INSTANCES)]
         return {name: running.get(name) for name in names}
@@ -109,7 +114,7 @@ def _forget_other_addresses(mesh: Mesh) -> None:
 
 
 def _preflight(mesh: Mesh) -> None:
-    wanted = plan.addresses(mesh.layout, demo=mesh.demo)
+    wanted = plan.addresses(mesh.layout, registry=mesh.registry, demo=mesh.demo)
     preflight.check(envoy=mesh.demo, addresses=wanted)
 
 
@@ -117,10 +122,18 @@ async def _start(mesh: Mesh, say: Say) -> None:
     layout = mesh.layout
     make_key_file(layout.secrets_key)
     plan.write_settings(layout, registry=mesh.registry, demo=mesh.demo)
-    programs = plan.programs(layout, demo=mesh.demo)
+    programs = mesh.programs
+    servers = {program.name for program in members.programs(layout, mesh.registry)}
+    if servers and not servers <= mesh.running.keys():
+        say(f"starting three members of {mesh.registry}")
+        save(layout.folder / PLAN, [program for program in programs if program.name in servers])
+        _supervise(mesh)
+        await members.ready(layout, mesh.registry, PATIENCE)
     say("starting citadeld")
-    if not layout.roots.exists():
-        save(layout.folder / PLAN, [program for program in programs if program.name == "citadeld"])
+    if servers or not layout.roots.exists():
+        first = {*servers, "citadeld"}
+        known = layout.roots.exists()
+        save(layout.folder / PLAN, [program for program in programs if known or program.name in first])
     _supervise(mesh)
     await _ready(mesh, "citadeld")
     layout.roots.write_bytes((layout.data("citadeld") / "root-cert.pem").read_bytes())

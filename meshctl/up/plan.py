@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from meshctl.up import members
 from meshctl.up.layout import (
     APP_PORT,
     CONTROL_PLANE,
@@ -29,9 +30,11 @@ CITADELD_PORT, JOIN_PORT, PILOTD_PORT, GALLEYD_PORT = 15013, 15016, 15012, 15014
 SYSTEM_NAMESPACE = "artemon-system"
 
 
-def programs(layout: Layout, *, demo: bool) -> list[Program]:
-    """Everything that runs, in the order in which it is started."""
-    rows = [_daemon(layout, name) for name in CONTROL_PLANE]
+def programs(layout: Layout, *, registry: str, demo: bool) -> list[Program]:
+    """Everything that runs, in the order in which it is started. Raises ArtemonError where a server of the
+    registry is to be started and cannot be found."""
+    rows = members.programs(layout, registry)
+    rows += [_daemon(layout, name) for name in CONTROL_PLANE]
     if demo:
         rows += [_application(layout, instance) for instance in INSTANCES]
         rows += [_proxy(layout, instance) for instance in (GATEWAY, *INSTANCES)]
@@ -47,12 +50,13 @@ def accounts(*, demo: bool) -> Iterator[tuple[str, str, str]]:
             yield instance.name, instance.namespace, instance.service_account
 
 
-def addresses(layout: Layout, *, demo: bool) -> Iterator[tuple[str, int, str]]:
+def addresses(layout: Layout, *, registry: str, demo: bool) -> Iterator[tuple[str, int, str]]:
     """Every address that will be listened on: (host, port, by whom)."""
     ports = {"citadeld": (CITADELD_PORT, JOIN_PORT), "galleyd": (GALLEYD_PORT,), "pilotd": (PILOTD_PORT,)}
     for name in CONTROL_PLANE:
         for port in (*ports[name], HEALTH_PORTS[name]):
             yield layout.control, port, name
+    yield from members.addresses(layout, registry)
     if not demo:
         return
     for instance in (GATEWAY, *INSTANCES):
@@ -62,7 +66,9 @@ def addresses(layout: Layout, *, demo: bool) -> Iterator[tuple[str, int, str]]:
 
 
 def write_settings(layout: Layout, *, registry: str, demo: bool) -> None:
-    """One settings file for each daemon and proxy."""
+    """One settings file for each daemon and proxy, and for the registry's own servers."""
+    members.write_settings(layout, registry)
+    registry = members.url(layout, registry)
     rows: dict[str, dict[str, Any]] = {
         "citadeld": _citadeld(layout, registry),
         "galleyd": _galleyd(layout, registry),

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories golden pods property fuzz fuzz-briefly bench-csr bench proto clean
+.PHONY: help up down status install check test unit conformance e2e histories golden pods property fuzz fuzz-briefly bench-csr bench proto clean reference
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 
 pods: $(VENV)/.dev  ## injection of 10,000 random pods
 	ARTEMON_PODS=10000 $(BIN)/pytest -q --timeout 3600 tests/unit/inject/test_random_pods.py
+
+reference: $(VENV)/.dev  ## write docs/reference/traffic.md anew
+	$(BIN)/python tests/traffic_reference.py
 
 property: $(VENV)/.dev  ## 5,000 objects that validation accepts, each judged by Envoy (many minutes)
 	ARTEMON_EXAMPLES=5000 $(BIN)/pytest -q -s --durations=2 tests/conformance/test_envoy_takes_anything.py

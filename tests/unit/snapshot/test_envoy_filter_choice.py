@@ -13,6 +13,9 @@ SELECTED = {"workloadSelector": {"labels": {"app": "web"}}}
 TARGET = {"targetRefs": [{"kind": "Gateway", "group": "gateway.networking.k8s.io", "name": "g"}]}
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.workloadSelector",
+)
 @pytest.mark.parametrize(
     ("namespace", "spec", "chosen"),
     [

@@ -273,6 +273,9 @@ def test_ejection_never_by_success_rate_and_without_panic() -> None:
     assert made.common_lb_config.healthy_panic_threshold.value == 0
 
 
+@pytest.mark.covers(
+    "DestinationRule.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
+)
 def test_answers_that_count_as_failures() -> None:
     """outlierDetectionHttpErrorCodes: other answers than Envoy's 5xx."""
     options = HttpProtocolOptions()

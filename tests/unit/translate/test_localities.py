@@ -127,6 +127,9 @@ def test_shares_hold_without_ejection() -> None:
     assert groups("eu/a/1", setting, eject=False) == {"us/c": (0, 100)}
 
 
+@pytest.mark.covers(
+    "DestinationRule.trafficPolicy.loadBalancer.localityLbSetting.enabled",
+)
 @pytest.mark.parametrize(
     ("mesh", "rule", "expected"),
     [

@@ -41,6 +41,13 @@ WEB_83 = f"outbound|83||{WEB}"
 INBOUND = {"inbound|80||", "inbound|83||"}
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.configPatches.match.context",
+    "EnvoyFilter.configPatches.match.cluster.portNumber",
+    "EnvoyFilter.configPatches.match.cluster.service",
+    "EnvoyFilter.configPatches.match.cluster.subset",
+    "EnvoyFilter.configPatches.match.cluster.name",
+)
 @pytest.mark.parametrize(
     ("match", "expected"),
     [
@@ -63,6 +70,10 @@ def test_clusters(match: dict[str, Any], expected: set[str]) -> None:
     assert merged(match) == expected
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.configPatches.match.proxy.proxyVersion",
+    "EnvoyFilter.configPatches.match.proxy.metadata",
+)
 @pytest.mark.parametrize(
     ("proxy", "expected"),
     [
@@ -100,6 +111,16 @@ CATCHALL = ("virtualInbound", "virtualInbound-catchall-http")
 PORT_80 = ("virtualInbound", "1.1.1.1_80")
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.configPatches.match.listener.portNumber",
+    "EnvoyFilter.configPatches.match.listener.name",
+    "EnvoyFilter.configPatches.match.listener.filterChain.destinationPort",
+    "EnvoyFilter.configPatches.match.listener.filterChain.name",
+    "EnvoyFilter.configPatches.match.listener.filterChain.applicationProtocols",
+    "EnvoyFilter.configPatches.match.listener.filterChain.sni",
+    "EnvoyFilter.configPatches.match.listener.filterChain.transportProtocol",
+    "EnvoyFilter.configPatches.match.listener.filterChain.filter.name",
+)
 @pytest.mark.parametrize(
     ("match", "expected"),
     [
@@ -151,6 +172,16 @@ def test_without_interception_every_inbound_listener_is_the_virtual_one(listener
 HTTPS = "https.8443.https.shop.default"
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.configPatches.match.routeConfiguration.portNumber",
+    "EnvoyFilter.configPatches.match.routeConfiguration.portName",
+    "EnvoyFilter.configPatches.match.routeConfiguration.gateway",
+    "EnvoyFilter.configPatches.match.routeConfiguration.name",
+    "EnvoyFilter.configPatches.match.routeConfiguration.vhost.name",
+    "EnvoyFilter.configPatches.match.routeConfiguration.vhost.domainName",
+    "EnvoyFilter.configPatches.match.routeConfiguration.vhost.route.name",
+    "EnvoyFilter.configPatches.match.routeConfiguration.vhost.route.action",
+)
 @pytest.mark.parametrize(
     ("match", "expected"),
     [

@@ -194,6 +194,13 @@ CASES: list[tuple[str, str, Any, Mapping[str, Any], Lens, Any, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.configPatches.applyTo",
+    "EnvoyFilter.configPatches.match.listener.listenerFilter",
+    "EnvoyFilter.configPatches.match.listener.filterChain.filter.subFilter.name",
+    "EnvoyFilter.configPatches.patch.operation",
+    "EnvoyFilter.configPatches.patch.value",
+)
 @pytest.mark.parametrize(
     ("apply_to", "operation", "value", "match", "lens", "before", "after"),
     [pytest.param(*case, id=f"{case[0]}-{case[1]}-{number}") for number, case in enumerate(CASES)],

@@ -25,6 +25,9 @@ def inserted(found: Made) -> list[str]:
 LATER = "2026-02-01T00:00:00Z"
 
 
+@pytest.mark.covers(
+    "EnvoyFilter.priority",
+)
 @pytest.mark.parametrize(
     "filters",
     [

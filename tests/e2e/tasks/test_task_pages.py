@@ -1,0 +1,68 @@
+"""The pages of docs/tasks do what they say, on one sample that they share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from real_envoy import envoy
+from task_page import PAGES, run_page
+
+TOOLS = ("openssl", "curl")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.envoy,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {' and '.join(TOOLS)}"),
+]
+ELSEWHERE = {"README.md", "egress-gateway.md"}
+"""The list, and a page that needs no mesh: `tests/unit/meshctl` runs it."""
+TASKS = sorted(one.name for one in PAGES.glob("*.md") if one.name not in ELSEWHERE)
+NETWORK = "127.0.92."
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """A running sample, and what finds its meshctl."""
+    envoy()
+    folder = tmp_path_factory.mktemp("tasks")
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "meshctl").write_text(f'#!/bin/sh\nexec {sys.executable} -m meshctl "$@"\n')
+    (tools / "meshctl").chmod(0o755)
+    path = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": os.getcwd()}
+    found = {**os.environ, **path, "XDG_CONFIG_HOME": str(folder / "xdg")}
+    command, place = [str(tools / "meshctl")], ["--dir", str(folder / "mesh")]
+    up = [*command, "up", "--demo", *place, "--network", f"{NETWORK}0/24"]
+    try:
+        brought = subprocess.run(up, env=found, check=False, capture_output=True, text=True, timeout=200)
+        assert brought.returncode == 0, brought.stdout + brought.stderr
+        yield found
+    finally:
+        subprocess.run([*command, "down", *place], env=found, check=False, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where a page runs; the servers that it leaves behind end with it."""
+    yield tmp_path
+    for one in tmp_path.glob("*.pid"):
+        with suppress(ProcessLookupError):
+            os.kill(int(one.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("page", TASKS)
+def test_the_page(page: str, environment: Mapping[str, str], folder: Path) -> None:
+    run_page(page, folder, environment, adapted=lambda text: text.replace("127.0.1.", NETWORK))
+
+
+def test_the_list_names_every_page() -> None:
+    listed = (PAGES / "README.md").read_text()
+    assert [one for one in TASKS if f"({one})" not in listed] == []

@@ -89,6 +89,13 @@ def _walk(model: type[Message], path: str, found: dict[Field, str], above: set[t
             _walk(inner, f"{path}.{wire}", found, {*above, model})
 
 
+def is_field(path: str) -> bool:
+    """Whether a path is about the spec of a traffic kind."""
+    kind, _, rest = path.partition(".")
+    known = {one.name for one in KINDS}
+    return kind in known and rest.partition(".")[0] not in ("metadata", "status")
+
+
 def field_of(path: str) -> Field:
     """The field that a path means, wherever its message occurs. Raises KeyError for what is no field."""
     kind, *names = path.split(".")
@@ -160,7 +167,7 @@ def tests() -> Mapping[Field, tuple[str, ...]]:
     """Field -> the tests that name it."""
     found: dict[Field, dict[str, None]] = {}
     for path, test in named():
-        if path.split(".")[0] in {one.name for one in KINDS} and ".metadata." not in path:
+        if is_field(path):
             found.setdefault(field_of(path), {})[test] = None
     return {field: tuple(names) for field, names in found.items()}
 

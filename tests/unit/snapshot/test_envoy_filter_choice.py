@@ -15,6 +15,10 @@ TARGET = {"targetRefs": [{"kind": "Gateway", "group": "gateway.networking.k8s.io
 
 @pytest.mark.covers(
     "EnvoyFilter.workloadSelector",
+    "EnvoyFilter.targetRefs.group",
+    "EnvoyFilter.targetRefs.kind",
+    "EnvoyFilter.targetRefs.name",
+    "EnvoyFilter.targetRefs.namespace",
 )
 @pytest.mark.parametrize(
     ("namespace", "spec", "chosen"),

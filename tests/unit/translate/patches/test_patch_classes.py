@@ -41,6 +41,7 @@ def listener(*names: str) -> Listener:
     return out
 
 
+@pytest.mark.covers("EnvoyFilter.configPatches.patch.filterClass")
 @pytest.mark.parametrize(
     ("kind", "present", "place"),
     [

@@ -15,7 +15,7 @@ from observe import Observer
 from artemon.errors import StoreError, Unavailable
 from artemon.store.api import Batch, Check, Put, Snapshot, Store, TxnResult
 
-REGISTERS = 3
+REGISTERS, ENOUGH = 3, 30
 FAULTS = ("kill-leader", "kill-any", "freeze-leader", "freeze-any")
 Outcome = Literal["ok", "refused", "never", "unknown"]
 
@@ -38,6 +38,7 @@ class Run:
                 for work in (self._write, self._pair, self._lead):
                     tasks.create_task(work(store, f"{number}", random.Random(f"{seed}{work.__name__}")))
             await self._hurt(seconds, leader)
+            await self._acknowledged(ENOUGH)
             self._stop.set()
             await self._settled(watcher, observer)
             watching.cancel()
@@ -62,6 +63,12 @@ class Run:
                 await asyncio.sleep(pause)
                 victim.signal(signal.SIGCONT)
             await asyncio.to_thread(leader)
+
+    async def _acknowledged(self, count: int) -> None:
+        """Go on until there is something to judge, however slow the machine is."""
+        async with asyncio.timeout(90):
+            while sum(one.outcome == "ok" for one in self.history.writes) < count:
+                await asyncio.sleep(0.1)
 
     async def _settled(self, store: Store, observer: Observer) -> None:
         """The watch has everything that there is."""

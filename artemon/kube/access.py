@@ -33,7 +33,11 @@ class Access:
 
     def ssl(self) -> ssl.SSLContext:
         """The TLS settings. Raises ArtemonError: plain HTTP, no roots, files that cannot be used."""
-        if urlsplit(self.server).scheme != "https":
+        try:
+            whole = urlsplit(self.server).scheme == "https" and bool(urlsplit(self.server).hostname)
+        except ValueError:
+            whole = False
+        if not whole:
             raise ArtemonError(f"{self.server}: must be an https:// URL")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = MESH_MINIMUM

@@ -1,0 +1,50 @@
+"""docs/security.md names tests that exist, in order; and T38: what no line of ours calls."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "security.md"
+PACKAGES = ("artemon", "citadeld", "galleyd", "meshctl", "pilotd", "proxyd")
+FORBIDDEN = {"eval", "exec", "pickle.loads", "pickle.load", "yaml.load", "yaml.unsafe_load", "os.system"}
+
+
+def rows() -> list[tuple[int, str]]:
+    found = re.findall(r"^\| T(\d\d) \|(.*)$", PAGE.read_text(), re.MULTILINE)
+    return [(int(number), rest) for number, rest in found]
+
+
+def test_the_table_names_tests_that_exist() -> None:
+    for number, rest in rows():
+        named = re.findall(r"`(tests/[^`]*)::(\w+)`", rest)
+        assert named, f"T{number:02} names no test"
+        for file, test in named:
+            assert re.search(rf"def {test}\(", (ROOT / file).read_text()), f"T{number:02}: {file}::{test}"
+
+
+def test_the_rows_are_in_order() -> None:
+    numbers = [number for number, _ in rows()]
+    assert numbers == sorted(set(numbers))
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_t38_nothing_dangerous_is_called() -> None:
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    assert len(files) > 100
+    for file in files:
+        for name, call in calls(ast.parse(file.read_text())):
+            shell = any(
+                one.arg == "shell" and not (isinstance(one.value, ast.Constant) and one.value.value is False)
+                for one in call.keywords
+            )
+            assert name not in FORBIDDEN, f"{file}:{call.lineno}: {name}"
+            assert not (shell and name.startswith("subprocess")), f"{file}:{call.lineno}: shell"

@@ -51,6 +51,7 @@ from galleyd.settings import GalleySettings
 from galleyd.table import Table
 from galleyd.trail import Trail
 from galleyd.vetting import Vetting, guarded_hosts
+from galleyd.webhook import Webhook
 from galleyd.writer import Writer, decode
 
 AUDIT = "audit.jsonl"
@@ -142,7 +143,8 @@ class Parts:
         context = self._context
         verdicts = Verdicts(context.metrics)
         rules = Rules(parse_envoy=_parse_envoy)
-        admission = Admission((lambda resource: problems(resource, rules), untranslated), verdicts.count)
+        checks = (lambda resource: problems(resource, rules), untranslated)
+        admission = Admission(checks, verdicts.count)
         secrets = Secrets(vault_of(self._settings.mesh, self._settings.secrets_key_file))
         edits = Edits(
             Writer(self._store, self.keys, audit=self.trail.log.append, seal=self.authenticity.signer),
@@ -162,6 +164,7 @@ class Parts:
         routes = [
             *health_routes(context.health, context.metrics),
             *described.routes(),
+            *Webhook(checks, verdicts.count).routes(),
             *Core(rest).routes(),
             *Ours(edits, self.keys, self.proxies).routes(),
             *relay.routes(),

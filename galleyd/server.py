@@ -15,7 +15,7 @@ from artemon.daemon.identity_tls import tls_peer_spiffe_id
 from artemon.errors import TooLarge, Unavailable, Unknown
 from artemon.log import Log
 from artemon.pki.jwt import JwtRefused
-from galleyd import status
+from galleyd import status, webhook
 from galleyd.body import MAX_BODY
 from galleyd.callers import Caller, Tokens, certificate_caller, subject_caller
 from galleyd.judge import Judge, question_of
@@ -26,7 +26,7 @@ from galleyd.trail import Trail, unaudited
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPEN = frozenset({"/healthz", "/readyz", "/version", "/livez"})
+OPEN = frozenset({"/healthz", "/readyz", "/version", "/livez", webhook.PATH})
 """What anyone may ask."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Counted by name; others together."""

@@ -18,12 +18,13 @@ from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
 from artemon.inject import Injector
 from artemon.kube import Client
+from artemon.kube.admission import MAX_BODY
 from artemon.kube.kubeconfig import cluster_access
 from artemon.tls import server_context
 from injectord.bundle import BundleKeeper
 from injectord.cluster import oldest_version
 from injectord.metrics import Counts
-from injectord.server import MAX_BODY, Webhook
+from injectord.server import Webhook
 from injectord.settings import InjectorSettings
 
 CHECK_SECONDS = 5.0

@@ -11,12 +11,11 @@ from typing import Any
 from aiohttp import web
 
 from artemon.inject import Injection, Injector
+from artemon.kube.admission import Asked, Malformed, read
 from artemon.log import Log
 from injectord.metrics import Counts
-from injectord.review import Asked, Malformed, Verdict, answer, read
+from injectord.review import Verdict, answer
 
-MAX_BODY = 3 * 1024 * 1024
-"""As large as the API server lets an object be, and what surrounds it."""
 _PLACES = {"cluster": "ISTIO_META_CLUSTER_ID", "net": "ISTIO_META_NETWORK"}
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,252}")
 

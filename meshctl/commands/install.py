@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,12 +14,13 @@ import click
 from artemon.errors import ArtemonError, Problem, Refused
 from artemon.kube import Client
 from artemon.kube.kubeconfig import cluster_access
-from meshctl.install.manifests import manifests
+from meshctl.inputs import FILE
+from meshctl.install.manifests import Validator, manifests
 from meshctl.yaml_output import write_yaml
 
 APPLY = "application/apply-patch+yaml"
 OWNER = "artemon"
-_INJECTOR = re.compile(r"https://[^\s/]+|[a-z0-9-]+/[a-z0-9-]+(:[0-9]{1,5})?")
+_ADDRESS = re.compile(r"https://[^\s/]+|[a-z0-9-]+/[a-z0-9-]+(:[0-9]{1,5})?")
 _WORD = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PLACES: Mapping[str, str] = {
     "Namespace": "/api/v1/namespaces",
@@ -27,6 +29,7 @@ _PLACES: Mapping[str, str] = {
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
 }
 """Kind -> its collection in the API."""
 
@@ -41,6 +44,8 @@ _PLACES: Mapping[str, str] = {
     show_default=True,
     help="Where the API server finds injectord: https://host:port, or namespace/service:port.",
 )
+@click.option("--validator", default="", help="Where the API server finds galleyd, in the same form.")
+@click.option("--validator-ca", type=FILE, help="Roots (PEM) of galleyd's certificate.")
 @click.option("--revision", default="default", show_default=True, help="Revision of the injector.")
 @click.option("--tag", "tags", multiple=True, help="Further name of the revision; may be repeated.")
 @click.option("--default/--no-default", default=True, help="Whether it serves istio-injection=enabled.")
@@ -50,16 +55,21 @@ def install(
     kubeconfig: str | None,
     context_: str,
     injector: str,
+    validator: str,
+    validator_ca: Path | None,
     revision: str,
     tags: tuple[str, ...],
     default: bool,
 ) -> None:
-    """Give a cluster Istio's kinds, the rights of injectord and its webhook configuration.
+    """Give a cluster Istio's kinds, the rights of injectord and the webhook configurations.
 
     Example: meshctl install --dry-run --injector https://10.0.0.5:15017 | kubectl apply --server-side -f -
     """
-    _check(injector, [revision, *tags])
-    objects = manifests(injector=injector, revision=revision, tags=tags, default=default)
+    if bool(validator) is not bool(validator_ca):
+        raise click.UsageError("--validator and --validator-ca need each other")
+    _check({"--injector": injector, **({"--validator": validator} if validator else {})}, [revision, *tags])
+    judge = Validator(validator, validator_ca.read_bytes()) if validator_ca else None
+    objects = manifests(injector=injector, revision=revision, tags=tags, default=default, validator=judge)
     if dry_run:
         write_yaml(objects, sys.stdout)
         return
@@ -68,11 +78,12 @@ def install(
     asyncio.run(_apply(objects, kubeconfig, context_))
 
 
-def _check(injector: str, names: list[str]) -> None:
-    problems = []
-    if not _INJECTOR.fullmatch(injector):
-        why = f'"{injector}" is neither https://host:port nor namespace/service:port'
-        problems.append(Problem("--injector", why))
+def _check(addresses: Mapping[str, str], names: list[str]) -> None:
+    problems = [
+        Problem(option, f'"{address}" is neither https://host:port nor namespace/service:port')
+        for option, address in addresses.items()
+        if not _ADDRESS.fullmatch(address)
+    ]
     problems += [
         Problem("--revision, --tag", f'"{name}" is not a name (a-z, 0-9, -)')
         for name in names

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from artemon.inject.webhook import webhook_configuration
@@ -11,7 +13,8 @@ from artemon.model.kinds import KINDS
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
 
 Object = dict[str, Any]
-WEBHOOK = "artemon-sidecar-injector"
+WEBHOOK, VALIDATION = "artemon-sidecar-injector", "artemon-validator"
+VALIDATE = "/validate"
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ["get", "list", "watch"]
 _RULES: dict[str, list[Object]] = {
@@ -27,8 +30,21 @@ _RULES: dict[str, list[Object]] = {
 """What each daemon may do in the cluster, and nothing else."""
 
 
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """galleyd, as the API server finds it. ca: the roots (PEM) of its certificate."""
+
+    address: str
+    ca: bytes
+
+
 def manifests(
-    *, injector: str, revision: str = "default", tags: Sequence[str] = (), default: bool = True
+    *,
+    injector: str,
+    revision: str = "default",
+    tags: Sequence[str] = (),
+    default: bool = True,
+    validator: Validator | None = None,
 ) -> list[Object]:
     """Everything, in the order in which it must be applied.
 
@@ -39,7 +55,39 @@ def manifests(
         WEBHOOK + suffix, _client(injector), revision=revision, tags=tags, default=default
     )
     rights = [one for daemon, rules in _RULES.items() for one in _rights(daemon, rules)]
-    return [_namespace(), *(definition(kind) for kind in KINDS), *rights, webhook]
+    validating = [_validating(validator)] if validator else []
+    return [_namespace(), *(definition(kind) for kind in KINDS), *rights, webhook, *validating]
+
+
+def _validating(validator: Validator) -> Object:
+    """Every write of Istio's kinds is galleyd's to judge; what it cannot be asked about is not stored."""
+    client = _client(validator.address)
+    if "service" in client:
+        client["service"]["path"] = VALIDATE
+    else:
+        client["url"] += VALIDATE
+    rule = {
+        "operations": ["CREATE", "UPDATE"],
+        "apiGroups": sorted({kind.group for kind in KINDS}),
+        "apiVersions": ["*"],
+        "resources": ["*"],
+        "scope": "Namespaced",
+    }
+    hook = {
+        "name": "validation.istio.io",
+        "clientConfig": {**client, "caBundle": base64.b64encode(validator.ca).decode()},
+        "rules": [rule],
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "timeoutSeconds": 10,
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": VALIDATION},
+        "webhooks": [hook],
+    }
 
 
 def _namespace() -> Object:

@@ -20,9 +20,9 @@ WEBHOOK = "artemon-sidecar-injector"
 class Daemon:
     """A daemon of ours as a process; `start` may be called again after `kill`."""
 
-    def __init__(self, name: str, folder: Path, *flags: str) -> None:
+    def __init__(self, name: str, folder: Path, http: int, *flags: str) -> None:
         self._name, self.log, self._flags = name, folder / f"{name}.log", flags
-        self.http = free_ports(1)[0]
+        self.http = http
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -47,11 +47,12 @@ class Site:
 
     def __init__(self, folder: Path, kube: KubeApi, *, leaf_seconds: int) -> None:
         self.kube, self._folder = kube, folder
-        renew, join, self.port = free_ports(3)
+        renew, join, self.port, *http = free_ports(5)
         self._socket = folder / "c.sock"
         self.citadeld = Daemon(
             "citadeld",
             folder,
+            http[0],
             *("--data-dir", str(folder / "ca"), "--registry", f"sqlite://{folder / 'mesh.db'}"),
             *("--listen", f"127.0.0.1:{renew}", "--join-listen", f"127.0.0.1:{join}"),
             *("--socket", str(self._socket), "--leaf-seconds", str(leaf_seconds)),
@@ -59,29 +60,60 @@ class Site:
         self.injectord = Daemon(
             "injectord",
             folder,
+            http[1],
             *("--listen", f"127.0.0.1:{self.port}", "--identity-dir", str(folder / "injectord")),
             *("--citadeld", f"127.0.0.1:{renew}", "--citadeld-join", f"127.0.0.1:{join}"),
             *("--ca-pin", str(folder / "ca" / "root-cert.pem"), "--kubeconfig", str(kube.kubeconfig())),
             *("--join-token-file", str(folder / "token")),
         )
+        self.galleyd: Daemon | None = None
+        self._galleyd_flags = (
+            *("--identity-dir", str(folder / "galleyd"), "--citadeld", f"127.0.0.1:{renew}"),
+            *("--citadeld-join", f"127.0.0.1:{join}", "--ca-pin", str(self.root)),
+            *(
+                "--join-token-file",
+                str(folder / "galleyd-token"),
+                "--state-dir",
+                str(folder / "galleyd-state"),
+            ),
+            *("--registry", f"sqlite://{folder / 'mesh.db'}"),
+        )
+
+    @property
+    def root(self) -> Path:
+        """The certificate that everything here leads to."""
+        return self._folder / "ca" / "root-cert.pem"
 
     def start(self) -> Site:
         """Everything up; the webhook configuration is in force when this returns."""
         self.citadeld.start()
-        (self._folder / "token").write_text(self._token())
-        (self._folder / "token").chmod(0o600)
+        self._token("injectord", "token")
         self.kube.create(HOOKS, webhook_configuration(WEBHOOK, {"url": f"https://127.0.0.1:{self.port}"}))
         self.injectord.start()
         self.namespace("probe", {"istio-injection": "enabled"})
         until(lambda: self.works("probe"), "the webhook in force")
         return self
 
-    def _token(self) -> str:
+    def _token(self, daemon: str, file: str) -> None:
         command = [sys.executable, "-m", "citadeld", "token", "create", "--namespace", "artemon-system"]
-        command += ["--service-account", "injectord", "--socket", str(self._socket)]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+        command += ["--service-account", daemon, "--socket", str(self._socket)]
+        command += ["--uses", "20"]  # certificates are short here: whoever was dead for long joins again
+        made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        (self._folder / file).write_text(made.stdout.strip())
+        (self._folder / file).chmod(0o600)
+
+    def start_galleyd(self) -> str:
+        """galleyd as well; its URL."""
+        self._token("galleyd", "galleyd-token")
+        port, http = free_ports(2)
+        listen = ("--listen", f"127.0.0.1:{port}")
+        self.galleyd = Daemon("galleyd", self._folder, http, *listen, *self._galleyd_flags)
+        self.galleyd.start()
+        return f"https://127.0.0.1:{port}"
 
     def close(self) -> None:
+        if self.galleyd:
+            self.galleyd.kill()
         self.injectord.kill()
         self.citadeld.kill()
 

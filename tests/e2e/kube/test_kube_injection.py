@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -119,3 +121,28 @@ def test_the_api_server_comes_back(site: Site, shop: str) -> None:
     broken["webhooks"][0]["clientConfig"].pop("caBundle")
     site.kube.call("PUT", f"{HOOKS}/{WEBHOOK}", broken)
     until(lambda: site.webhook()["webhooks"][0]["clientConfig"].get("caBundle"), "the bundle after a restart")
+
+
+def test_galleyd_judges_what_the_cluster_takes(site: Site, shop: str) -> None:
+    address = site.start_galleyd()
+    command = [sys.executable, "-m", "meshctl", "install", "--kubeconfig", str(site.kube.kubeconfig())]
+    command += ["--injector", f"https://127.0.0.1:{site.port}"]
+    command += ["--validator", address, "--validator-ca", str(site.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    path = f"/apis/networking.istio.io/v1/namespaces/{shop}/virtualservices"
+    until(lambda: site.kube.found(path), "the new kind")
+
+    def made(name: str, timeout: str) -> str:
+        route = {"timeout": timeout, "route": [{"destination": {"host": "web"}}]}
+        spec = {"hosts": ["web"], "http": [route]}
+        body = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "spec": spec}
+        try:
+            site.kube.create(f"{path}?dryRun=All", {**body, "metadata": {"name": name}})
+        except Refusal as refusal:
+            return refusal.message
+        return ""
+
+    until(lambda: "must be at least 1ms" in made("wrong", "0.1ms"), "the webhook in force")
+    assert made("right", "5s") == ""
+    assert site.works(shop)

@@ -13,8 +13,9 @@ from artemon.inject import Injection, Injector
 from artemon.inject.policy import selected
 from artemon.inject.webhook import webhook_configuration
 from artemon.inject.words import SYSTEM_NAMESPACES
+from artemon.kube.admission import Malformed, read
 from injectord.bundle import corrections
-from injectord.review import Malformed, Verdict, answer, read
+from injectord.review import Verdict, answer
 
 POD = {
     "apiVersion": "v1",

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories golden pods property fuzz fuzz-briefly bench-csr bench proto clean reference
+.PHONY: help up down status install check test unit conformance e2e histories chaos golden pods property fuzz fuzz-briefly bench-csr bench proto clean reference
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ histories: $(VENV)/.dev  ## etcd and Consul under RUNS=200 histories of faults e
 
 e2e: $(VENV)/.dev  ## whole meshes of real processes
 	$(BIN)/pytest -q tests/e2e
+
+chaos: $(VENV)/.dev  ## faults by SEED for MINUTES, under load: no request may fail
+	$(BIN)/python tests/e2e/live/chaos.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5)
 
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden

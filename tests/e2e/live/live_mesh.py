@@ -160,9 +160,9 @@ class Sidecar:
             **more,
         )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, seconds: float = 90.0) -> None:
         url = f"{self.agent.status}/healthz/ready"
-        wait(lambda: _status(url) == 200, f"the sidecar is ready:\n{self._log()}")
+        wait(lambda: _status(url) == 200, f"the sidecar is ready:\n{self._log()}", seconds)
 
     def get(self, url: str, *, seconds: float = 5.0) -> tuple[int, str]:
         """Status and body of a request through the sidecar; (0, reason) when the proxy does not answer."""

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories chaos golden pods property fuzz fuzz-briefly bench-csr bench proto clean reference
+.PHONY: help up down status install check test unit conformance e2e histories chaos golden pods property fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ fuzz: $(VENV)/.dev  ## every parser of foreign bytes for SECONDS_EACH=600 with a
 
 bench-csr: $(VENV)/.dev  ## certificates a second, and their latency under a flood of strangers
 	$(BIN)/python -m bench.csr
+
+bench-registry: $(VENV)/.dev  ## sync and latency of 10,000 workloads in the registries at URLS="etcd://... consul://..."
+	$(BIN)/python -m bench.registry $(URLS)
 
 bench: $(VENV)/.dev  ## figures of the control plane, as ratios
 	$(BIN)/python -m bench

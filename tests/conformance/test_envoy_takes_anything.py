@@ -184,6 +184,7 @@ def smallest(objects: list[Object], proxy: str, folder: Path) -> list[Object]:
     return objects
 
 
+@pytest.mark.timeout(60 + EXAMPLES)
 @settings(
     max_examples=EXAMPLES // 8,
     deadline=None,

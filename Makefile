@@ -61,6 +61,9 @@ e2e: $(VENV)/.dev  ## whole meshes of real processes
 chaos: $(VENV)/.dev  ## faults by SEED for MINUTES, under load: no request may fail
 	$(BIN)/python tests/e2e/live/chaos.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5)
 
+spellings: $(VENV)/.dev  ## every spelling of paths that should not get past policies, HTTP/1 and HTTP/2
+	ARTEMON_SPELLINGS=all $(BIN)/pytest -q tests/conformance/test_policy_spellings.py
+
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden
 

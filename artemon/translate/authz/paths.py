@@ -14,7 +14,7 @@ from artemon.translate.authz.texts import regex
 AMBIGUOUS = "ambiguous-path"
 """The name of the policy that refuses them."""
 _PLAIN = r"[A-Za-z0-9._~!$&'()*+,=:@/|^`{}\[\]<>\"-]"
-_ESCAPED = "%(?:2[0-24-9a-e]|3[ac-e]|40|5[bde]|60|7[b-e])"
+_ESCAPED = "%(?:2[0-246-9a-e]|3[ac-e]|40|5[bde]|60|7[b-e])"
 """All of ASCII but controls, `#`, `%`, `/`, `;`, `?`, `\\`."""
 _TAIL = "%[89ab][0-9a-f]"
 _UTF8 = "|".join((

@@ -1,0 +1,181 @@
+"""No spelling of a path, host, method or header gets past a policy that denies it: a real Envoy with its
+defaults, and the most lenient servers imaginable behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
+from policy_rig import App, Rig, running
+from policy_spellings import HEADERS, HOSTS, METHODS, is_target, paths
+
+from artemon.model.decode import load_yaml
+from artemon.model.mesh_config import MeshConfig
+from artemon.registry.files import read_proxy, snapshot_of
+
+pytestmark = pytest.mark.envoy
+EVERY = os.environ.get("ARTEMON_SPELLINGS") == "all"
+PORT = 18080
+DENIED = {
+    "127.3.0.1": {"to": [{"operation": {"paths": ["/admin/keys", "/admin/keys/*"]}}]},
+    "127.3.0.2": {"to": [{"operation": {"hosts": ["secret.example"]}}]},
+    "127.3.0.3": {"to": [{"operation": {"methods": ["DELETE"]}}]},
+    "127.3.0.4": {"when": [{"key": "request.headers[x-role]", "values": ["admin"]}]},
+}
+PLACES = dict(zip(("path", "host", "method", "header"), DENIED, strict=True))
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    app = App()
+    policies = [
+        {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+         "metadata": {"name": f"p{number}", "namespace": "default"},
+         "spec": {"action": "DENY", "rules": [rule], "selector": {"matchLabels": {"at": address}}}}
+        for number, (address, rule) in enumerate(DENIED.items())
+    ]  # fmt: skip
+    snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, policies))), MeshConfig())
+    port = {"number": PORT, "name": "http", "protocol": "HTTP", "listenPort": PORT, "appPort": app.port}
+    views = [
+        snapshot.view(read_proxy({"namespace": "default", "ipAddresses": [one], "labels": {"at": one},
+                                  "metadata": {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": [port]}}))
+        for one in DENIED
+    ]  # fmt: skip
+    with running(views, tmp_path_factory.mktemp("envoy"), (next(iter(DENIED)), PORT), app=app) as found:
+        yield found
+
+
+GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a.example")]
+
+
+class Http2:
+    """One request after the other over HTTP/2 without TLS, headers as they are."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._socket: socket.socket | None = None
+
+    def ask(self, headers: list[tuple[bytes, bytes]]) -> tuple[int, bytes]:
+        """Status and body; 0 where the stream or connection was reset."""
+        if self._socket is None:
+            self._socket = socket.create_connection((self._address, PORT), timeout=20)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            config = H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False,
+                                     validate_inbound_headers=False)  # fmt: skip
+            self._h2 = H2Connection(config)
+            self._h2.initiate_connection()
+        stream, status, body = self._h2.get_next_available_stream_id(), 0, b""
+        self._h2.send_headers(stream, headers, end_stream=True)
+        self._socket.sendall(self._h2.data_to_send())
+        while True:
+            data = self._socket.recv(65536)
+            if not data:
+                self.close()
+                return status, body
+            for event in self._h2.receive_data(data):
+                if isinstance(event, ResponseReceived):
+                    status = int(dict(event.headers)[b":status"])
+                elif isinstance(event, DataReceived):
+                    body += event.data
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
+                elif isinstance(event, StreamEnded | StreamReset):
+                    self._socket.sendall(self._h2.data_to_send())
+                    return status, body
+            self._socket.sendall(self._h2.data_to_send())
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def spellings(share: int) -> list[bytes]:
+    """All, or one of `share`."""
+    every = list(dict.fromkeys(paths()))
+    assert len(every) > 5000
+    return every if EVERY else every[::share]
+
+
+def got_past(status: int, body: bytes) -> bool:
+    """Whether the server was reached with something that some server takes for the target."""
+    if status != 200:
+        return False
+    told: dict[str, Any] = json.loads(body)
+    return is_target(told["line"].split(" ", 1)[1].rpartition(" ")[0])
+
+
+@pytest.mark.timeout(1800)
+def test_paths_over_http1(rig: Rig) -> None:
+    past, through = [], 0
+    for path in spellings(5):
+        answer = rig.http(PLACES["path"], PORT, b"GET " + path + b" HTTP/1.1\r\nhost: a.example\r\n\r\n")
+        through += answer.status == 200
+        if got_past(answer.status, answer.body):
+            past.append((path, answer.told["line"]))
+    assert past == [], len(past)
+    assert through > 0, "nothing gets through: that proves nothing"
+
+
+@pytest.mark.timeout(1800)
+def test_paths_over_http2(rig: Rig) -> None:
+    client, past, through = Http2(PLACES["path"]), [], 0
+    for path in spellings(31):
+        status, body = client.ask([*GET, (b":path", path)])
+        through += status == 200
+        if got_past(status, body):
+            past.append((path, body[:200]))
+    client.close()
+    assert past == []
+    assert through > 0
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_hosts(rig: Rig, host: str) -> None:
+    name = host.encode()
+    assert rig.http(PLACES["host"], PORT, b"GET / HTTP/1.1\r\nhost: " + name + b"\r\n\r\n").status != 200
+    request = b"GET http://" + name + b"/ HTTP/1.1\r\nhost: other.example\r\n\r\n"
+    assert rig.http(PLACES["host"], PORT, request).status != 200
+    client = Http2(PLACES["host"])
+    assert (
+        client.ask([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", name), (b":path", b"/")])[0]
+        != 200
+    )
+    client.close()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods(rig: Rig, method: str) -> None:
+    name = method.encode()
+    assert rig.http(PLACES["method"], PORT, name + b" / HTTP/1.1\r\nhost: a\r\n\r\n").status != 200
+    client = Http2(PLACES["method"])
+    assert (
+        client.ask([(b":method", name), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")])[0]
+        != 200
+    )
+    client.close()
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=str)
+def test_headers(rig: Rig, headers: list[tuple[str, str]]) -> None:
+    written = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers)
+    assert (
+        rig.http(PLACES["header"], PORT, b"GET / HTTP/1.1\r\nhost: a\r\n" + written + b"\r\n").status != 200
+    )
+    client = Http2(PLACES["header"])
+    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    base = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
+    assert client.ask([*base, *pairs])[0] != 200
+    client.close()
+
+
+def test_what_nobody_denies_gets_through(rig: Rig) -> None:
+    for address in DENIED:
+        request = b"GET /other HTTP/1.1\r\nhost: other.example\r\nx-role: user\r\n\r\n"
+        assert rig.http(address, PORT, request).status == 200

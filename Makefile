@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories chaos golden pods property fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
+.PHONY: help up down status install check test unit conformance e2e histories spellings chaos golden pods property fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

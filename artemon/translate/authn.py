@@ -21,8 +21,12 @@ from artemon.snapshot.view import Policies
 from artemon.translate.authz.callers import JWT, PAYLOAD
 from artemon.translate.wire import packed
 
-NO_KEYS = '{"keys":[]}'
-"""Where keys are not known: every token is refused, as no key could have signed it."""
+NO_KEYS = (
+    '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"nobody",'
+    '"x":"Xq64lmcoqb74qN3N2ESijRPTL7IEJvFK3JIw4Atr67o","y":"3J1rQc3xYyApuOneeNBFhSpRk9Sa2coCJqZBljV4m-Y"}]}'
+)
+"""Where keys are not known: every token is refused. Envoy insists on a key, so this is one that nobody can
+sign with: its x is the SHA-256 of `artemon: nobody signs with this key 1`, no private key was ever there."""
 _SPACE_DELIMITED = ("scope", "permission")
 
 

@@ -1,0 +1,187 @@
+"""Tokens and external authorizers before a real server: what is wrong, missing or not answered is refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from policy_rig import ISSUER, Answer, App, Issuer, Rig, running
+
+from artemon.model.decode import load_yaml
+from artemon.model.mesh_config import MeshConfig
+from artemon.registry.files import read_proxy, snapshot_of
+from artemon.translate.authn import NO_KEYS
+from artemon.translate.guard import guard_of
+
+pytestmark = pytest.mark.envoy
+PORT = 18080
+KNOWN, UNRESOLVED, HTTP, GRPC, DEAD, OPEN, UNKNOWN = (f"127.4.0.{n}" for n in range(1, 8))
+AUTHORIZERS = {HTTP: "http", GRPC: "grpc", DEAD: "dead", OPEN: "open", UNKNOWN: "unknown"}
+
+
+class Authorizer(App):
+    """Allows whoever says `x-let: in`, and tells the server who it was."""
+
+    def answer(self, told: dict[str, Any]) -> bytes:
+        if dict(told["headers"]).get("x-let") == "in" and told["line"].startswith("GET /check/guarded"):
+            return b"HTTP/1.1 200 OK\r\nx-who: alice\r\ncontent-length: 0\r\n\r\n"
+        return b"HTTP/1.1 401 Unauthorized\r\nx-why: unknown\r\ncontent-length: 2\r\n\r\nno"
+
+
+def check(request: CheckRequest, _: Any) -> CheckResponse:
+    """The same over gRPC."""
+    out = CheckResponse()
+    if request.attributes.request.http.headers.get("x-let") == "in":
+        out.ok_response.headers.add().header.key = "x-who"
+        out.ok_response.headers[0].header.value = "alice"
+        return out
+    out.status.code = 7
+    out.denied_response.status.code = 401
+    return out
+
+
+@pytest.fixture(scope="module")
+def grpc_authorizer() -> Iterator[int]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    method = grpc.unary_unary_rpc_method_handler(
+        check,
+        request_deserializer=CheckRequest.FromString,
+        response_serializer=CheckResponse.SerializeToString,
+    )
+    handler = grpc.method_handlers_generic_handler("envoy.service.auth.v3.Authorization", {"Check": method})
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None)
+
+
+def provider(name: str, number: int, kind: str, **more: Any) -> dict[str, Any]:
+    fields = {"service": "authz.default.svc.cluster.local", "port": number, "timeout": "5s", **more}
+    return {"name": name, f"envoyExtAuthz{kind}": fields}
+
+
+MESH: dict[str, Any] = {"extensionProviders": [
+    provider("http", 9001, "Http", pathPrefix="/check", includeRequestHeadersInCheck=["x-let"],
+             headersToUpstreamOnAllow=["x-who"], headersToDownstreamOnDeny=["x-why"]),
+    provider("grpc", 9000, "Grpc"),
+    provider("dead", 9002, "Grpc", statusOnError="503", timeout="0.5s"),
+    provider("open", 9002, "Grpc", failOpen=True, timeout="0.5s"),
+]}  # fmt: skip
+
+
+def objects(issuer: Issuer, ports: dict[int, int]) -> Iterator[dict[str, Any]]:
+    """The policies of all workloads, and the service of the authorizers."""
+    keys = {KNOWN: {"jwks": issuer.jwks}, UNRESOLVED: {"jwksUri": "https://issuer.example/keys"}}
+    for number, (address, where) in enumerate(keys.items()):
+        rule = {"issuer": ISSUER, "audiences": ["api"], "fromHeaders": [{"name": "x-token", "prefix": "T "}],
+                "fromParams": ["token"], "fromCookies": ["token"], "outputPayloadToHeader": "x-payload",
+                "outputClaimToHeaders": [{"header": "x-sub", "claim": "sub"}], **where}  # fmt: skip
+        yield security("RequestAuthentication", f"r{number}", {"jwtRules": [rule]}, address)
+    rules = [{"to": [{"operation": {"paths": ["/guarded"]}}]}]
+    for address, name in AUTHORIZERS.items():
+        spec = {"action": "CUSTOM", "provider": {"name": name}, "rules": rules}
+        yield security("AuthorizationPolicy", name, spec, address)
+    served = [
+        {"number": n, "name": f"p-{n}", "protocol": "HTTP" if n == 9001 else "GRPC", "targetPort": target}
+        for n, target in ports.items()
+    ]
+    spec = {"hosts": ["authz.default.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC"}
+    yield {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "authz", "namespace": "default"},
+        "spec": {**spec, "ports": served, "endpoints": [{"address": "127.0.0.1"}]},
+    }
+
+
+def security(kind: str, name: str, spec: dict[str, Any], address: str) -> dict[str, Any]:
+    chosen = {**spec, "selector": {"matchLabels": {"at": address}}}
+    meta = {"name": name, "namespace": "default"}
+    return {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": meta, "spec": chosen}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture(scope="module")
+def rig(issuer: Issuer, grpc_authorizer: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    app, http = App(), Authorizer()
+    made = objects(issuer, {9000: grpc_authorizer, 9001: http.port, 9002: 1})
+    snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, made))), MeshConfig.model_validate(MESH))
+    port = {"number": PORT, "name": "http", "protocol": "HTTP", "listenPort": PORT, "appPort": app.port}
+    views = [
+        snapshot.view(read_proxy({"namespace": "default", "ipAddresses": [one], "labels": {"at": one},
+                                  "metadata": {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": [port]}}))
+        for one in (KNOWN, UNRESOLVED, *AUTHORIZERS)
+    ]  # fmt: skip
+    assert NO_KEYS.encode() in guard_of(views[1]).http[0].SerializeToString()
+    with running(views, tmp_path_factory.mktemp("envoy"), (UNKNOWN, PORT), app=app) as found:
+        yield found
+    http.close()
+
+
+def ask(rig: Rig, address: str, path: str = "/", **headers: str) -> Answer:
+    lines = [f"GET {path} HTTP/1.1", "host: a", *(f"{n.replace('_', '-')}: {v}" for n, v in headers.items())]
+    return rig.http(address, PORT, "\r\n".join([*lines, "", ""]).encode("latin-1"))
+
+
+def test_tokens_from_everywhere_they_may_be(rig: Rig, issuer: Issuer) -> None:
+    token = issuer.token(sub="alice", aud="api")
+    told = ask(rig, KNOWN, x_token=f"T {token}").told
+    headers = dict(told["headers"])
+    assert headers["x-sub"] == "alice"
+    assert "x-payload" in headers
+    assert "x-token" not in headers, "the token goes no further unless it is asked for"
+    assert ask(rig, KNOWN, f"/?token={token}").status == 200
+    assert ask(rig, KNOWN, cookie=f"token={token}").status == 200
+    assert ask(rig, KNOWN).status == 200, "no token is no wrong token"
+    spoofed = dict(ask(rig, KNOWN, x_sub="root", x_payload="x").told["headers"])
+    assert "x-sub" not in spoofed
+    assert "x-payload" not in spoofed
+
+
+def test_wrong_tokens(rig: Rig, issuer: Issuer) -> None:
+    good = issuer.token(sub="alice", aud="api")
+    wrong = (
+        issuer.token(sub="a", aud="other"), issuer.token(sub="a"), issuer.token(sub="a", aud="api", exp=1),
+        issuer.token(sub="a", aud="api", iss="https://evil.example"), Issuer().token(sub="a", aud="api"),
+        good[:-2], good + "x", "x", "a.b.c", f"eyJhbGciOiJub25lIn0.{good.split('.')[1]}.",
+    )  # fmt: skip
+    assert [ask(rig, KNOWN, x_token=f"T {one}").status for one in wrong] == [
+        *(403, 403),  # for others than us (Envoy)
+        *([401] * (len(wrong) - 2)),
+    ]
+
+
+def test_nobody_has_the_key_of_nobody() -> None:
+    x = base64.urlsafe_b64decode(json.loads(NO_KEYS)["keys"][0]["x"] + "=")
+    assert x == hashlib.sha256(b"artemon: nobody signs with this key 1").digest()
+
+
+def test_without_keys_no_token_is_right(rig: Rig, issuer: Issuer) -> None:
+    assert ask(rig, UNRESOLVED, x_token=f"T {issuer.token(sub='a', aud='api')}").status == 401
+    assert ask(rig, UNRESOLVED).status == 200
+
+
+@pytest.mark.parametrize("address", [HTTP, GRPC])
+def test_the_authorizer_decides(rig: Rig, address: str) -> None:
+    assert ask(rig, address, "/guarded").status == 401
+    assert dict(ask(rig, address, "/guarded", x_let="in").told["headers"])["x-who"] == "alice"
+    assert ask(rig, address, "/other").status == 200, "nobody is asked about other paths"
+
+
+def test_an_authorizer_that_does_not_answer(rig: Rig) -> None:
+    assert ask(rig, DEAD, "/guarded").status == 503
+    assert ask(rig, OPEN, "/guarded").status == 200
+    assert ask(rig, UNKNOWN, "/guarded", x_let="in").status == 403
+    assert ask(rig, UNKNOWN, "/other").status == 200

@@ -152,10 +152,12 @@ def test_tokens_from_everywhere_they_may_be(rig: Rig, issuer: Issuer) -> None:
 
 def test_wrong_tokens(rig: Rig, issuer: Issuer) -> None:
     good = issuer.token(sub="alice", aud="api")
+    head, _, signature = good.split(".")
+    mixed = f"{head}.{issuer.token(sub='root', aud='api').split('.')[1]}.{signature}"
     wrong = (
         issuer.token(sub="a", aud="other"), issuer.token(sub="a"), issuer.token(sub="a", aud="api", exp=1),
         issuer.token(sub="a", aud="api", iss="https://evil.example"), Issuer().token(sub="a", aud="api"),
-        good[:-2], good + "x", "x", "a.b.c", f"eyJhbGciOiJub25lIn0.{good.split('.')[1]}.",
+        good[:-9], mixed, "x", "a.b.c", f"eyJhbGciOiJub25lIn0.{good.split('.')[1]}.",
     )  # fmt: skip
     assert [ask(rig, KNOWN, x_token=f"T {one}").status for one in wrong] == [
         *(403, 403),  # for others than us (Envoy)

@@ -14,7 +14,8 @@ class GalleySettings(IdentitySettings):
 
     listen: str = Field("127.0.0.1:15014", description="Address of the REST API (HTTPS).")
     registry: str = Field(
-        "sqlite:///var/lib/artemon/mesh.db", description="URL of the registry: sqlite:, etcd: or memory:."
+        "sqlite:///var/lib/artemon/mesh.db",
+        description="URL of the registry: sqlite:, etcd:, consul: or memory:.",
     )
     mesh: str = Field("default", description="Name of the mesh in the registry.")
     state_dir: str = Field("/var/lib/artemon/galleyd", description="Directory (0700) of the admin token.")

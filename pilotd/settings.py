@@ -17,7 +17,7 @@ class PilotdSettings(IdentitySettings):
 
     registry: str = Field(
         "sqlite:///var/lib/artemon/mesh.db",
-        description="URL of the registry: sqlite:///FILE or etcd://HOSTS.",
+        description="URL of the registry: sqlite:///FILE, etcd://HOSTS or consul://HOSTS.",
     )
     registries: tuple[str, ...] = Field(
         (), description="URLs of other registries whose services join the mesh, as consul://127.0.0.1:8500."

@@ -155,9 +155,10 @@ class ClusterView:
             self._objects.nodes.pop(node, None)
         else:
             self._objects.nodes[node] = new
-        touched = set[Key]()
-        for pod in self._objects.pods.values():
+        touched = {owner for owner, slices in self._objects.slices.items() if _names_node(slices, node)}
+        for (space, _), pod in self._objects.pods.items():
             if (pod.get("spec") or {}).get("nodeName") == node:
+                touched |= set(self._selecting(space, [pod]))
                 for address in pod_addresses(pod):
                     touched |= self._listed.get(address, set())
         return touched
@@ -191,6 +192,10 @@ def _key(one: Fields) -> Key:
     meta = one.get("metadata") or {}
     space = "" if one["kind"] in {"Node", "Namespace"} else str(meta.get("namespace") or "default")
     return space, str(meta.get("name") or "")
+
+
+def _names_node(slices: Iterable[Fields], node: str) -> bool:
+    return any(each.get("nodeName") == node for one in slices for each in one.get("endpoints") or ())
 
 
 def _slice_addresses(one: Fields) -> set[str]:

@@ -202,3 +202,11 @@ def test_change_by_change_is_as_all_at_once(
     if len(set(addresses)) == len(addresses):  # whose an address is that two pods claim is nobody's promise
         assert told == {source.id: source for source in fresh.every()}
     assert told.keys() == {source.id for source in fresh.every()}
+
+
+def test_a_node_changes_the_services_whose_slices_name_it() -> None:
+    made = view()
+    made.replace("Service", [service(), service("db")])
+    made.replace("EndpointSlice", [endpoint_slice("10.0.0.1")])
+    delta = made.change("Node", node("n1", **{"topology.kubernetes.io/region": "r"}))
+    assert [(one.id, one.inline[0].locality) for one in delta.sources] == [(WEB, "r")]

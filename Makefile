@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories spellings chaos golden pods property fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
+.PHONY: help up down status install check test unit conformance e2e histories spellings chaos golden pods property soak-rotation fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,10 @@ spellings: $(VENV)/.dev  ## every spelling of paths that should not get past pol
 
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden
+
+MINUTES ?= 15
+soak-rotation: $(VENV)/.dev  ## root rotations under load, MINUTES=15, leaves of 60 s, 8 proxies
+	ARTEMON_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s --timeout 14400 tests/e2e/trust/test_root_rotation.py
 
 pods: $(VENV)/.dev  ## injection of 10,000 random pods
 	ARTEMON_PODS=10000 $(BIN)/pytest -q --timeout 3600 tests/unit/inject/test_random_pods.py

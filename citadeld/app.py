@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from cryptography import x509
 
 from artemon.daemon.audit import AuditLog
 from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
-from artemon.pki.certificate import Authority
-from artemon.store.api import Store
+from artemon.pki.certificate import Authority, validity_of
+from artemon.store.api import Election, Store
 from artemon.store.schema import guard
 from citadeld.authority import KeyRoom, Lifetimes, describe
+from citadeld.books import Books
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
 from citadeld.decision import Method
 from citadeld.issuer import Issuer
@@ -26,9 +28,13 @@ from citadeld.metrics import Metrics
 from citadeld.names import Names
 from citadeld.own import Current, certify_oneself, is_half_over
 from citadeld.publish import publish, read_bundle
+from citadeld.revoker import Revoker
+from citadeld.rooms import Rooms
+from citadeld.rotating import Rotating
+from citadeld.rotation import ROLE, Rotation
 from citadeld.services import Services
 from citadeld.settings import CitadelSettings
-from citadeld.sweep import sweep
+from citadeld.sweep import KEEP, sweep
 from citadeld.tokens import Tokens
 
 METHODS: tuple[Method, ...] = ("certificate", "token", "socket")
@@ -51,38 +57,44 @@ def key_room(settings: CitadelSettings) -> KeyRoom:
 async def citadeld(settings: CitadelSettings, context: Context) -> None:
     """Artemon's certificate authority: gives every workload its identity."""
     context.health.expect("trust", "the trust bundle is not published yet")
-    room = key_room(settings)
+    rooms = Rooms(key_room(settings))
     store = await open_registry(settings.registry, settings.mesh)
     try:
-        await _first_root(room, store, settings, context)
-        await Citadel(settings, context, store, room).run()
+        authority = await _first_authority(rooms, store, settings, context)
+        await Citadel(settings, context, store, rooms=rooms, authority=authority).run()
     finally:
         await store.close()
 
 
-async def _first_root(room: KeyRoom, store: Store, settings: CitadelSettings, context: Context) -> None:
-    if room.has_root():
-        return
+async def _first_authority(
+    rooms: Rooms, store: Store, settings: CitadelSettings, context: Context
+) -> Authority:
+    """What to sign with; the root is made where nobody has one yet."""
     found = await read_bundle(store, settings.prefix)
-    if found is not None:
-        known = ", ".join(describe(root) for root in found.roots)
-        raise ArtemonError(
-            f"the mesh trusts the root {known} and {settings.data_dir} has none: copy root-cert.pem and "
-            "root-key.pem of the first replica there"
-        )
-    root = await asyncio.to_thread(room.make_root)
-    context.log.info("root_made", root=describe(root))
+    if found is None and not rooms.first.has_root():
+        root = await asyncio.to_thread(rooms.first.make_root)
+        context.log.info("root_made", root=describe(root))
+    return rooms.active(found.roots if found else ()).load()
 
 
 class Citadel:
     """One running citadeld."""
 
-    def __init__(self, settings: CitadelSettings, context: Context, store: Store, room: KeyRoom) -> None:
-        self._settings, self._context, self._store, self._room = settings, context, store, room
-        self._authority: Authority = room.load()
+    def __init__(
+        self,
+        settings: CitadelSettings,
+        context: Context,
+        store: Store,
+        *,
+        rooms: Rooms,
+        authority: Authority,
+    ) -> None:
+        self._settings, self._context, self._store, self._rooms = settings, context, store, rooms
+        self._authority = authority
         self._current = Current()
         self._metrics = Metrics(context.metrics)
         self._audit = AuditLog(settings.data_dir / AUDIT)
+        self._revoker = Revoker(store, settings.prefix, self._signing, utc_now)
         self._tokens = Tokens(store, settings.prefix, now=utc_now)
         self._issuer = Issuer(
             store=store,
@@ -93,6 +105,17 @@ class Citadel:
             metrics=self._metrics,
             now=utc_now,
         )
+        self._rotation = Rotation(
+            store,
+            settings.prefix,
+            rooms,
+            self._revoker,
+            self._audit,
+            context.log,
+            utc_now,
+            timedelta(seconds=settings.rotation_dwell_seconds),
+            self._refresh,
+        )
 
     async def run(self) -> None:
         """Serve until the daemon is told to stop."""
@@ -102,7 +125,13 @@ class Citadel:
             audit = tasks.create_task(self._audit.run(), name="audit")
             schema = tasks.create_task(guard(self._store, settings.prefix), name="schema")
             await self._refresh()
-            async with serve(settings, self._services(), self._doors(), self._current.the_identity) as bound:
+            election = await self._store.elect(settings.prefix + ROLE, context.node)
+            beside = [
+                tasks.create_task(self._revoker.follow(self._failed), name="revocation"),
+                tasks.create_task(self._rotation.run(election), name="rotation"),
+            ]
+            services = self._services(election)
+            async with serve(settings, services, self._doors(), self._current.the_identity) as bound:
                 for work, seconds in ((self._refresh, REFRESH_SECONDS), (self._sweep, SWEEP_SECONDS)):
                     _repeat(scheduler, self._tried(work), seconds)
                 scheduler.start()
@@ -111,9 +140,12 @@ class Citadel:
                 await context.stop.wait()
                 scheduler.shutdown(wait=False)
             schema.cancel()
+            for task in beside:
+                task.cancel()
+            await election.resign()
             audit.cancel()
 
-    def _services(self) -> Services:
+    def _services(self, election: Election) -> Services:
         return Services(
             trust_domain=self._settings.trust_domain,
             leaf=timedelta(seconds=self._settings.leaf_seconds),
@@ -123,23 +155,39 @@ class Citadel:
             audit=self._audit,
             metrics=self._metrics,
             bundle=self._current.the_bundle,
+            books=Books(self._settings.trust_domain, self._revoker, self._audit),
+            rotating=Rotating(self._rotation, election),
             log=self._context.log,
         )
 
     def _doors(self) -> dict[Method, Door]:
         identities, addresses = Limiter(PER_IDENTITY), Limiter(PER_ADDRESS)
         shared = (self._settings.trust_domain, self._tokens, self._metrics, identities, addresses)
-        return {method: Door(method, *shared) for method in METHODS}
+        return {method: Door(method, *shared, self._revoker.known) for method in METHODS}
+
+    def _signing(self) -> list[Authority]:
+        """The authorities whose revocation lists are signed here."""
+        return self._rooms.authorities()
+
+    def _failed(self, error: BaseException) -> None:
+        self._context.log.error("revocation_lists_not_signed", reason=error)
 
     async def _refresh(self) -> None:
         """Keep the intermediate, the bundle and our own certificate fresh, and say when they end."""
-        settings = self._settings
-        authority = await asyncio.to_thread(self._room.load)
-        if authority.certificate != self._authority.certificate:
-            self._context.log.info("intermediate_made", intermediate=describe(authority.certificate))
-        domain = settings.trust_domain
-        bundle = await publish(self._store, settings.prefix, authority, trust_domain=domain, now=utc_now)
-        self._authority, self._current.bundle = authority, bundle
+        settings, domain = self._settings, self._settings.trust_domain
+        before = await read_bundle(self._store, settings.prefix)
+        known = before.intermediates if before else ()
+        roots = before.roots if before else ()
+        active = self._rooms.active(roots)
+        for room in (active, *self._rooms.trusted(roots)):
+            authority = await asyncio.to_thread(room.load)
+            await self._revoker.sign_lists(authority)  # before anybody can meet it
+            bundle = await publish(self._store, settings.prefix, authority, trust_domain=domain, now=utc_now)
+            if authority.certificate not in known:
+                self._context.log.info("intermediate_made", intermediate=describe(authority.certificate))
+        self._current.bundle = bundle
+        self._use(await asyncio.to_thread(active.load), known)
+        authority = self._authority
         own = self._current.identity
         if own is None or is_half_over(own, bundle):
             self._current.identity = await certify_oneself(self._issuer, bundle)
@@ -148,8 +196,17 @@ class Citadel:
         self._metrics.root_seconds.set((root_end - utc_now()).total_seconds())
         self._metrics.chain_expiry.set(authority.certificate.not_valid_after_utc.timestamp())
 
+    def _use(self, authority: Authority, known: Sequence[x509.Certificate]) -> None:
+        """Issue under `authority`. One that was made just now waits until the next time, while the one before
+        is good: everyone shall have its revocation list first."""
+        before = self._authority
+        is_new = authority.certificate not in known and before.certificate in known
+        if not (is_new and validity_of(before.certificate).contains(utc_now())):
+            self._authority = authority
+
     async def _sweep(self) -> None:
         removed = await sweep(self._store, self._settings.prefix, self._tokens, now=utc_now())
+        removed += await self._revoker.sweep(KEEP)
         if removed:
             self._context.log.info("swept", keys=removed)
 

@@ -1,7 +1,8 @@
 """This replica's keys: the root (or the operator's), and an intermediate that exists nowhere else.
 
 Files in the data directory: root-cert.pem, root-key.pem (0600; absent where the operator keeps it elsewhere),
-ca-cert.pem, ca-key.pem (0600): the intermediate.
+ca-cert.pem, ca-key.pem (0600): the intermediate. retired/: earlier intermediates, whose revocation lists are
+still signed until they expire.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from artemon.pki.renewal import renewal_time
 from artemon.pki.verify import check_link
 
 ROOT, ROOT_KEY, CA, CA_KEY = "root-cert.pem", "root-key.pem", "ca-cert.pem", "ca-key.pem"
+RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,17 @@ class KeyRoom:
         write_public(self.directory / ROOT, chain_pem([root]))
         return root
 
+    def root(self) -> x509.Certificate:
+        """The root, whether or not it is valid now. Raises ArtemonError when there is none."""
+        pem = read_public(self.directory / ROOT)
+        if pem is None:
+            raise ArtemonError(f"{self.directory / ROOT} is missing")
+        return load_certificates(pem)[0]
+
+    def present(self) -> Authority | None:
+        """The intermediate that is here, if any. Raises ArtemonError when its files do not fit."""
+        return self._intermediate(self.root())
+
     def load(self) -> Authority:
         """The intermediate to sign with; made when there is none or half of its life is over.
 
@@ -102,11 +115,32 @@ class KeyRoom:
             f"{self.directory}: there is neither a valid {CA} with {CA_KEY} nor {ROOT_KEY} to make one with"
         )
 
+    def retired(self) -> list[Authority]:
+        """Earlier intermediates, for their revocation lists; those that have expired are removed."""
+        found = []
+        for path in sorted((self.directory / RETIRED).glob("*-cert.pem")):
+            key_path = path.with_name(path.name.replace("-cert", "-key"))
+            pem, key = read_public(path), read_secret(key_path)
+            chain = load_certificates(pem) if pem else ()
+            if chain and key and validity_of(chain[0]).not_after > self.now():
+                found.append(Authority(chain[0], load_private_key(key), chain[1:]))
+            else:
+                path.unlink(missing_ok=True)
+                key_path.unlink(missing_ok=True)
+        return found
+
+    def _retire(self) -> None:
+        """Put the intermediate aside before another takes its place."""
+        pem, key = read_public(self.directory / CA), read_secret(self.directory / CA_KEY)
+        if pem is None or key is None:
+            return
+        make_private_dir(self.directory / RETIRED)
+        name = fingerprint(load_certificates(pem)[0])[:32]
+        write_secret(self.directory / RETIRED / f"{name}-key.pem", key)
+        write_public(self.directory / RETIRED / f"{name}-cert.pem", pem)
+
     def _root(self) -> x509.Certificate:
-        pem = read_public(self.directory / ROOT)
-        if pem is None:
-            raise ArtemonError(f"{self.directory / ROOT} is missing")
-        root = load_certificates(pem)[0]
+        root = self.root()
         if not validity_of(root).contains(self.now()):
             raise ArtemonError(f"{self.directory / ROOT} is expired or not valid yet")
         return root
@@ -142,6 +176,7 @@ class KeyRoom:
             now=self.now(),
             lifetime=self.lifetimes.intermediate,
         )
+        self._retire()
         (self.directory / CA).unlink(missing_ok=True)  # a crash leaves a key without a certificate: made anew
         write_secret(self.directory / CA_KEY, private_pem(key))
         write_public(self.directory / CA, chain_pem([certificate]))

@@ -8,11 +8,12 @@ from typing import Any
 
 import grpc
 
-from artemon.daemon.identity_tls import peer_spiffe_id
+from artemon.daemon.identity_tls import peer_serial, peer_spiffe_id
 from artemon.pki.spiffe import SpiffeId
 from citadeld.decision import Caller, Denied, Method, Reason
 from citadeld.limits import Limiter, Rate
 from citadeld.metrics import Metrics
+from citadeld.revoker import Known
 from citadeld.tokens import Claim, Tokens
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -33,6 +34,7 @@ class Door:
     metrics: Metrics
     identities: Limiter
     addresses: Limiter
+    known: Known
 
     def caller(self, context: Context) -> Caller:
         """Who calls, as far as the connection tells. Raises Denied."""
@@ -49,7 +51,11 @@ class Door:
                 Reason.NOT_AUTHENTICATED,
                 f"the client certificate must name one workload of {self.trust_domain}",
             )
-        return replace(caller, identity=identity)
+        serial = f"{peer_serial(context) or 0:x}"
+        if self.known.refuses(identity, serial):
+            self.metrics.count("authentication_failure")
+            raise Denied(Reason.NOT_ALLOWED, f"{identity} or its certificate {serial} is revoked")
+        return replace(caller, identity=identity, serial=serial)
 
     def operator(self, context: Context) -> Caller:
         """The caller, if it may manage tokens. Raises Denied."""

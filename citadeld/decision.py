@@ -34,9 +34,11 @@ class Denied(ArtemonError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. identity: absent for an operator on the socket. token_id: of the join token, if any."""
+    """Who calls. identity: absent for an operator on the socket. token_id: of the join token, if any.
+    serial: of the client certificate, hexadecimal."""
 
     method: Method
     address: str
     identity: SpiffeId | None = None
     token_id: str = ""
+    serial: str = ""

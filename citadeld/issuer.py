@@ -16,6 +16,7 @@ from cryptography import x509
 
 from artemon.daemon.audit import AuditLog
 from artemon.errors import StoreError, Unknown
+from artemon.model.trust import SERIALS
 from artemon.pki.bundle import pem_list
 from artemon.pki.certificate import (
     SERIAL_BYTES,
@@ -33,14 +34,27 @@ from artemon.pki.errors import CertificateRefused, CsrMalformed, CsrRefused
 from artemon.pki.keys import PublicKey, check_public_key, spki_sha256
 from artemon.pki.renewal import Validity
 from artemon.pki.spiffe import SpiffeId
+from artemon.pki.subject import check_subject
 from artemon.pki.verify import check_issued
 from artemon.store.api import ABSENT, Check, Op, Put, Store
 from citadeld.decision import Caller, Denied, Reason
 from citadeld.metrics import Metrics
 from citadeld.names import Names
+from citadeld.revoker import ban_key
 from citadeld.tokens import Claim
 
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a caller says of itself, for lists and telemetry. workload: see `artemon.pki.subject`."""
+
+    node: str = ""
+    workload: str = ""
+
+
+NOTHING = Told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,13 @@ class Issuer:
     now: Callable[[], datetime]
 
     async def issue(
-        self, caller: Caller, csr: bytes, *, lifetime: timedelta, node: str = "", claim: Claim | None = None
+        self,
+        caller: Caller,
+        csr: bytes,
+        *,
+        lifetime: timedelta,
+        told: Told = NOTHING,
+        claim: Claim | None = None,
     ) -> list[str]:
         """The chain for the caller's identity, PEM, the leaf first and the root last; uses up `claim`.
 
@@ -64,15 +84,16 @@ class Issuer:
         """
         assert caller.identity is not None
         key = self._judge(csr, caller.identity)
-        leaf = Leaf(caller.identity, key, lifetime, self.names.of(caller.identity))
-        certificate, authority = await self._certify(leaf, node=node, claim=claim)
+        leaf = Leaf(caller.identity, key, lifetime, self.names.of(caller.identity), self._subject(told))
+        certificate, authority = await self._certify(leaf, caller, node=told.node, claim=claim)
         await self.audit.append(
             "issued",
             identity=leaf.identity,
             method=caller.method,
             token=caller.token_id,
             address=caller.address,
-            node=node,
+            node=told.node,
+            subject=leaf.subject,
             serial=f"{certificate.serial_number:x}",
             key=spki_sha256(key),
             names=",".join(leaf.names),
@@ -81,6 +102,13 @@ class Issuer:
         )
         self.metrics.count("success_cert_issuance")
         return pem_list([certificate, authority.certificate, *authority.issuers])
+
+    def _subject(self, told: Told) -> str:
+        try:
+            return check_subject(told.workload)
+        except CsrRefused as error:
+            self.metrics.count("id_extraction_err")
+            raise Denied(Reason.MALFORMED, str(error)) from error
 
     def _judge(self, csr: bytes, identity: SpiffeId) -> PublicKey:
         try:
@@ -99,14 +127,14 @@ class Issuer:
         return key
 
     async def _certify(
-        self, leaf: Leaf, *, node: str, claim: Claim | None
+        self, leaf: Leaf, caller: Caller, *, node: str, claim: Claim | None
     ) -> tuple[x509.Certificate, Authority]:
         authority = self.authority()
         serial, now = serial_number(os.urandom(SERIAL_BYTES)), self.now()
         try:
             validity = leaf_validity(leaf.lifetime, authority, now)
             record = _record(leaf.identity, authority, validity=validity, node=node, now=now)
-            await self._persist(leaf, serial, record=record, claim=claim)
+            await self._persist(leaf, serial, record=record, claim=claim, good=self._good(caller))
             signed = make_leaf(leaf, authority, serial=serial, now=now)
             parsed = load_certificates(chain_pem([signed]))[0]
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)
@@ -115,7 +143,15 @@ class Issuer:
             raise
         return parsed, authority
 
-    async def _persist(self, leaf: Leaf, serial: int, *, record: bytes, claim: Claim | None) -> None:
+    def _good(self, caller: Caller) -> list[Check]:
+        """What holds while neither the identity nor the certificate that asks is revoked."""
+        assert caller.identity is not None
+        revoked = [ban_key(caller.identity), *([f"{SERIALS}{caller.serial}"] if caller.serial else [])]
+        return [Check(self.prefix + key, ABSENT) for key in revoked]
+
+    async def _persist(
+        self, leaf: Leaf, serial: int, *, record: bytes, claim: Claim | None, good: list[Check]
+    ) -> None:
         """Serial, key owner and used token in one transaction: all, or nothing is signed."""
         issued, fingerprint_ = f"{self.prefix}trust/issued/{serial:x}", spki_sha256(leaf.key)
         owner_key = f"{self.prefix}trust/keys/{fingerprint_}"
@@ -124,7 +160,7 @@ class Issuer:
             if owner is not None and not _is_owner(owner.value, leaf.identity):
                 self.metrics.count("id_extraction_err")
                 raise Denied(Reason.MALFORMED, "the key belongs to another identity; make a new one")
-            checks = [Check(issued, ABSENT), Check(owner_key, owner.version if owner else ABSENT)]
+            checks = [Check(issued, ABSENT), Check(owner_key, owner.version if owner else ABSENT), *good]
             ops: list[Op] = [Put(issued, record), Put(owner_key, record)]
             if claim is not None:
                 checks.append(claim.check)
@@ -137,6 +173,9 @@ class Issuer:
                 return
             if result.ok:
                 return
+            if any(check.key in result.failed for check in good):
+                self.metrics.count("authentication_failure")
+                raise Denied(Reason.NOT_ALLOWED, f"{leaf.identity} or its certificate is revoked")
             if claim is not None and claim.check.key in result.failed:
                 self.metrics.count("authentication_failure")
                 raise Denied(

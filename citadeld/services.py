@@ -17,10 +17,13 @@ from artemon.errors import StoreError
 from artemon.log import Log, printable
 from artemon.pki.bundle import Bundle, pem_list
 from artemon.pki.errors import CertificateRefused
+from citadeld import books, rotating
+from citadeld.books import Books
 from citadeld.callers import Context, Door, address_of
 from citadeld.decision import Denied, Method, Reason
-from citadeld.issuer import Issuer
+from citadeld.issuer import Issuer, Told
 from citadeld.metrics import Metrics
+from citadeld.rotating import Rotating
 from citadeld.tokens import TOKEN_BYTES, Token, Tokens, wanted_identity
 
 CERTIFICATES = "istio.v1.auth.IstioCertificateService"
@@ -44,6 +47,8 @@ class Services:
     audit: AuditLog
     metrics: Metrics
     bundle: Callable[[], Bundle]
+    books: Books
+    rotating: Rotating
     log: Log
 
     def handlers(self, door: Door) -> list[grpc.GenericRpcHandler[Any, Any]]:
@@ -54,6 +59,8 @@ class Services:
         }
         if door.method in _MANAGING:
             found[JOIN_TOKENS] = {"Create": self._create, "List": self._list, "Revoke": self._revoke}
+            found[books.SERVICE] = self.books.methods()
+            found[rotating.SERVICE] = self.rotating.methods()
         return [
             grpc.method_handlers_generic_handler(
                 service,
@@ -114,7 +121,7 @@ class Services:
             caller,
             request.csr.encode(),
             lifetime=max(min(wish, self.leaf), timedelta(seconds=1)),
-            node=printable(_text(request, "node"))[:MAX_NODE],
+            told=Told(printable(_text(request, "node"))[:MAX_NODE], _text(request, "workload")),
             claim=claim,
         )
         return ca_pb2.IstioCertificateResponse(cert_chain=chain)
@@ -178,6 +185,8 @@ _REQUESTS: dict[str, type[Message]] = {
     f"{JOIN_TOKENS}/Create": join_tokens_pb2.CreateJoinTokenRequest,
     f"{JOIN_TOKENS}/List": join_tokens_pb2.ListJoinTokensRequest,
     f"{JOIN_TOKENS}/Revoke": join_tokens_pb2.RevokeJoinTokenRequest,
+    **books.REQUESTS,
+    **rotating.REQUESTS,
 }
 
 

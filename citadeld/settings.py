@@ -37,6 +37,12 @@ class CitadelSettings(Settings):
     leaf_seconds: int = Field(3600, ge=10, le=86400, description="Lifetime of certificates.")
     intermediate_days: float = Field(30, gt=0, le=365, description="Lifetime of this replica's intermediate.")
     root_days: float = Field(3650, gt=0, le=7300, description="Lifetime of a root that citadeld makes.")
+    rotation_dwell_seconds: float = Field(
+        120,
+        ge=0,
+        le=86400,
+        description="How long a phase of a root rotation lasts at least, so that daemons learn of it.",
+    )
     token_seconds: int = Field(600, ge=1, le=86400, description="Lifetime of join tokens by default.")
 
     @field_validator("trust_domain")

@@ -20,6 +20,7 @@ from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.registry import keep_schema, open_registry
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
+from artemon.daemon.trust import follow_bundle
 from artemon.errors import ArtemonError, Problem
 from artemon.model.kinds import GATEWAY, SECRET, SERVICE_ENTRY
 from artemon.model.resource import Kind
@@ -32,6 +33,7 @@ from galleyd.addresses import Addresses, InTurn
 from galleyd.admission import Admission
 from galleyd.authenticity import Authenticity
 from galleyd.bindings import Granted
+from galleyd.certificates import Certificates
 from galleyd.core import Core
 from galleyd.edits import Edits
 from galleyd.feed import Feed
@@ -136,7 +138,10 @@ class Parts:
             keep_schema(self._store, self.keys.layout.root),
         ]
         jobs += [self._oidc.jwks.run()] if self._oidc else []
-        return [*jobs, self._keeper.run()] if self._keeper else jobs
+        if self._keeper is None:
+            return jobs
+        trust = follow_bundle(self._store, self.keys.layout.bundle, self._keeper, log)
+        return [*jobs, self._keeper.run(), trust]
 
     def application(self) -> web.Application:
         """The HTTP application."""
@@ -168,6 +173,7 @@ class Parts:
             *Core(rest).routes(),
             *Ours(edits, self.keys, self.proxies).routes(),
             *relay.routes(),
+            *Certificates(relay.citadeld).routes(),
             *self.trail.routes(),
             *self.authenticity.routes(),
             *rest.routes(),

@@ -75,14 +75,17 @@ class Ours:
         return web.json_response({"revision": revision, "dryRun": how.dry_run, "results": shown})
 
     async def wait(self, request: web.Request) -> web.Response:
-        """GET `?revision=N&timeout=SECONDS`: answers when every connected proxy has, or too late."""
+        """GET `?revision=N&timeout=SECONDS[&view=bundle|revoked]`: answers when every connected proxy has, or
+        too late."""
         seen = request[ask.JUDGE].namespaces("list", "proxies")
-        revision = ask.number(request, "revision")
+        revision, view = ask.number(request, "revision"), request.query.get("view", "")
         timeout = min(float(ask.number(request, "timeout", int(DEFAULT_WAIT))), LONGEST_WAIT)
         loop = asyncio.get_running_loop()
         begun = self.edits.writer.committed_at(revision) or loop.time()
-        await self.proxies.until(lambda: self.proxies.closed or self._progress(revision).settled, timeout)
-        reached = self._progress(revision)
+        await self.proxies.until(
+            lambda: self.proxies.closed or self._progress(revision, view).settled, timeout
+        )
+        reached = self._progress(revision, view)
         return web.json_response(
             {
                 "revision": revision,
@@ -95,8 +98,8 @@ class Ours:
             }
         )
 
-    def _progress(self, revision: int) -> Progress:
-        return progress(self.statuses.read(self.proxies.values()), revision)
+    def _progress(self, revision: int, view: str) -> Progress:
+        return progress(self.statuses.read(self.proxies.values()), revision, view=view)
 
     async def list_proxies(self, request: web.Request) -> web.Response:
         """GET: the status of every connected proxy, by name."""

@@ -74,8 +74,9 @@ def _parse(value: bytes) -> ProxyStatus | None:
     return status if isinstance(status, dict) else None
 
 
-def progress(statuses: Mapping[str, ProxyStatus], revision: int) -> Progress:
-    """The progress of `revision`. A proxy that refused something of it has answered, with a Nack."""
+def progress(statuses: Mapping[str, ProxyStatus], revision: int, *, view: str = "") -> Progress:
+    """The progress of `revision`, or of that revision of a view of `trust/`. A proxy that refused something
+    of it has answered, with a Nack."""
     acked: list[str] = []
     pending: list[str] = []
     nacks: list[Nack] = []
@@ -84,7 +85,8 @@ def progress(statuses: Mapping[str, ProxyStatus], revision: int) -> Progress:
         nacks += refused
         if refused:
             continue
-        (acked if _number(status, "revision") >= revision else pending).append(proxy)
+        reached = _number(status.get("trust") or {}, view) if view else _number(status, "revision")
+        (acked if reached >= revision else pending).append(proxy)
     return Progress(tuple(acked), tuple(pending), tuple(nacks))
 
 

@@ -135,7 +135,10 @@ class Relay:
         return {"pilotd": address, "found": json.loads(found.body)}
 
     async def _citadeld(self, method: str, asked: Message, answer: type[M]) -> M:
-        path = f"/artemon.v1.JoinTokens/{method}"
+        return await self.citadeld(f"/artemon.v1.JoinTokens/{method}", asked, answer)
+
+    async def citadeld(self, path: str, asked: Message, answer: type[M]) -> M:
+        """citadeld's answer. Raises ApiError."""
         return await self._first("citadeld", self.settings.citadeld, path=path, asked=asked, answer=answer)
 
     async def _first(

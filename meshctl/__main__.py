@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, str] = {
     "proxy-config": "meshctl.commands.proxy_config",
     "join-token": "meshctl.commands.join_token",
     "registry": "meshctl.commands.registry",
+    "certificate": "meshctl.commands.certificate",
+    "ca": "meshctl.commands.ca",
     "expr": "meshctl.commands.expr",
     "auth": "meshctl.commands.auth",
     "audit": "meshctl.commands.audit",

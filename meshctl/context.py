@@ -57,10 +57,11 @@ class Config(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a command goes. namespace: of objects that name none, and of lists."""
+    """Where a command goes. namespace: of objects that name none, and of lists. ca_file: whom it trusts."""
 
     access: Access
     namespace: str
+    ca_file: Path | None = None
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -128,7 +129,7 @@ def find_target(
         key=Path(place.key) if place.key else None,
         insecure=insecure,
     )
-    return Target(access, place.namespace)
+    return Target(access, place.namespace, Path(place.ca).expanduser() if place.ca else None)
 
 
 def _place(config: Config, name: str, flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Place:

@@ -25,9 +25,12 @@ def wait_option(command: Any) -> Any:
     )(command)
 
 
-async def reached(client: Client, revision: int, seconds: int) -> dict[str, Any]:
-    """What galleyd tells of the proxies' progress, at the latest after `seconds`."""
-    query = {"revision": revision, "timeout": seconds}
+async def reached(client: Client, revision: int, seconds: int, *, view: str = "") -> dict[str, Any]:
+    """What galleyd tells of the proxies' progress, at the latest after `seconds`. view: "bundle" or "revoked"
+    when it is about what is trusted."""
+    query: dict[str, Any] = {"revision": revision, "timeout": seconds}
+    if view:
+        query["view"] = view
     answer = await client.request("GET", "/artemon/v1/wait", query=query, seconds=seconds + MARGIN)
     found: dict[str, Any] = answer.value
     return found

@@ -17,6 +17,7 @@ from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
+from artemon.daemon.trust import follow_bundle
 from artemon.registry.open import open_registries
 from artemon.store.layout import Layout
 from artemon.store.schema import guard
@@ -49,6 +50,9 @@ async def app(settings: PilotdSettings, context: Context) -> None:
             work = [
                 tasks.create_task(_settle_memory(context.health), name="memory"),
                 tasks.create_task(keeper.run(), name="identity"),
+                tasks.create_task(
+                    follow_bundle(store, Layout(settings.mesh).bundle, keeper, context.log), name="trust"
+                ),
                 tasks.create_task(discovery.run(context.health), name="discovery"),
                 tasks.create_task(guard(store, Layout(settings.mesh).root), name="schema"),
             ]

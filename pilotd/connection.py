@@ -18,7 +18,7 @@ from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
 from artemon.xds.types import LEAVING, LISTENER, SHORT
 from artemon.xds.wire import Bodies
-from pilotd.fleet import Client, Desired, Fleet, TooManyStreams
+from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
 from pilotd.metrics import Metrics
 from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of, workload_of
 from pilotd.report import Report
@@ -38,10 +38,14 @@ class Ended(ArtemonError):
 
 
 class Stream(Protocol):
-    """Messages of one client in both directions. peer: who it is by its certificate; None: plaintext."""
+    """Messages of one client in both directions. peer: who it is by its certificate, serial: of that; None:
+    plaintext."""
 
     @property
     def peer(self) -> SpiffeId | None: ...
+
+    @property
+    def serial(self) -> int | None: ...
 
     async def read(self) -> bytes | None:
         """The next message; None at the end of the stream."""
@@ -155,18 +159,22 @@ class _Conversation:
         serving = self._serving
         log = serving.log.bind(proxy=self._proxy.id)
         try:
-            with serving.fleet.joined(self._proxy, self._stream.peer, self._session) as client:
+            peer, serial = self._stream.peer, self._stream.serial
+            with serving.fleet.joined(self._proxy, peer, self._session, serial) as client:
                 log.info("proxy_connected", identity=self._stream.peer, delta=self._delta)
                 with serving.records.attend(client) as report:
                     await self._talk(client, report, first)
                 log.info("proxy_disconnected")
         except TooManyStreams as error:
             raise Ended("RESOURCE_EXHAUSTED", str(error)) from error
+        except Revoked as error:
+            raise Ended("PERMISSION_DENIED", str(error)) from error
 
     async def _talk(self, client: Client, report: Report, first: Request) -> None:
         self._receive(client, report, first)
         async with asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(self._write(client, report), name="xds-writer")
+            revoked = tasks.create_task(self._until_revoked(client), name="xds-revoked")
             while (data := await self._stream.read()) is not None:
                 request, node = _parsed(self._parse, data)
                 if node is not None and node.id and node.id != self._node_id:
@@ -175,7 +183,12 @@ class _Conversation:
                     self._serving.records.depart(client)
                     continue
                 self._receive(client, report, request)
+            revoked.cancel()
             writer.cancel()
+
+    async def _until_revoked(self, client: Client) -> None:
+        await client.revoked.wait()
+        raise Ended("PERMISSION_DENIED", f"{client.identity} or its certificate is revoked")
 
     def _receive(self, client: Client, report: Report, request: Request) -> None:
         try:
@@ -232,7 +245,7 @@ class _Conversation:
             if kind not in report.status.types:
                 report.resumed(kind, desired.resources[url].version)
         refusing = frozenset(SHORT.get(url, "other") for url in self._session.refusing)
-        if report.settled(desired.revision, desired.changed, refusing=refusing):
+        if report.settled(desired.revision, desired.changed, refusing=refusing, trust=desired.trust):
             self._serving.metrics.convergence.observe(self._serving.now() - desired.since)
 
     async def _send(self, response: Response, report: Report) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from artemon.log import Log
@@ -16,7 +16,7 @@ from artemon.snapshot.changes import ChangeSet
 from artemon.snapshot.credentials import grants
 from artemon.snapshot.snapshot import Snapshot
 from artemon.snapshot.view import ProxyView
-from artemon.translate.secrets import secret_resources
+from artemon.translate.secrets import secret_resources, trust_resource
 from artemon.xds.resource import NO_RESOURCES, Resources
 from artemon.xds.session import Session
 from artemon.xds.types import SECRET
@@ -26,6 +26,10 @@ from pilotd.report import Report
 
 SLICE_SECONDS = 0.005
 """How long a publication may hold the loop before it lets streams speak."""
+
+
+class Revoked(Exception):
+    """The identity is banned, or its certificate revoked."""
 
 
 class TooManyStreams(Exception):
@@ -45,21 +49,27 @@ class Makes(Protocol):
 @dataclass(frozen=True, slots=True)
 class Desired:
     """What a proxy should have. revision: of the registry, all of which is in it. changed: the last revision
-    that changed something for this proxy. since: when that was read, by a clock that does not jump."""
+    that changed something for this proxy. since: when that was read, by a clock that does not jump.
+    trust: how far what is trusted has been read, by view."""
 
     resources: Resources
     revision: int
     changed: int
     since: float
+    trust: Mapping[str, int] = field(default_factory=dict)
 
 
 class Client:
-    """One stream of one proxy."""
+    """One stream of one proxy. revoked: set when it may go on no longer."""
 
-    def __init__(self, proxy: Proxy, identity: SpiffeId | None, session: Session) -> None:
+    def __init__(
+        self, proxy: Proxy, identity: SpiffeId | None, session: Session, serial: int | None = None
+    ) -> None:
         self.proxy = proxy
         self.identity = identity
         self.session = session
+        self.serial = serial
+        self.revoked = asyncio.Event()
         self.view: ProxyView | None = None
         self.report: Report | None = None
         self.mailbox: Mailbox[Desired | None] = Mailbox(None)
@@ -107,15 +117,19 @@ class Fleet:
         return tuple(self._clients.values())
 
     @contextmanager
-    def joined(self, proxy: Proxy, identity: SpiffeId | None, session: Session) -> Iterator[Client]:
-        """The proxy is connected while the block runs. Raises TooManyStreams."""
+    def joined(
+        self, proxy: Proxy, identity: SpiffeId | None, session: Session, serial: int | None = None
+    ) -> Iterator[Client]:
+        """The proxy is connected while the block runs. Raises TooManyStreams, Revoked."""
         limits = self._limits
         same = [client for client in self._clients.values() if client.identity == identity]
         same_node = sum(client.proxy.id == proxy.id for client in same)
         per_node = limits.per_grpc_node if proxy.generator == GRPC else limits.per_node
         if same_node >= per_node or len(same) >= limits.per_identity:
             raise TooManyStreams(f"{same_node} streams of this node, {len(same)} of its identity")
-        client = Client(proxy, identity, session)
+        client = Client(proxy, identity, session, serial)
+        if self._snapshot is not None and _refused(self._snapshot, client):
+            raise Revoked(f"{identity} or its certificate is revoked")
         self._clients[id(client)] = client
         self._metrics.connected.set(len(self._clients))
         try:
@@ -135,7 +149,9 @@ class Fleet:
         self._make.turn()
         touched, slice_began = 0, self._now()
         for client in self.clients:
-            if client.view is None or impact.touches(changes, client.view):
+            if _refused(snapshot, client):
+                client.revoked.set()
+            elif client.view is None or impact.touches(changes, client.view):
                 self._give(client, snapshot, since)
                 touched += 1
             else:
@@ -149,7 +165,7 @@ class Fleet:
         """The snapshot changes nothing for this client."""
         desired = client.mailbox.value
         if desired is not None:
-            client.mailbox.put(replace(desired, revision=snapshot.position[1]))
+            client.mailbox.put(replace(desired, revision=snapshot.position[1], trust=snapshot.trust_read))
 
     def _give(self, client: Client, snapshot: Snapshot, since: float) -> None:
         before, revision = client.mailbox.value, snapshot.position[1]
@@ -169,9 +185,11 @@ class Fleet:
         self._tell_rejected(client, previous, resources)
         same = all(resources[url] is previous[url] for url in {*resources, *previous})
         if before and same:
-            client.mailbox.put(replace(before, resources=resources, revision=revision))
+            client.mailbox.put(
+                replace(before, resources=resources, revision=revision, trust=snapshot.trust_read)
+            )
         else:
-            client.mailbox.put(Desired(resources, revision, revision, since))
+            client.mailbox.put(Desired(resources, revision, revision, since, snapshot.trust_read))
 
     def _tell_rejected(self, client: Client, before: Resources, now: Resources) -> None:
         """Say once which patches are not in what the client should have."""
@@ -187,10 +205,18 @@ class Fleet:
             )
 
 
+def _refused(snapshot: Snapshot, client: Client) -> bool:
+    who = client.identity
+    return who is not None and snapshot.config.trust.refuses(str(who), client.serial)
+
+
 def _with_secrets(
     resources: Resources, snapshot: Snapshot, view: ProxyView, previous: Resources
 ) -> Resources:
     """With the Secrets that this very client may have: decided each time, shared with nobody."""
     granted = secret_resources(grants(snapshot.config.secrets, view))
+    trusted = trust_resource(snapshot.config.trust)
+    if trusted is not None:
+        granted[trusted.name] = trusted
     states = {**resources, SECRET: previous[SECRET].successor(granted)}
     return Resources(states, rejected=resources.rejected)

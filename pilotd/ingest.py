@@ -12,6 +12,7 @@ from artemon.daemon.health import Health
 from artemon.daemon.signers import SIGNED, Forged, Signers
 from artemon.log import Log
 from artemon.model.secret import Unseal
+from artemon.model.trust import BUNDLE, REVOKED
 from artemon.pki import signing
 from artemon.snapshot import records
 from artemon.snapshot.changes import NOWHERE, Bad, Change, ChangeSet, Position
@@ -23,7 +24,14 @@ from artemon.store.mirror import Changes
 from pilotd.guard import Guard
 from pilotd.metrics import Metrics
 
-VIEWS = {"config": "config/", "mesh": "mesh", "workloads": "workloads/", "secrets": "secrets/"}
+VIEWS = {
+    "config": "config/",
+    "mesh": "mesh",
+    "workloads": "workloads/",
+    "secrets": "secrets/",
+    "bundle": BUNDLE,
+    "revoked": REVOKED,
+}
 """Name of each view of the registry -> what it follows."""
 SIGNERS = "trust/signers/"
 SETTLE_SECONDS = 30.0
@@ -168,6 +176,8 @@ class Ingest:
         admitted = self._guard.admit(
             [change for change in read if change is not None], now=now, restarting=now < self._settled_at
         )
+        if name in ("bundle", "revoked"):
+            self._world.trust_read[name] = changes.position.revision
         self._apply(admitted, self._position(changes))
 
     def _take_signers(self, changes: Changes) -> None:

@@ -94,7 +94,9 @@ class Records:
                 self._statuses.leave(status, None)
             self._attended.pop(id(client), None)
             if workload is not None and self._left(key) and not self._closing and key not in self._departed:
-                self._leaving[key] = _Leaving(workload, self._now() + GRACE_SECONDS)
+                gone = client.revoked.is_set()  # at once, and whether or not it wants to come back
+                grace = 0.0 if gone else GRACE_SECONDS
+                self._leaving[key] = _Leaving(workload, self._now() + grace, draining=gone)
                 self._news.set()
 
     def depart(self, client: Client) -> None:

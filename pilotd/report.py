@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from artemon.model.rejected_patch import RejectedPatch
@@ -55,7 +55,14 @@ class Report:
         named = tuple(replace(one, reason=one.reason[:MAX_MESSAGE]) for one in rejected[:MAX_PATCHES])
         self.status = replace(self.status, rejected=named)
 
-    def settled(self, revision: int, changed: int, *, refusing: frozenset[str] = frozenset()) -> bool:
+    def settled(
+        self,
+        revision: int,
+        changed: int,
+        *,
+        refusing: frozenset[str] = frozenset(),
+        trust: Mapping[str, int] | None = None,
+    ) -> bool:
         """The proxy has everything of `revision`, but for what it refuses, of the types in `refusing`.
 
         Whether `changed` is news.
@@ -64,7 +71,7 @@ class Report:
             if state.nacked is not None and kind not in refusing:
                 self._set(kind, replace(state, nacked=None))
         news = changed != self.status.changed
-        self.status = replace(self.status, revision=revision, changed=changed)
+        self.status = replace(self.status, revision=revision, changed=changed, trust=trust or {})
         self.publish()
         return news
 

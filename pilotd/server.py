@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
-from artemon.daemon.identity_tls import peer_spiffe_id
+from artemon.daemon.identity_tls import peer_serial, peer_spiffe_id
 from artemon.errors import ArtemonError
 from artemon.pki.spiffe import SpiffeId
 from pilotd.connection import Ended, Serving, Stream, serve
@@ -45,6 +45,7 @@ class _GrpcStream:
     def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self._context = context
         self.peer: SpiffeId | None = peer_spiffe_id(context)
+        self.serial: int | None = peer_serial(context)
 
     async def read(self) -> bytes | None:
         """The next message; None at the end."""

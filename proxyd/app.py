@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+from cryptography.hazmat.primitives.serialization import Encoding
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import json_format
 
@@ -18,7 +20,9 @@ from artemon.daemon.http import serve_http, split_address
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
-from artemon.xds.types import CLUSTER, LISTENER, NAMES
+from artemon.pki.subject import subject_text
+from artemon.xds.resource import Resource
+from artemon.xds.types import CLUSTER, LISTENER, NAMES, SECRET
 from proxyd import lastgood
 from proxyd.admin import Admin
 from proxyd.bells import Bells
@@ -30,6 +34,7 @@ from proxyd.envoylog import EnvoyLog
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
 from proxyd.sds import SecretStreams
+from proxyd.secrets import ROOTS, told_lists, told_roots
 from proxyd.server import ADS, SDS, serve
 from proxyd.settings import ProxydSettings
 from proxyd.status import status_routes
@@ -37,6 +42,7 @@ from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
+from proxyd.workload_api import WorkloadApi
 
 LEAVE_SECONDS = 0.2
 """How long before Envoy drains the others are told."""
@@ -76,12 +82,21 @@ class Agent:
         good = {url: named for url, named in good.items() if url != NAMES or own}
         never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
         self._saved = 0
-        self._view = View(good, never_empty=never_empty, own=own)
-        self._identity = IdentityKeeper(settings.identity_options, self._log)
+        pinned = {SECRET: frozenset({ROOTS})}
+        self._view = View(good, never_empty=never_empty, own=own, pinned=pinned)
+        subject = subject_text(settings.service or context.node, settings.labels, settings.cluster_id)
+        options = replace(settings.identity_options, node=context.node, workload=subject)
+        self._identity = IdentityKeeper(options, self._log)
         self._configuration = ConfigurationStreams(
             self._view, changed=self._changed, moved=self._moved, log=self._log, metrics=self._metrics
         )
-        self._secrets = SecretStreams(log=self._log, metrics=self._metrics)
+        self._secrets = SecretStreams(
+            self._view,
+            moved=self._moved,
+            certain=lambda: self._upstream.connected,
+            log=self._log,
+            metrics=self._metrics,
+        )
         self._upstream = Upstream(
             settings.pilotd,
             json_format.ParseDict(node(settings, context.node), base_pb2.Node()),
@@ -125,6 +140,10 @@ class Agent:
             status = f"{_host(settings.bind)}:{settings.status_port}"
             await stack.enter_async_context(serve_http(status, routes))
             await stack.enter_async_context(serve(Path(settings.run_dir), services))
+            if settings.workload_socket:
+                programs = WorkloadApi(self._identity, self._lists)
+                socket = Path(settings.workload_socket)
+                await stack.enter_async_context(programs.serve(socket, settings.workload_socket_group))
             envoy_log = EnvoyLog(self._supervisor.log_file, self._log.bind(source="envoy"))
             names = await self._answer_names(stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -132,6 +151,7 @@ class Agent:
                 *(tasks.create_task(one.follow(self._changed)) for one in names),
                 tasks.create_task(self._keep_identity()),
                 tasks.create_task(self._keep_last_good()),
+                tasks.create_task(self._keep_trust()),
                 tasks.create_task(secrets.watch_files()),
                 tasks.create_task(envoy_log.follow()),
                 tasks.create_task(self._supervisor.watch(self._on_state)),
@@ -163,6 +183,11 @@ class Agent:
         namespace = settings.namespace
         return [Names(self._view, server, namespace=namespace, moved=self._moved, log=self._log)]
 
+    def _lists(self) -> list[bytes]:
+        """The revocation lists that pilotd has told, DER."""
+        told = self._view.desired()[SECRET].items.get(ROOTS)
+        return [one.public_bytes(Encoding.DER) for one in told_lists(told)] if told else []
+
     def _on_state(self, state: str | None) -> None:
         if state == "LIVE" and (self._configuration.configured or not self._settings.pilotd):
             self._context.health.meet(CONFIGURATION)
@@ -179,6 +204,21 @@ class Agent:
                 identity = await self._identity.changed(identity)
                 self._secrets.publish(identity)
 
+    async def _keep_trust(self) -> None:
+        """Whom pilotd says to trust is trusted by us as well, and Envoy is told."""
+        await self._joined.wait()
+        trusted: Resource | None = None
+        with self._changed.listen() as wake:
+            while True:
+                wake.clear()
+                told = self._view.desired()[SECRET].items.get(ROOTS)
+                if told is not None and told is not trusted:
+                    trusted = told
+                    if self._upstream.connected:
+                        await self._identity.adopt_roots(told_roots(told))
+                    self._secrets.renew()
+                await wake.wait()
+
     async def _follow_pilotd(self) -> None:
         await self._joined.wait()
         await self._upstream.run(
@@ -186,7 +226,9 @@ class Agent:
         )
 
     async def _renewed(self) -> None:
-        await self._identity.changed(self._identity.current())
+        identity = before = self._identity.current()
+        while identity.cert_chain_pem == before.cert_chain_pem:  # others to trust count for new connections
+            identity = await self._identity.changed(identity)
 
     async def _keep_last_good(self) -> None:
         with self._moved.listen() as wake:

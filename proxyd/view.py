@@ -70,6 +70,7 @@ class View:
     """All types of one proxy. never_empty: types whose complete removal is a fault of the sender; refused.
 
     own: types that are not for Envoy but for proxyd itself, which takes everything there is of them.
+    pinned: names by type that are always wanted, whether Envoy asks here or elsewhere.
     """
 
     def __init__(
@@ -78,13 +79,16 @@ class View:
         *,
         never_empty: Iterable[str] = (CLUSTER,),
         own: Iterable[str] = (),
+        pinned: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.own = frozenset(own)
+        self._pinned = pinned or {}
         self._types = {url: _Type(good=dict(named)) for url, named in good.items()}
         for url in (*PUSH_ORDER, *self.own):
             self._types.setdefault(url, _Type())
         for url, kind in self._types.items():
-            kind.wanted = frozenset({EVERYTHING} if url in WILDCARD | self.own else kind.good)
+            wanted = {EVERYTHING} if url in WILDCARD | self.own else kind.good
+            kind.wanted = frozenset(wanted) | self._always(url)
             kind.heard = bool(self._types[CLUSTER].good)
             kind.refresh()
         self._never_empty = frozenset(never_empty)
@@ -132,6 +136,7 @@ class View:
     def want(self, type_url: str, names: frozenset[str]) -> None:
         """Envoy wants exactly these, of a type that it asks for by name."""
         kind = self._types.setdefault(type_url, _Type())
+        names = names | self._always(type_url)
         if type_url in WILDCARD | self.own or names == kind.wanted:
             return
         for name in kind.wanted - names:
@@ -213,6 +218,9 @@ class View:
             Answer(pending.update.type_url, pending.update.nonce, "; ".join(dict.fromkeys(pending.errors)))
             for pending in settled
         ]
+
+    def _always(self, type_url: str) -> frozenset[str]:
+        return self._pinned.get(type_url, frozenset())
 
     def _empties(self, update: Update, kind: _Type) -> bool:
         have = kind.state.items.keys()

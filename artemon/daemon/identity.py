@@ -29,18 +29,27 @@ from artemon.daemon.identity_client import (
     ask_for_roots,
     pinned_roots,
 )
-from artemon.daemon.identity_files import Identity, load_identity, load_roots, make_identity, save_identity
+from artemon.daemon.identity_files import (
+    Identity,
+    is_under_first_root,
+    load_identity,
+    load_roots,
+    make_identity,
+    save_identity,
+)
 from artemon.daemon.identity_options import IdentityOptions, IdentitySettings
 from artemon.daemon.identity_tls import grpc_channel_credentials
 from artemon.errors import ArtemonError
 from artemon.log import Log
+from artemon.pki.certificate import load_certificates
 from artemon.pki.csr import make_csr
 from artemon.pki.errors import CertificateRefused, KeyRefused
 from artemon.pki.keys import generate_key, private_pem
 from artemon.pki.renewal import renewal_time
 from artemon.store.clock import now as boottime
 
-ROOTS_SECONDS = 300.0
+ROOTS_SECONDS = 60.0
+EARLY_SECONDS = 30.0
 NAP_SECONDS = 30.0
 
 T = TypeVar("T")
@@ -114,7 +123,8 @@ class IdentityKeeper:
             identity = self.current()
             now = self._now()
             due = renewal_time(identity.validity, now=now, jitter=self._jitter())
-            await _sleep((due - now).total_seconds())
+            await self._until_due((due - now).total_seconds())
+            identity = self.current()
             lifetime = (identity.not_after - now).total_seconds()
             backoff = Backoff(first=1, most=min(60.0, max(1.0, lifetime / 20)))
             while self.current().cert_chain_pem == identity.cert_chain_pem:
@@ -124,6 +134,22 @@ class IdentityKeeper:
                     left = (identity.not_after - self._now()).total_seconds()
                     self._log.warning("renewal_failed", reason=error, seconds_left=int(left))
                     await asyncio.sleep(backoff.next(self._jitter()))
+
+    async def _until_due(self, seconds: float) -> None:
+        """Sleep so long, but less when the certificate is not under the root that is used now: then a random
+        part of what is usual, so that not everyone comes at once."""
+        end = boottime() + seconds
+        while (left := end - boottime()) > 0:
+            identity = self.current()
+            if not is_under_first_root(identity):
+                await _sleep(min(left, EARLY_SECONDS) * self._jitter())
+                return
+            async with asyncio.TaskGroup() as tasks:
+                changed = tasks.create_task(self.changed(identity))
+                slept = tasks.create_task(_sleep(left))
+                await asyncio.wait({changed, slept}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                slept.cancel()
 
     async def _keep_roots(self) -> None:
         while True:
@@ -174,7 +200,11 @@ class IdentityKeeper:
         csr = make_csr(key, self._options.spiffe_id)
 
         async def ask(address: str) -> Signed:
-            return await ask_for_certificate(address, await credentials(address), csr=csr, token=token)
+            told = {"node": self._options.node, "workload": self._options.workload}
+            told = {name: value for name, value in told.items() if value}
+            return await ask_for_certificate(
+                address, await credentials(address), csr=csr, token=token, told=told
+            )
 
         signed = await _first_answer(addresses, ask)
         identity = make_identity(
@@ -196,10 +226,20 @@ class IdentityKeeper:
         if sequence < self._sequence or roots == identity.roots_pem:
             return
         self._sequence = sequence
-        fresh = replace(identity, roots_pem=roots)
-        await asyncio.to_thread(save_identity, self._options.directory, fresh)
-        self._publish(fresh)
-        self._log.info("roots_changed", sequence=sequence)
+        await self.adopt_roots(roots)
+
+    async def adopt_roots(self, roots_pem: bytes) -> None:
+        """Trust exactly these roots (PEM), because the control plane says so. Raises CertificateRefused.
+
+        Whoever is not certified under the first of them renews soon.
+        """
+        load_certificates(roots_pem)
+        identity = self.current()
+        if roots_pem != identity.roots_pem:
+            fresh = replace(identity, roots_pem=roots_pem)
+            await asyncio.to_thread(save_identity, self._options.directory, fresh)
+            self._publish(fresh)
+            self._log.info("roots_changed", count=len(load_certificates(roots_pem)))
 
     def _publish(self, identity: Identity) -> None:
         self._identity = identity

@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,14 +56,22 @@ class Signed:
 
 
 async def ask_for_certificate(
-    address: str, credentials: grpc.ChannelCredentials, *, csr: bytes, token: str = ""
+    address: str,
+    credentials: grpc.ChannelCredentials,
+    *,
+    csr: bytes,
+    token: str = "",
+    told: Mapping[str, str] | None = None,
 ) -> Signed:
     """Have `csr` signed; the channel is verified by `credentials`. Raises CitadelUnreachable/Refused.
 
+    told: what the agent says of itself: `node`, and `workload`, the subject of the certificate.
     The roots are asked for first: once a token is used up, only the answer itself can still be lost.
     """
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     request = ca_pb2.IstioCertificateRequest(csr=csr.decode())
+    for name, value in (told or {}).items():
+        request.metadata.fields[name].string_value = value
     async with _channel(address, credentials) as channel:
         bundle = await _call(channel, GET_BUNDLE, trust_pb2.GetBundleRequest(), trust_pb2.Bundle)
         answer = await _call(channel, CREATE, request, ca_pb2.IstioCertificateResponse, metadata)

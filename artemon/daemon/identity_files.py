@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
+
 from artemon.daemon.files import (
     make_private_dir,
     read_public,
@@ -58,6 +60,17 @@ def make_identity(
         raise CertificateRefused("the certificate is for another key")
     validity = validity_of(chain[0])
     return Identity(wanted, chain_pem, key_pem, roots_pem, validity.not_before, validity.not_after)
+
+
+def is_under_first_root(identity: Identity) -> bool:
+    """Whether the chain leads to the first of the roots: the one under which certificates are issued now."""
+    last = load_certificates(identity.cert_chain_pem)[-1]
+    first = load_certificates(identity.roots_pem)[0]
+    try:
+        last.verify_directly_issued_by(first)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def load_identity(directory: Path, wanted: SpiffeId, now: datetime) -> Identity | None:

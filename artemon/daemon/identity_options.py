@@ -21,7 +21,8 @@ class IdentityOptions:
     """Who one is and whom to ask.
 
     citadeld: addresses (host:port) for renewals. citadeld_join: for joining, by default the same hosts with
-    the port plus 3. ca_pin: path of the root (PEM) or its SHA-256; needed only to join the first time.
+    the port plus 3. ca_pin: path of the root (PEM) or its SHA-256; needed only to join the first time. node:
+    the name of this instance, for the list of certificates. workload: the certificate's subject.
     """
 
     directory: Path
@@ -31,6 +32,8 @@ class IdentityOptions:
     join_token_file: str = ""
     ca_pin: str = ""
     key_type: KeyType = "p256"
+    node: str = ""
+    workload: str = ""
 
     @property
     def join_addresses(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from cryptography import x509
 
 from artemon.daemon.identity_files import Identity
 from artemon.pki.errors import InvalidSpiffeId
@@ -69,6 +70,12 @@ def peer_spiffe_id(context: grpc.aio.ServicerContext[Any, Any]) -> SpiffeId | No
     if len(names) != 1 or list(found.get("peer_uri", ())) != names:
         return None
     return _workload(names[0].decode("ascii", "replace"))
+
+
+def peer_serial(context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
+    """The serial number of the verified client certificate; None without one."""
+    found = list(context.auth_context().get("x509_pem_cert", ()))
+    return x509.load_pem_x509_certificate(found[0]).serial_number if found else None
 
 
 def tls_peer_spiffe_id(connection: ssl.SSLObject | ssl.SSLSocket | None) -> SpiffeId | None:

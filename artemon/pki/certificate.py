@@ -19,6 +19,7 @@ from artemon.pki.errors import CertificateRefused
 from artemon.pki.keys import PrivateKey, PublicKey
 from artemon.pki.renewal import BACK_DATE, Validity
 from artemon.pki.spiffe import SpiffeId, SpiffeUri
+from artemon.pki.subject import subject_name
 
 MAX_LEAF_LIFETIME = timedelta(hours=24)
 SERIAL_BYTES = 20
@@ -40,12 +41,14 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What is to be certified. names: DNS names and IP addresses, decided by policy alone."""
+    """What is to be certified. names: DNS names and IP addresses, decided by policy alone. subject: what
+    telemetry is told (`artemon.pki.subject`); it carries no right."""
 
     identity: SpiffeId
     key: PublicKey
     lifetime: timedelta
     names: tuple[str, ...] = ()
+    subject: str = ""
 
 
 def serial_number(entropy: bytes) -> int:
@@ -90,8 +93,9 @@ def make_leaf(leaf: Leaf, issuer: Authority, *, serial: int, now: datetime) -> x
 
     Valid from five minutes ago, at most 24 hours ahead, and never longer than the issuer.
     """
+    subject = subject_name(leaf.subject)
     builder = _builder(
-        x509.Name([]),
+        subject,
         issuer=issuer.certificate.subject,
         key=leaf.key,
         serial=serial,
@@ -101,7 +105,7 @@ def make_leaf(leaf: Leaf, issuer: Authority, *, serial: int, now: datetime) -> x
     names += [_general_name(name) for name in leaf.names]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = (
-        builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+        builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)

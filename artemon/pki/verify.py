@@ -15,6 +15,7 @@ from artemon.pki.errors import CertificateRefused, InvalidSpiffeId, KeyRefused
 from artemon.pki.keys import check_public_key, spki_sha256
 from artemon.pki.renewal import Validity
 from artemon.pki.spiffe import SpiffeId, SpiffeUri
+from artemon.pki.subject import subject_name
 
 MAX_CHAIN = 6
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -87,7 +88,7 @@ def check_issued(
         ("serial", certificate.serial_number, serial),
         ("key", spki_sha256(check_public_key(certificate.public_key())), spki_sha256(leaf.key)),
         ("validity", validity_of(certificate), validity),
-        ("subject", list(certificate.subject), []),
+        ("subject", certificate.subject, subject_name(leaf.subject)),
         ("extensions", len(certificate.extensions), 6),
     )
     for what, found, expected in wanted:

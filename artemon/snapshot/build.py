@@ -12,8 +12,9 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
 from artemon.model.service import Endpoint, Port, Resolution, Service
+from artemon.model.trust import Trust
 from artemon.snapshot.auto_addresses import AutoAddresses
-from artemon.snapshot.changes import KEY_SET, MESH, SECRET, ChangeSet, ServiceKey
+from artemon.snapshot.changes import KEY_SET, MESH, SECRET, TRUST, ChangeSet, ServiceKey
 from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
 from artemon.snapshot.memo import Memo
@@ -53,7 +54,14 @@ def build(world: World, previous: Snapshot | None = None, changes: ChangeSet | N
     instances = _instances(world, previous.instances, touched, config.modes)
     if config is not previous.config:
         previous.memo.turn()
-    return Snapshot(config, instances, world.position, dict(world.problems), previous.memo)
+    return Snapshot(
+        config,
+        instances,
+        world.position,
+        dict(world.problems),
+        previous.memo,
+        trust_read=dict(world.trust_read),
+    )
 
 
 def _config(world: World, before: Config, changes: ChangeSet, memo: Memo) -> Config:
@@ -126,6 +134,7 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         lambda world, _: _by_namespace(_objects(world, "RequestAuthentication")),
     ),
     "keys": (frozenset({KEY_SET}), lambda world, _: dict(world.keys)),
+    "trust": (frozenset({TRUST}), lambda world, _: Trust.of(world.trust)),
     "envoy_filters": (
         frozenset({"EnvoyFilter"}),
         lambda world, _: _by_namespace(_objects(world, "EnvoyFilter")),

@@ -10,6 +10,7 @@ from artemon.errors import Problem
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
+from artemon.model.trust import TrustRecord
 from artemon.model.workload import Workload
 from artemon.snapshot.services import Source
 
@@ -18,6 +19,8 @@ WORKLOAD = "Workload"
 SERVICE = "Service"
 SECRET = "Secret"  # noqa: S105
 KEY_SET = "KeySet"
+TRUST = "Trust"
+BAN = "Ban"
 """Names among `ChangeSet.kinds` for what is not a user-written object."""
 
 
@@ -34,7 +37,7 @@ class KeySet:
     text: str
 
 
-Object = Resource[Any] | MeshConfig | Workload | Source | Secret | KeySet
+Object = Resource[Any] | MeshConfig | Workload | Source | Secret | KeySet | TrustRecord
 
 
 class ServiceKey(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artemon.model.proxy import ProxyType
-from artemon.snapshot.changes import KEY_SET, MESH, SECRET, SERVICE, WORKLOAD, ChangeSet
+from artemon.snapshot.changes import BAN, KEY_SET, MESH, SECRET, SERVICE, TRUST, WORKLOAD, ChangeSet
 from artemon.snapshot.view import ProxyView
 
 CDS, EDS, LDS, RDS, SDS, ECDS = "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"
@@ -21,6 +21,8 @@ _TYPES: dict[str, frozenset[str]] = {
     "VirtualService": _ALL,
     "Gateway": _ALL,
     SECRET: frozenset({SDS}),
+    TRUST: frozenset({SDS}),
+    BAN: frozenset({LDS}),
     "PeerAuthentication": frozenset({CDS, EDS, LDS}),
     "EnvoyFilter": _PATCHED,
     "AuthorizationPolicy": frozenset({LDS}),
@@ -44,7 +46,7 @@ def touches(changes: ChangeSet, view: ProxyView) -> bool:
     """Whether the proxy of `view` (as it was before) may have to be told. False is certain."""
     if changes.endpoints_only:
         return any(key.host in view.services for key in changes.services)
-    if types(changes) == {SDS}:
+    if types(changes) == {SDS} and TRUST not in changes.kinds:
         return view.proxy.type is ProxyType.ROUTER and view.proxy.namespace in changes.namespaces
     if changes.kinds and changes.kinds <= _POLICIES:
         return bool(changes.namespaces & {view.proxy.namespace, view.mesh.root_namespace})
@@ -55,7 +57,7 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
     """The xDS types that two views of one proxy can differ in; exact for snapshots built from one another,
     whose equal parts are the same objects."""
     shared = ("mesh", "services", "virtual_services", "destinations", "sidecar")
-    own = ("proxy", "gateways", "own", "inbound_mtls")
+    own = ("proxy", "gateways", "own", "inbound_mtls", "bans")
     same = all(getattr(before, name) is getattr(after, name) for name in shared)
     if not same or any(getattr(before, name) != getattr(after, name) for name in own):
         return _ALL

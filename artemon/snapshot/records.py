@@ -11,10 +11,11 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.message import Message
 from artemon.model.resource import Resource
 from artemon.model.secret import SealedSecret, Secret, Unseal, read_sealed
+from artemon.model.trust import BUNDLE, REVOKED, decode_trust
 from artemon.model.workload import decode_workload
 from artemon.snapshot.changes import Bad, Change, Delete, Object, Upsert
 
-PREFIXES = ("config/", "mesh", "workloads/", "secrets/")
+PREFIXES = ("config/", "mesh", "workloads/", "secrets/", BUNDLE, REVOKED)
 """What the world is made of."""
 
 
@@ -73,6 +74,8 @@ def _object(key: str, value: bytes, check: Check, unseal: Unseal) -> Object:
     parts = key.split("/")
     if parts[0] == "workloads" and len(parts) == 4:
         return decode_workload(parts[1], value)
+    if parts[0] == "trust":
+        return decode_trust(key, value)
     if parts[0] == "secrets" and len(parts) == 3:
         return _secret(parts[1], parts[2], value, unseal)
     if parts[0] != "config" or len(parts) != 4 or kinds.by_plural(parts[1]) is None:

@@ -15,6 +15,7 @@ from artemon.model.resource import Resource
 from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
+from artemon.model.trust import Trust
 from artemon.snapshot.auto_addresses import AutoAddresses, with_addresses
 from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
 from artemon.snapshot.credentials import Secrets
@@ -65,6 +66,7 @@ class Config:
     secrets: Secrets = field(default_factory=dict, repr=False)
     gates: tuple[Gate, ...] = ()
     auto_addresses: AutoAddresses = field(default_factory=AutoAddresses, compare=False)
+    trust: Trust = field(default_factory=Trust)
     frames: Memo = field(default_factory=Memo, compare=False)
 
 
@@ -123,6 +125,8 @@ class Snapshot:
     problems: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
     memo: Memo = field(default_factory=Memo, compare=False)
     scoped: Memo = field(default_factory=Memo, compare=False)
+    trust_read: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """How far each view of `trust/` had been read."""
 
     def view(self, proxy: Proxy) -> ProxyView:
         """What `proxy` sees. Equal parts of views are the same objects, also from snapshot to snapshot."""
@@ -141,6 +145,7 @@ class Snapshot:
             trust_domain=self.config.mesh.trust_domain,
             envoy_filters=frame.envoy_filters,
             policies=frame.policies,
+            bans=self.config.trust.bans,
         )
 
 

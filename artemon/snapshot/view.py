@@ -109,6 +109,7 @@ class ProxyView:
     inbound_mtls: this workload's mode. Server modes of others are already in `Endpoint.mtls`.
     envoy_filters: those that select this proxy, in no order that matters.
     policies: who may ask what of it; for proxies without any all the same object.
+    bans: identities that nobody lets in.
     """
 
     proxy: Proxy
@@ -124,3 +125,4 @@ class ProxyView:
     trust_domain: str
     envoy_filters: Sequence[Resource[EnvoyFilter]] = ()
     policies: Policies = NO_POLICIES
+    bans: tuple[str, ...] = ()

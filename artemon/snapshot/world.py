@@ -14,14 +14,17 @@ from artemon.model.proxy import WorkloadPort
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
 from artemon.model.service_entry import ServiceEntry
+from artemon.model.trust import IDENTITIES, TrustRecord
 from artemon.model.workload import Workload
 from artemon.model.workload_entry import WorkloadEntry
 from artemon.snapshot.changes import (
+    BAN,
     KEY_SET,
     MESH,
     NOWHERE,
     SECRET,
     SERVICE,
+    TRUST,
     WORKLOAD,
     Bad,
     Change,
@@ -53,6 +56,9 @@ class World:
         self.gates = Gates()
         self.secrets: dict[str, Secret] = {}
         self.keys: dict[str, str] = {}
+        self.trust: dict[str, TrustRecord] = {}
+        self.trust_read: dict[str, int] = {}
+        """How far each view of `trust/` has been read, as revisions of the registry."""
         self._objects: dict[str, Object] = {}
         self._by_kind: defaultdict[str, dict[str, Resource[Any]]] = defaultdict(dict)
         self._sources: defaultdict[ServiceKey, set[str]] = defaultdict(set)
@@ -78,7 +84,7 @@ class World:
 
     def everything(self) -> ChangeSet:
         """The change set of a world that appears from nothing."""
-        kinds = {MESH, WORKLOAD, SECRET, KEY_SET, *self._by_kind}
+        kinds = {MESH, WORKLOAD, SECRET, KEY_SET, TRUST, BAN, *self._by_kind}
         namespaces = {one.meta.namespace for objects in self._by_kind.values() for one in objects.values()}
         namespaces |= {key.namespace for key in self._sources}
         return ChangeSet(
@@ -122,6 +128,7 @@ class World:
             Resource: self._set_resource,
             Secret: self._set_secret,
             KeySet: self._set_keys,
+            TrustRecord: self._set_trust,
         }
         return takers[type(one)]
 
@@ -154,6 +161,16 @@ class World:
         if new is not None:
             self.keys[new.source] = new.text
         touched.add(KEY_SET, self.mesh.root_namespace)
+
+    def _set_trust(
+        self, key: str, old: TrustRecord | None, new: TrustRecord | None, touched: _Touched
+    ) -> None:
+        self.trust.pop(key, None)
+        if new is not None:
+            self.trust[key] = new
+        touched.add(TRUST, "")
+        if IDENTITIES in {one.kind for one in (old, new) if one is not None}:
+            touched.add(BAN, "")
 
     def _set_resource(
         self, key: str, old: Resource[Any] | None, new: Resource[Any] | None, touched: _Touched

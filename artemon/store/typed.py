@@ -76,8 +76,8 @@ class ProxyStatus:
 
     revision: everything owed from registry revisions up to it has been acknowledged. changed: the last
     revision that changed something for this proxy. types: by short name ("cds", "eds", ...). rejected:
-    patches of EnvoyFilters that are not in what it was sent.
-    """
+    patches of EnvoyFilters that are not in what it was sent. trust: everything owed from the views of
+    `trust/` ("bundle", "revoked") up to these revisions has been acknowledged."""
 
     node: str
     pilot: str
@@ -86,6 +86,7 @@ class ProxyStatus:
     changed: int = 0
     types: Mapping[str, TypeStatus] = field(default_factory=dict)
     rejected: tuple[RejectedPatch, ...] = ()
+    trust: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The value under `Layout.status`."""
@@ -93,7 +94,14 @@ class ProxyStatus:
         own = {"node": self.node, "pilot": self.pilot, "connected": self.connected}
         rejected = {"rejected": [_patch_fields(one) for one in self.rejected]} if self.rejected else {}
         return to_json(
-            {**own, "revision": self.revision, "changed": self.changed, "types": types, **rejected}
+            {
+                **own,
+                "revision": self.revision,
+                "changed": self.changed,
+                "types": types,
+                **rejected,
+                **({"trust": dict(self.trust)} if self.trust else {}),
+            }
         )
 
     @classmethod
@@ -107,6 +115,7 @@ class ProxyStatus:
             changed=int(fields.get("changed", 0)),
             types={str(name): _type(one) for name, one in fields.get("types", {}).items()},
             rejected=tuple(_patch(one) for one in fields.get("rejected", ())),
+            trust={str(name): int(value) for name, value in fields.get("trust", {}).items()},
         )
 
 

@@ -22,6 +22,7 @@ from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import NO_POLICIES, MtlsMode, Policies, ProxyView
+from artemon.translate.filters.bans import shut_out
 from artemon.translate.listeners.gateway import gateway_listeners
 from artemon.translate.listeners.inbound import inbound_listeners
 from artemon.translate.listeners.outbound import outbound_listeners
@@ -89,15 +90,15 @@ def _outer(view: ProxyView, memo: Memo) -> ProxyView:
     binds = bool(view.sidecar and any(one.port is not None for one in view.sidecar.spec.egress))
     bound = not view.proxy.intercepts or view.proxy.http_proxy_port or view.mesh.proxy_http_port or binds
     client = _client(view, memo, rules, addresses=view.proxy.ip_addresses if bound else ())
-    return replace(
-        view, proxy=client, virtual_services=rules, own=(), inbound_mtls=MtlsMode(), policies=NO_POLICIES
-    )
+    less: Any = {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": ()}
+    return replace(view, proxy=client, virtual_services=rules, **less)
 
 
 def _asking(view: ProxyView, memo: Memo) -> ProxyView:
     """What routes of sidecars are made from."""
     client = _client(view, memo, view.virtual_services, addresses=())
-    return replace(view, proxy=client, own=(), inbound_mtls=MtlsMode(), policies=NO_POLICIES)
+    less: Any = {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": ()}
+    return replace(view, proxy=client, **less)
 
 
 def _client(view: ProxyView, memo: Memo, rules: Any, *, addresses: tuple[str, ...]) -> Proxy:
@@ -145,7 +146,7 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
         memo.get(_sequence, *view.own),
         view.sidecar,
         memo.get(_mode, by=(mode.default, *mode.ports.items())),
-        by=(view.trust_domain,),
+        by=(view.trust_domain, (), view.bans),
     )
 
 
@@ -185,11 +186,11 @@ def _outbound(view: ProxyView, memo: Memo) -> Named:
 
 
 def _inbound(view: ProxyView) -> Named:
-    return _as_resources({one.name: one for one in inbound_listeners(view)})
+    return _as_resources({one.name: shut_out(one, view.bans) for one in inbound_listeners(view)})
 
 
 def _gateway(view: ProxyView) -> Named:
-    return _as_resources({one.name: one for one in gateway_listeners(view)})
+    return _as_resources({one.name: shut_out(one, view.bans) for one in gateway_listeners(view)})
 
 
 def _as_resources(found: Mapping[str, Listener]) -> Named:

@@ -51,6 +51,7 @@ class Pipe:
 
     def __init__(self, peer: SpiffeId | None) -> None:
         self.peer = peer
+        self.serial: int | None = None
         self.requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.responses: asyncio.Queue[bytes] = asyncio.Queue()
         self.stuck = False

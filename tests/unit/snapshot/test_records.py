@@ -72,7 +72,7 @@ def test_a_bad_value(key: str, content: bytes, reason: str) -> None:
     ("key", "content", "expected"),
     [
         pytest.param(KEY, None, Delete(KEY), id="gone"),
-        pytest.param("trust/bundle", b"{}", None, id="no-part-of-the-world"),
+        pytest.param("trust/issued/1", b"{}", None, id="no-part-of-the-world"),
         pytest.param("mesh", b"{}", Upsert("mesh", MeshConfig()), id="mesh"),
     ],
 )

@@ -1,0 +1,75 @@
+"""What everyone trusts and no longer trusts, as citadeld leaves it under `trust/` for all who read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from artemon.errors import Problem, Refused
+
+BUNDLE = "trust/bundle"
+REVOKED = "trust/revoked/"
+SERIALS, IDENTITIES, LISTS = f"{REVOKED}serials/", f"{REVOKED}identities/", f"{REVOKED}lists/"
+"""Keys below `artemon/<mesh>/`; the last three are prefixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRecord:
+    """The value of one key. kind: one of BUNDLE, SERIALS, IDENTITIES, LISTS. text: PEM of roots or of a list,
+    an identity, a serial in hexadecimal."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """All of it. roots and lists: PEM; lists is empty while nothing is revoked. bans: identities, as URIs.
+    serials: of revoked certificates."""
+
+    roots: bytes = b""
+    lists: bytes = b""
+    bans: tuple[str, ...] = ()
+    serials: frozenset[int] = field(default_factory=frozenset)
+
+    @classmethod
+    def of(cls, records: Mapping[str, TrustRecord]) -> Trust:
+        """From the records by key."""
+        texts: dict[str, list[str]] = {BUNDLE: [], SERIALS: [], IDENTITIES: [], LISTS: []}
+        for _, record in sorted(records.items()):
+            texts[record.kind].append(record.text)
+        serials = frozenset(int(text, 16) for text in texts[SERIALS])
+        return cls(
+            roots="".join(texts[BUNDLE]).encode(),
+            lists="".join(texts[LISTS]).encode() if serials else b"",
+            bans=tuple(texts[IDENTITIES]),
+            serials=serials,
+        )
+
+    def refuses(self, identity: str, serial: int | None) -> bool:
+        """Whether who shows a certificate of this identity, with this serial, is refused."""
+        return identity in self.bans or serial in self.serials
+
+
+def decode_trust(key: str, value: bytes) -> TrustRecord:
+    """The record under `key`. Raises Refused with what is wrong."""
+    kind = next((one for one in _TEXTS if key.startswith(one)), None)
+    if kind is None:
+        raise Refused([Problem("", f"nothing is kept under the key {key}")])
+    try:
+        text = _TEXTS[kind](json.loads(value))
+        if kind == SERIALS:
+            int(text, 16)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise Refused([Problem("", f"is not a record of trust: {error!r}")]) from error
+    return TrustRecord(kind, text)
+
+
+_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    BUNDLE: lambda fields: "".join(map(str, fields["roots"])),
+    SERIALS: lambda fields: str(fields["serial"]),
+    IDENTITIES: lambda fields: str(fields["identity"]),
+    LISTS: lambda fields: str(fields["pem"]),
+}

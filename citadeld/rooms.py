@@ -1,0 +1,70 @@
+"""The roots of this replica: one key room in the data directory, below `roots/` one for each made later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography import x509
+
+from artemon.errors import ArtemonError
+from artemon.pki.certificate import Authority, fingerprint
+from citadeld.authority import KeyRoom
+
+ROOTS = "roots"
+NAME = 16
+"""Characters of a root's fingerprint that name its directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """All key rooms. first: the one in the data directory."""
+
+    first: KeyRoom
+
+    def every(self) -> list[KeyRoom]:
+        """Those that have a root."""
+        below = sorted((self.first.directory / ROOTS).glob("*/"))
+        rooms = [self.first, *(replace(self.first, directory=Path(path)) for path in below)]
+        return [room for room in rooms if room.has_root()]
+
+    def of(self, root: str) -> KeyRoom | None:
+        """The room of the root with this SHA-256."""
+        return next((room for room in self.every() if fingerprint(room.root()) == root), None)
+
+    def active(self, roots: Sequence[x509.Certificate]) -> KeyRoom:
+        """The room to issue from: of the first root that is trusted, where this replica has it; else of
+        another that is trusted. Raises ArtemonError when it has none."""
+        for root in roots:
+            found = self.of(fingerprint(root))
+            if found is not None:
+                return found
+        if not roots:
+            return self.first
+        known = ", ".join(fingerprint(root) for root in roots)
+        raise ArtemonError(
+            f"the mesh trusts the root {known} and {self.first.directory} has none of it: copy root-cert.pem "
+            "and root-key.pem of the first replica there"
+        )
+
+    def trusted(self, roots: Sequence[x509.Certificate]) -> list[KeyRoom]:
+        """The rooms of these roots that are here."""
+        found = (self.of(fingerprint(root)) for root in roots)
+        return [room for room in found if room is not None]
+
+    def make(self) -> x509.Certificate:
+        """Another root."""
+        room = replace(self.first, directory=self.first.directory / ROOTS / "new")
+        root = room.root() if room.has_root() else room.make_root()
+        room.directory.rename(room.directory.with_name(fingerprint(root)[:NAME]))
+        return root
+
+    def authorities(self) -> list[Authority]:
+        """Every intermediate whose key is here, of all roots, in use or not: for revocation lists."""
+        found: dict[x509.Certificate, Authority] = {}
+        for room in self.every():
+            for one in (room.present(), *room.retired()):
+                if one is not None:
+                    found.setdefault(one.certificate, one)
+        return list(found.values())

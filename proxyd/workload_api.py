@@ -1,0 +1,127 @@
+"""The SPIFFE Workload API on a Unix socket: programs get the workload's SVID and bundle, and see them change.
+
+Whoever may open the socket is the workload: its mode and group decide (SPIFFE standard, "SPIFFE Workload
+API"; JWT-SVIDs are not issued, so that part answers UNIMPLEMENTED).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography.hazmat.primitives import serialization
+
+from artemon.api.v1 import workload_pb2 as pb
+from artemon.daemon.identity import IdentityKeeper
+from artemon.daemon.identity_files import Identity
+from artemon.errors import ArtemonError
+from artemon.pki.certificate import load_certificates
+from artemon.pki.keys import load_private_key
+from artemon.pki.spiffe import SpiffeUri
+
+SERVICE = "SpiffeWorkloadAPI"
+HEADER = ("workload.spiffe.io", "true")
+"""Every call carries it, so that no browser or proxy can be led to make one."""
+STOP_SECONDS = 0.2
+MAX_REQUEST = 64 * 1024
+Context = grpc.aio.ServicerContext[Any, Any]
+Lists = Callable[[], list[bytes]]
+"""The revocation lists of now, DER."""
+
+
+def svid_response(identity: Identity, lists: list[bytes]) -> pb.X509SVIDResponse:
+    """The one SVID of the workload."""
+    key = load_private_key(identity.key_pem).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    svid = pb.X509SVID(
+        spiffe_id=str(identity.spiffe_id),
+        x509_svid=_der(identity.cert_chain_pem),
+        x509_svid_key=key,
+        bundle=_der(identity.roots_pem),
+    )
+    return pb.X509SVIDResponse(svids=[svid], crl=lists)
+
+
+def bundles_response(identity: Identity, lists: list[bytes]) -> pb.X509BundlesResponse:
+    """The bundle of the workload's trust domain."""
+    domain = str(SpiffeUri(identity.spiffe_id.trust_domain))
+    return pb.X509BundlesResponse(crl=lists, bundles={domain: _der(identity.roots_pem)})
+
+
+def _der(pem: bytes) -> bytes:
+    return b"".join(one.public_bytes(serialization.Encoding.DER) for one in load_certificates(pem))
+
+
+class WorkloadApi:
+    """Streams to programs. Until there is an identity, they are told that there is none yet."""
+
+    def __init__(self, keeper: IdentityKeeper, lists: Lists) -> None:
+        self._keeper = keeper
+        self._lists = lists
+
+    async def svids(self, _: bytes, context: Context) -> AsyncIterator[pb.X509SVIDResponse]:
+        """FetchX509SVID: one answer now, and one for every change."""
+        async for identity in self._identities(context):
+            yield svid_response(identity, self._lists())
+
+    async def bundles(self, _: bytes, context: Context) -> AsyncIterator[pb.X509BundlesResponse]:
+        """FetchX509Bundles: likewise."""
+        async for identity in self._identities(context):
+            yield bundles_response(identity, self._lists())
+
+    async def _identities(self, context: Context) -> AsyncIterator[Identity]:
+        if HEADER not in {(str(key), str(value)) for key, value in context.invocation_metadata() or ()}:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, f"the call must carry the header {HEADER[0]}: {HEADER[1]}"
+            )
+        try:
+            identity = self._keeper.current()
+        except ArtemonError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        while True:
+            yield identity
+            identity = await self._keeper.changed(identity)
+
+    @asynccontextmanager
+    async def serve(self, path: Path, group: str) -> AsyncIterator[None]:
+        """Serve on `path` while the block runs. group: whose members may call, beside our own user; "": none.
+
+        Raises ArtemonError when the socket cannot be made.
+        """
+        server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST)])
+        calls = {"FetchX509SVID": self.svids, "FetchX509Bundles": self.bundles}
+        handlers: dict[str, Any] = {
+            name: grpc.unary_stream_rpc_method_handler(call, response_serializer=_serialized)
+            for name, call in calls.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        _listen(server, path, group)
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop(STOP_SECONDS)
+
+
+def _listen(server: grpc.aio.Server, path: Path, group: str) -> None:
+    before = os.umask(0o177)
+    try:
+        path.unlink(missing_ok=True)
+        server.add_insecure_port(f"unix:{path}")
+        if group:
+            shutil.chown(path, group=group)
+            path.chmod(0o660)
+    except (RuntimeError, OSError, LookupError) as error:
+        raise ArtemonError(f"cannot listen on {path}: {error}") from error
+    finally:
+        os.umask(before)
+
+
+def _serialized(message: pb.X509SVIDResponse | pb.X509BundlesResponse) -> bytes:
+    return message.SerializeToString()

@@ -34,18 +34,15 @@ class Rooms:
         return next((room for room in self.every() if fingerprint(room.root()) == root), None)
 
     def active(self, roots: Sequence[x509.Certificate]) -> KeyRoom:
-        """The room to issue from: of the first root that is trusted, where this replica has it; else of
-        another that is trusted. Raises ArtemonError when it has none."""
-        for root in roots:
-            found = self.of(fingerprint(root))
-            if found is not None:
-                return found
-        if not roots:
-            return self.first
+        """The room to issue from: of the first root that is trusted and here; else the first (whose root is
+        refused when it is published). Raises ArtemonError when there is no root here at all."""
+        found = self.trusted(roots)
+        if found or not roots or self.every():
+            return found[0] if found else self.first
         known = ", ".join(fingerprint(root) for root in roots)
         raise ArtemonError(
-            f"the mesh trusts the root {known} and {self.first.directory} has none of it: copy root-cert.pem "
-            "and root-key.pem of the first replica there"
+            f"the mesh trusts the root {known} and {self.first.directory} has none: copy root-cert.pem and "
+            "root-key.pem of the first replica there"
         )
 
     def trusted(self, roots: Sequence[x509.Certificate]) -> list[KeyRoom]:

@@ -6,14 +6,19 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from artemon.daemon.offline import Ceremony, make_offline
 from artemon.kube import Client
+from artemon.pki.certificate import fingerprint
+from artemon.pki.keys import KeyType
+from artemon.pki.spiffe import check_trust_domain
 from meshctl.connection import connected, output, show, talk
 from meshctl.context import Target
 
@@ -81,6 +86,34 @@ def rollback(target: Target, wait: bool, timeout: int) -> int:
     Example: meshctl ca rollback
     """
     return _start(target, "rollback", wait=wait, timeout=timeout)
+
+
+@ca.command()
+@click.option("--offline", is_flag=True, required=True, help="On a machine without daemons; asks nobody.")
+@click.option("--root-dir", required=True, type=click.Path(path_type=Path), help="Of the root; kept offline.")
+@click.option("--replica-dir", required=True, type=click.Path(path_type=Path), help="For one citadeld; new.")
+@click.option("--trust-domain", default="cluster.local", show_default=True, help="SPIFFE trust domain.")
+@click.option(
+    "--root-days", default=3650, show_default=True, type=click.IntRange(1, 7300), help="Of the root."
+)
+@click.option(
+    "--days", default=90, show_default=True, type=click.IntRange(1, 365), help="Of the intermediate."
+)
+@click.option("--key-type", default="p256", show_default=True, type=click.Choice(["p256", "p384", "rsa2048"]))
+def init(root_dir: Path, replica_dir: Path, key_type: KeyType, **given: Any) -> int:
+    """Make a root, unless it is there, and an intermediate under it for one citadeld.
+
+    Copy REPLICA-DIR to citadeld's data directory, and nothing of ROOT-DIR but, as a pin for those who join,
+    root-cert.pem. Once for each replica, and again before an intermediate ends.
+
+    Example: meshctl ca init --offline --root-dir /mnt/usb/root --replica-dir ./citadeld-1
+    """
+    days, root_days = timedelta(days=given["days"]), timedelta(days=given["root_days"])
+    wanted = Ceremony(check_trust_domain(given["trust_domain"]), root_days, days, key_type)
+    root = make_offline(root_dir, replica_dir, wanted, now=datetime.now(UTC))
+    click.echo(f"root {fingerprint(root)}")
+    click.echo(f"copy {replica_dir} to citadeld's data directory, keep {root_dir} offline", err=True)
+    return 0
 
 
 async def _status(client: Client) -> dict[str, Any]:

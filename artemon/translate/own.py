@@ -146,12 +146,13 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
         memo.get(_sequence, *view.own),
         view.sidecar,
         memo.get(_mode, by=(mode.default, *mode.ports.items())),
-        by=(view.trust_domain, (), view.bans),
+        by=(view.trust_domain, view.bans),
     )
 
 
 def _reduced(policies: Policies, *parts: Any) -> ProxyView:
-    return replace(ProxyView(*parts), policies=policies)
+    *first, bans = parts
+    return replace(ProxyView(*first), policies=policies, bans=bans)
 
 
 def _mapping(*parts: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
+from artemon.translate.authz.rbac import is_dry_run
 from artemon.translate.grpc.listeners import ROUTER
 from artemon.translate.grpc.tls import server_socket
 from artemon.translate.ingress import served_ports
@@ -26,7 +27,10 @@ _ANYWHERE = ("0.0.0.0", "::")
 
 def server_listeners(view: ProxyView) -> tuple[Resource, ...]:
     """One for each port of the workload, by each address it may listen on. Mutual TLS where the mesh is
-    strict; gRPC cannot look at a connection first, so a permissive server takes plaintext."""
+    strict; gRPC cannot look at a connection first, so a permissive server takes plaintext. None, so that it
+    serves nothing, for a workload that policies protect: they are not enforced there."""
+    if _protected(view):
+        return ()
     found = []
     for served in served_ports(view):
         strict = view.inbound_mtls.of(served.port) == "STRICT"
@@ -37,6 +41,11 @@ def server_listeners(view: ProxyView) -> tuple[Resource, ...]:
                 one = _listener(name, address, served.port, strict=strict)
                 found.append(Resource.of(name, LISTENER, one))
     return tuple(found)
+
+
+def _protected(view: ProxyView) -> bool:
+    enforced = (one for one in view.policies.authorization if one.spec.action != "AUDIT")
+    return bool(view.policies.authentication) or not all(map(is_dry_run, enforced))
 
 
 def _listener(name: str, address: str, port: int, *, strict: bool) -> Listener:

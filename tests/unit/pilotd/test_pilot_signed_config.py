@@ -118,7 +118,7 @@ async def test_what_was_known_before_a_restart_is_not_undone(tmp_path: Path) -> 
     async with mesh(store, options=options, signers=realm.signers()) as running:
         await until(lambda: PLACE in running.discovery.world._objects)
         await until(lambda: b"serviceentries" in content(tmp_path / "pilotd" / "config.snapshot"))
-        assert one.key.encode() in content(tmp_path / "pilotd" / "signers.snapshot")
+        await until(lambda: one.key.encode() in content(tmp_path / "pilotd" / "signers.snapshot"))
     await store.put(f"artemon/default/{PLACE}", old)
     async with mesh(store, options=options, signers=realm.signers()) as running:
         assert "is older than what galleyd wrote last" in await problem(running)

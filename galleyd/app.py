@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from artemon.daemon.audit import AuditLog
 from artemon.daemon.files import make_private_dir
-from artemon.daemon.http import health_routes, split_address
+from artemon.daemon.http import health_routes, serve_app
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.registry import keep_schema, open_registry
@@ -81,7 +81,9 @@ async def _run(settings: GalleySettings, context: Context) -> None:
             tasks.create_task(job)
         await parts.config.until(lambda: parts.config.synced, float("inf"))
         tls = parts.tls()
-        address = await stack.enter_async_context(serve(settings.listen, parts.application(), tls))
+        address = await stack.enter_async_context(
+            serve_app(settings.listen, parts.application(), tls=tls, keepalive_timeout=75)
+        )
         stack.callback(parts.close)
         context.health.meet("api")
         context.log.info("serving", address=address, registry=settings.registry)
@@ -251,21 +253,3 @@ async def follow(
             seen(item)
         feed.take(item)
         context.health.meet("registry")
-
-
-@asynccontextmanager
-async def serve(address: str, app: web.Application, tls: ssl.SSLContext) -> AsyncIterator[str]:
-    """Serves HTTPS while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use."""
-    host, port = split_address(address)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=3)
-        try:
-            await site.start()
-        except OSError as error:
-            raise ArtemonError(f"cannot listen on {address}: {error.strerror}") from error
-        bound = runner.addresses[0]
-        yield f"{bound[0]}:{bound[1]}"
-    finally:
-        await runner.cleanup()

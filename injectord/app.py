@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
-from artemon.daemon.http import health_routes, split_address
+from artemon.daemon.http import health_routes, serve_app, split_address
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.run import Context
@@ -50,7 +49,7 @@ async def _run(settings: InjectorSettings, context: Context) -> None:
         await parts.read()
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tls = parts.tls()
-        address = await stack.enter_async_context(_serve(settings.listen, parts.application(), tls))
+        address = await stack.enter_async_context(serve_app(settings.listen, parts.application(), tls=tls))
         context.log.info("serving", address=address)
         tasks.create_task(_watch_oneself(address, context), name="self-check")
         if keeper:
@@ -155,21 +154,3 @@ async def _watch_oneself(address: str, context: Context) -> None:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             context.health.expect("webhook", f"it does not answer at {address}: {error}")
         await asyncio.sleep(CHECK_SECONDS)
-
-
-@asynccontextmanager
-async def _serve(address: str, app: web.Application, tls: ssl.SSLContext) -> AsyncIterator[str]:
-    """Serves HTTPS while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use."""
-    host, port = split_address(address)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=3)
-        try:
-            await site.start()
-        except OSError as error:
-            raise ArtemonError(f"cannot listen on {address}: {error.strerror}") from error
-        bound = runner.addresses[0]
-        yield f"{bound[0]}:{bound[1]}"
-    finally:
-        await runner.cleanup()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -46,13 +48,30 @@ async def serve_http(address: str, routes: Sequence[web.AbstractRouteDef]) -> As
     if not address:
         yield ""
         return
-    host, port = split_address(address)
     app = web.Application(client_max_size=64 * 1024)
     app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None)
+    async with serve_app(address, app, shutdown_seconds=2) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def serve_app(
+    address: str,
+    app: web.Application,
+    *,
+    tls: ssl.SSLContext | None = None,
+    shutdown_seconds: float = 3,
+    **runner_options: Any,
+) -> AsyncIterator[str]:
+    """Serves `app` while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use.
+
+    shutdown_seconds: how long requests may end. runner_options: of aiohttp's AppRunner.
+    """
+    host, port = split_address(address)
+    runner = web.AppRunner(app, access_log=None, **runner_options)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=2)
+        site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=shutdown_seconds)
         try:
             await site.start()
         except OSError as error:

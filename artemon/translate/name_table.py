@@ -7,7 +7,7 @@ own resolvers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 from artemon.api.v1.nds_pb2 import NameTable
@@ -52,10 +52,9 @@ class NameStates:
         return self._state
 
 
-def _addresses(texts: object) -> Iterator[str]:
+def _addresses(texts: Iterable[str]) -> Iterator[str]:
     """Those that are addresses, each once, in order."""
-    assert not isinstance(texts, str)
-    for text in sorted(dict.fromkeys(texts)):  # type: ignore[call-overload]
+    for text in sorted(set(texts)):
         try:
             yield str(ip_address(text))
         except ValueError:

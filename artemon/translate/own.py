@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from envoy.config.listener.v3.listener_pb2 import Listener
@@ -84,21 +85,25 @@ def _inner(view: ProxyView, memo: Memo) -> ProxyView:
     )
 
 
+_NOTHING_SERVED: Mapping[str, Any] = MappingProxyType(
+    {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": ()}
+)
+"""What outbound parts do not depend on."""
+
+
 def _outer(view: ProxyView, memo: Memo) -> ProxyView:
     """What outbound listeners are made from. Its address counts only where something is bound to it."""
     rules = memo.get(_for_connections, view.virtual_services, memo)
     binds = bool(view.sidecar and any(one.port is not None for one in view.sidecar.spec.egress))
     bound = not view.proxy.intercepts or view.proxy.http_proxy_port or view.mesh.proxy_http_port or binds
     client = _client(view, memo, rules, addresses=view.proxy.ip_addresses if bound else ())
-    less: Any = {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": ()}
-    return replace(view, proxy=client, virtual_services=rules, **less)
+    return replace(view, proxy=client, virtual_services=rules, **_NOTHING_SERVED)
 
 
 def _asking(view: ProxyView, memo: Memo) -> ProxyView:
     """What routes of sidecars are made from."""
     client = _client(view, memo, view.virtual_services, addresses=())
-    less: Any = {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": ()}
-    return replace(view, proxy=client, **less)
+    return replace(view, proxy=client, **_NOTHING_SERVED)
 
 
 def _client(view: ProxyView, memo: Memo, rules: Any, *, addresses: tuple[str, ...]) -> Proxy:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from load import Load
 from real_envoy import envoy
+from trust_load import Load
 from trust_mesh import SPACE, Mesh, application
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(3600)]

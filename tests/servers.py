@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 CACHE = Path(os.environ.get("ARTEMON_SERVERS") or Path.home() / ".cache" / "artemon-servers")
+_GIVEN: set[int] = set()
+_CHANCE = random.SystemRandom()
 
 
 def find_etcd() -> str | None:
@@ -31,12 +34,20 @@ def find_consul() -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that were free a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports of 127.0.0.1 that nobody listens on: below those that the kernel gives to outgoing connections,
+    which would take one back before its server has started; and none twice in a test run."""
+    found: list[int] = []
+    while len(found) < count:
+        port = _CHANCE.randrange(20_000, 32_000)
+        if port in _GIVEN:
+            continue
+        _GIVEN.add(port)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found.append(port)
+    return found
 
 
 def dying_with_parent(*command: str) -> list[str]:

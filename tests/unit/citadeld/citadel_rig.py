@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
+from servers import free_ports
 
 from artemon import log
 from artemon.api.v1 import ca_pb2, join_tokens_pb2, trust_pb2
@@ -29,18 +29,8 @@ CREATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 TOKENS = "/artemon.v1.JoinTokens"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def free_pair() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return int(one.getsockname()[1]), int(other.getsockname()[1])
-
-
 def settings_in(directory: Path, *, registry: Path | None = None, **more: Any) -> CitadelSettings:
-    renew, join = free_pair()
+    renew, join = free_ports(2)
     values = {
         "data_dir": directory / "ca",
         "registry": f"sqlite://{registry or directory / 'registry.db'}",

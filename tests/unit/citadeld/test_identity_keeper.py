@@ -13,7 +13,8 @@ from pathlib import Path
 import grpc
 import pytest
 from aiohttp import ClientError, ClientSession, TCPConnector, web
-from citadel_rig import CART, LOG, Rig, free_port, running, settings_in
+from citadel_rig import CART, LOG, Rig, running, settings_in
+from servers import free_ports
 
 from artemon.daemon.files import InsecureFile
 from artemon.daemon.identity import IdentityKeeper, IdentityOptions
@@ -84,7 +85,7 @@ async def test_pilotd_is_not_citadeld(rig: Rig, tmp_path: Path) -> None:
 
 
 async def test_fails_over_to_the_next_address(rig: Rig, tmp_path: Path) -> None:
-    dead = f"127.0.0.1:{free_port()}"
+    dead = f"127.0.0.1:{free_ports(1)[0]}"
     token = await rig.token_file(tmp_path / "token")
     addresses = (dead, rig.settings.join_address)
     options = rig.options(tmp_path, join_token_file=str(token), citadeld_join=addresses)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from artemon.log import Log
 from artemon.model.service import Health
 from artemon.model.workload import Workload, encode_workload
+from artemon.snapshot.holds import Holds
 from artemon.store.api import MAX_VALUE
 from artemon.store.layout import Layout
 from pilotd.fleet import Client
@@ -22,15 +23,19 @@ GRACE_SECONDS = 5.0
 """How long a workload whose stream ended may take to come back, here or at another replica. With what it
 takes to find out that a machine is silent (pilotd.server), a dead one is gone in less than 12 s."""
 DRAIN_SECONDS = 1.0
-"""How long a record that is about to go says so: others know then that it was not lost."""
+"""How long a record that is about to go says so: others know then that its workload said goodbye."""
+
+TOGETHER_SECONDS = 1.0
+"""Workloads lost within this time are lost at once."""
 
 
 @dataclass(slots=True)
 class _Leaving:
-    """A workload whose stream ended. until: when the next step is due."""
+    """A workload whose stream ended. until: when the next step is due. lost: it said nothing."""
 
     workload: Workload
     until: float
+    lost: bool = False
     draining: bool = False
 
 
@@ -60,6 +65,7 @@ class Records:
         self._wall = wall
         self._streams: Counter[str] = Counter()
         self._leaving: dict[str, _Leaving] = {}
+        self._holds = Holds()
         self._departed: set[str] = set()
         """Keys of workloads that said themselves that they go."""
         self._attended: dict[int, tuple[str, Workload]] = {}
@@ -96,7 +102,7 @@ class Records:
             if workload is not None and self._left(key) and not self._closing and key not in self._departed:
                 gone = client.revoked.is_set()  # at once, and whether or not it wants to come back
                 grace = 0.0 if gone else GRACE_SECONDS
-                self._leaving[key] = _Leaving(workload, self._now() + grace, draining=gone)
+                self._leaving[key] = _Leaving(workload, self._now() + grace, lost=not gone)
                 self._news.set()
 
     def depart(self, client: Client) -> None:
@@ -119,6 +125,7 @@ class Records:
             return
         self._leaving.pop(key, None)
         self._departed.discard(key)
+        self._holds.seen(key)
         self._workloads.put(key, value)
         self._log.info("workload_joined", key=key, address=workload.address)
 
@@ -142,16 +149,29 @@ class Records:
                 self._step()
 
     def _step(self) -> None:
+        """Do what is due. Those lost within a second are judged together."""
         now = self._now()
-        for key, leaving in [item for item in self._leaving.items() if item[1].until <= now]:
-            if leaving.draining:
+        due = {
+            key: leaving
+            for key, leaving in self._leaving.items()
+            if leaving.until <= now + (TOGETHER_SECONDS if leaving.lost and not leaving.draining else 0.0)
+        }
+        silent = self._too_many([key for key, one in due.items() if one.lost and not one.draining], now)
+        for key, leaving in due.items():
+            if leaving.draining or key in silent:
                 del self._leaving[key]
                 self._workloads.leave(key, None)
+                self._holds.forget(key)
                 self._log.info("workload_left", key=key)
             else:
                 leaving.draining = True
                 leaving.until = now + DRAIN_SECONDS
                 self._workloads.leave(key, encode_workload(replace(leaving.workload, health=Health.DRAINING)))
+
+    def _too_many(self, lost: list[str], now: float) -> set[str]:
+        """Those whose silence may not be told as a goodbye, because many fell silent at once, as when the
+        network between them and this process breaks: their records go, and readers hold them."""
+        return set(lost) - set(self._holds.vanish(lost, now=now))
 
 
 def _forget(_: bytes) -> None:

@@ -51,12 +51,20 @@ class Sink(Protocol):
     """What a registry is told to fill. Every method is synchronous and may be called at any time.
 
     proven: the registry has said, as of now and with authority, that what is missing was taken out.
+    doubted: it may not see all that it saw before, or be another one: whatever is missing is held.
     """
 
-    def replace(self, sources: Iterable[Source], *, proven: bool) -> None:
+    def replace(self, sources: Iterable[Source], *, proven: bool, doubted: bool = False) -> None:
         """These are all services that there are."""
 
-    def update(self, sources: Iterable[Source], gone: Iterable[str] = (), *, proven: bool) -> None:
+    def update(
+        self,
+        sources: Iterable[Source],
+        gone: Iterable[str] = (),
+        *,
+        proven: bool,
+        doubted: bool = False,
+    ) -> None:
         """These services are new or different, and those with the ids `gone` are gone."""
 
     def alive(self) -> None:

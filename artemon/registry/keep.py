@@ -82,10 +82,12 @@ class Keep:
             "held": list(self._view.held),
         }
 
-    def replace(self, sources: Iterable[Source], *, proven: bool) -> None:
+    def replace(self, sources: Iterable[Source], *, proven: bool, doubted: bool = False) -> None:
         """See Sink."""
-        now, restarting = self._now(), self._cold and not self.synced.is_set()
-        changes = self._view.replace(sources, proven=proven, now=now, restarting=restarting and not proven)
+        restarting = self._cold and not self.synced.is_set() and not proven
+        changes = self._view.replace(
+            sources, now=self._now(), proven=proven, doubted=doubted, restarting=restarting
+        )
         first = not self.synced.is_set()
         self.synced.set()
         self.alive()
@@ -93,9 +95,17 @@ class Keep:
             self._log.info("registry_synced", services=len(self._view.shown))
         self._pass_on(changes, always=first)
 
-    def update(self, sources: Iterable[Source], gone: Iterable[str] = (), *, proven: bool) -> None:
+    def update(
+        self,
+        sources: Iterable[Source],
+        gone: Iterable[str] = (),
+        *,
+        proven: bool,
+        doubted: bool = False,
+    ) -> None:
         """See Sink."""
-        self._pass_on(self._view.update(sources, gone, proven=proven, now=self._now()))
+        now = self._now()
+        self._pass_on(self._view.update(sources, gone, proven=proven, doubted=doubted, now=now))
 
     def alive(self) -> None:
         """See Sink."""

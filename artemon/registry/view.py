@@ -35,12 +35,20 @@ class View:
         return self._holds.due
 
     def replace(
-        self, sources: Iterable[Source], *, proven: bool, now: float, restarting: bool = False
+        self,
+        sources: Iterable[Source],
+        *,
+        proven: bool,
+        now: float,
+        restarting: bool = False,
+        doubted: bool = False,
     ) -> list[Change]:
         """Take everything that there is."""
         given = {source.id: source for source in sources}
         gone = self.told.keys() - given.keys()
-        return self.update(given.values(), gone, proven=proven, now=now, restarting=restarting)
+        return self.update(
+            given.values(), gone, proven=proven, now=now, restarting=restarting, doubted=doubted
+        )
 
     def update(
         self,
@@ -50,6 +58,7 @@ class View:
         proven: bool,
         now: float,
         restarting: bool = False,
+        doubted: bool = False,
     ) -> list[Change]:
         """Take what is new, different or gone, in one step."""
         before: dict[str, tuple[Source, Endpoint]] = {}
@@ -66,7 +75,9 @@ class View:
             touched.add(source.id)
             present |= self._see(source)
         missing = sorted(before.keys() - present)
-        going = set(self._holds.vanish(missing, now=now, proven=proven, restarting=restarting))
+        going = set(
+            self._holds.vanish(missing, now=now, proven=proven, restarting=restarting, doubted=doubted)
+        )
         self._kept |= {key: before[key] for key in missing if key not in going}
         return self._show(touched)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 class Rules:
     """hold: seconds that a mass removal is held. restart: seconds that members have to come back after a
     restart. window: seconds within which removals count as one. service, mesh: the share, above which
-    removals are held; of the mesh only from `few` removals on."""
+    removals are held; of the mesh only from `few` removals on, of a service only if it has as many members:
+    a single machine that dies can take all of a smaller one."""
 
     hold: float = 300.0
     restart: float = 60.0
@@ -53,29 +54,38 @@ class Holds:
         self._vanished.pop(key, None)
 
     def vanish(
-        self, keys: Iterable[str], *, now: float, restarting: bool = False, proven: bool = False
+        self,
+        keys: Iterable[str],
+        *,
+        now: float,
+        restarting: bool = False,
+        proven: bool = False,
+        doubted: bool = False,
     ) -> list[str]:
         """Of members that are not there any more, those that go now; the others are held.
 
         restarting: the step is the difference between what was known before a restart and what is there now.
         proven: the registry says for sure that they were taken out; then only a step that takes more than the
-        share of the mesh is held.
+        share of the mesh is held. doubted: the registry is perhaps not the one that knew them: all are held.
         """
         going: list[str] = []
         gone: list[str] = []
         for key in keys:
             (going if self._present.get(key, True) else gone).append(key)
         for key in going:
-            self._forget(key)
+            self.forget(key)
         if proven:
             return going + self._judge_proven(gone, now)
+        if doubted:
+            self._hold(gone, now + self._rules.hold)
+            return going
         return going + self._judge(gone, now, restarting=restarting)
 
     def release(self, *, now: float | None = None) -> list[str]:
         """The held members that are due, which go; all of them without `now`: an operator says so."""
         keys = [key for key, until in self._until.items() if now is None or until <= now]
         for key in keys:
-            self._forget(key)
+            self.forget(key)
         return keys
 
     def _judge(self, gone: list[str], now: float, *, restarting: bool) -> list[str]:
@@ -88,8 +98,9 @@ class Holds:
         passed: list[str] = []
         for key in gone:
             group = _group(key)
-            if restarting or many or vanished[group] > rules.service * all_of[group]:
-                self._until.setdefault(key, now + (rules.restart if restarting else rules.hold))
+            most = all_of[group] >= rules.few and vanished[group] > rules.service * all_of[group]
+            if restarting or many or most:
+                self._hold([key], now + (rules.restart if restarting else rules.hold))
             else:
                 self._present.pop(key)
                 passed.append(key)
@@ -97,14 +108,18 @@ class Holds:
 
     def _judge_proven(self, gone: list[str], now: float) -> list[str]:
         if len(gone) >= self._rules.few and len(gone) > self._rules.mesh * len(self._present):
-            for key in gone:
-                self._until.setdefault(key, now + self._rules.hold)
+            self._hold(gone, now + self._rules.hold)
             return []
         for key in gone:
-            self._forget(key)
+            self.forget(key)
         return gone
 
-    def _forget(self, key: str) -> None:
+    def _hold(self, keys: Iterable[str], until: float) -> None:
+        for key in keys:
+            self._until.setdefault(key, until)
+
+    def forget(self, key: str) -> None:
+        """The member is gone, whatever was held."""
         self._present.pop(key, None)
         self._until.pop(key, None)
 

@@ -47,16 +47,16 @@ async def test_what_registers_is_in_the_mesh_until_its_lease_is_over(etcd: Etcd)
 async def test_many_leases_that_end_at_once_are_held_and_goodbyes_are_not(etcd: Etcd) -> None:
     store = await open_store(etcd.url)
     lease = await store.lease(10.0)
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         await store.put(f"services/shop/web/web-{number}", record(8000 + number), lease=lease.id)
     async with watching(etcd.url) as seen:
-        await until(lambda: seen.ports(WEB) == {8001, 8002, 8003})
-        await store.put("services/shop/web/web-3", record(8003, health="DRAINING"), lease=lease.id)
-        await until(lambda: seen.endpoints(WEB)[2].health is Health.DRAINING)
+        await until(lambda: seen.ports(WEB) == {8001, 8002, 8003, 8004})
+        await store.put("services/shop/web/web-4", record(8004, health="DRAINING"), lease=lease.id)
+        await until(lambda: seen.endpoints(WEB)[3].health is Health.DRAINING)
         await lease.revoke()
-        await until(lambda: len(seen.keep.status()["held"]) == 2)
-        assert seen.ports(WEB) == {8001, 8002}
-        assert seen.keep.release() == 2
+        await until(lambda: len(seen.keep.status()["held"]) == 3)
+        assert seen.ports(WEB) == {8001, 8002, 8003}
+        assert seen.keep.release() == 3
         assert WEB not in seen.sources
     await store.close()
 

@@ -173,7 +173,7 @@ class _Reader:
                 task.cancel()
         self._watch(names)
         if ids and self._complete:
-            self._sink.update((), ids, proven=proven)
+            self._sink.update((), ids, proven=proven, doubted=not proven)
         self._finish()
 
     def _chosen(self, answer: Answer) -> set[str]:
@@ -218,7 +218,7 @@ class _Reader:
         self._told[name] = found
         if self._complete:
             gone = {source.id for source in before} - {source.id for source in found}
-            self._sink.update(found, gone, proven=proven)
+            self._sink.update(found, gone, proven=proven, doubted=not proven)
         else:
             self._proven = self._proven and proven
             self._finish()

@@ -60,6 +60,13 @@ def test_a_service_that_vanishes_is_held_until_its_time_is_over() -> None:
     assert guard.release(now=301) == gone(0, 1, 2)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_machine_can_take_all_of_a_small_service(count: int) -> None:
+    guard = guarded(count)
+    assert guard.admit(gone(*range(count)), now=1) == gone(*range(count))
+    assert guard.held == ()
+
+
 def test_vanishing_one_by_one_is_mass_removal_too() -> None:
     guard = guarded(4)
     passed = [len(guard.admit(gone(number), now=number)) for number in range(4)]

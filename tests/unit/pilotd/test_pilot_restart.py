@@ -28,16 +28,31 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "DRAIN_SECONDS", 0.1)
 
 
-async def test_a_workload_goes_a_while_after_its_stream(quick: None) -> None:
+async def test_a_workload_goes_a_while_after_its_stream_also_the_only_one(quick: None) -> None:
     async with mesh() as running:
         client = running.connect(node())
         other = running.connect(node("reviews-2", ip="127.0.1.2"))
         other.ask(ENDPOINTS, REVIEWS)
         await other.until(ENDPOINTS, REVIEWS, b"127.0.1.1")
         client.pipe.requests.put_nowait(None)
-        await running.eventually(RECORD, lambda found: found["health"] == "DRAINING")
         await running.eventually(RECORD, lambda found: found is None)
         await until(lambda: b"127.0.1.1" not in other.held[ENDPOINTS][REVIEWS])
+
+
+async def test_most_of_a_service_that_falls_silent_at_once_is_held(quick: None) -> None:
+    async with mesh() as running:
+        clients = [running.connect(node(f"reviews-{n}", ip=f"127.0.1.{n}")) for n in (1, 2, 3, 4)]
+        looker = clients[3]
+        looker.ask(ENDPOINTS, REVIEWS)
+        for number in (1, 2, 3):
+            await looker.until(ENDPOINTS, REVIEWS, f"127.0.1.{number}".encode())
+        for client in clients[:3]:
+            client.pipe.requests.put_nowait(None)
+        await until(lambda: len(running.discovery.ingest.status()["held"]) == 3)
+        held = looker.held[ENDPOINTS][REVIEWS]
+        assert all(f"127.0.1.{number}".encode() in held for number in (1, 2, 3))
+        assert running.discovery.ingest.release() == 3
+        await until(lambda: b"127.0.1.1" not in looker.held[ENDPOINTS][REVIEWS])
 
 
 async def test_a_workload_that_says_goodbye_goes_at_once() -> None:

@@ -144,6 +144,16 @@ def test_what_vanishes_in_numbers_is_held_and_what_was_out_already_is_not() -> N
     assert view.update((), [sick.id], proven=False, now=303) == [Delete(sick.id)]
 
 
+def test_whatever_is_missing_on_a_doubt_is_held_and_one_lease_that_ends_is_not() -> None:
+    view = View(Rules(hold=300))
+    view.replace([source("a", "10.0.0.1"), source("b", "10.0.0.2")], proven=True, now=0)
+    assert view.update((), ["registry/a/default/web"], proven=False, doubted=True, now=1) == []
+    assert view.held == ("registry/a/default/web/10.0.0.1:8080",)
+    assert view.update((), ["registry/b/default/web"], proven=False, now=2) == [
+        Delete("registry/b/default/web")
+    ]
+
+
 def test_what_was_taken_out_for_sure_goes_unless_it_is_most_of_everything() -> None:
     view = View()
     view.replace([source("a", "10.0.0.1"), source("b", "10.0.0.2")], proven=True, now=0)

@@ -1,0 +1,53 @@
+"""Machines that die: a few leave soon, most of a service at once is held."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_mesh import LiveMesh, Sidecar, wait
+from meshlet_net import upstream_app
+
+pytestmark = pytest.mark.envoy
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[LiveMesh]:
+    made = LiveMesh(tmp_path, f"sqlite://{tmp_path}/mesh.db")
+    yield made
+    made.clean()
+
+
+def test_the_only_instance_leaves_with_its_machine_and_most_of_a_service_does_not(mesh: LiveMesh) -> None:
+    with upstream_app("app") as app:
+        mesh.start()
+        alone = mesh.sidecar("alone", service="alone", app=app)
+        many = [mesh.sidecar(f"many-{n}", service="many", app=app) for n in range(3)]
+        client = mesh.sidecar("client")
+        for sidecar in (alone, *many, client):
+            sidecar.wait_ready()
+        wait(lambda: len(client.endpoints(cluster("many"))) == 3, "all are known")
+        wait(lambda: client.get("http://alone.shop.svc.cluster.local:9080/") == (200, "app"), "it answers")
+        power_off(alone)
+        wait(lambda: client.endpoints(cluster("alone")) == {}, "the dead one is out", 90)
+        for sidecar in many:
+            power_off(sidecar)
+        pilot = mesh.pilots[0]
+        wait(lambda: len(pilot.page("/debug/registries")[0]["held"]) >= 2, "most of a service is held", 90)
+        assert len(client.endpoints(cluster("many"))) >= 2
+
+
+def cluster(service: str) -> str:
+    return f"outbound|9080||{service}.shop.svc.cluster.local"
+
+
+def power_off(sidecar: Sidecar) -> None:
+    """proxyd and its Envoy die in one moment; nothing says goodbye."""
+    assert sidecar.agent.process
+    pids = (sidecar.agent.process.pid, *sidecar.agent.envoys())
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    sidecar.agent.process.wait()

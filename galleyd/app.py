@@ -31,6 +31,7 @@ from artemon.validate import problems, untranslated
 from galleyd import callers, described, entrance
 from galleyd.addresses import Addresses, InTurn
 from galleyd.admission import Admission
+from galleyd.around import Around
 from galleyd.authenticity import Authenticity
 from galleyd.bindings import Granted
 from galleyd.certificates import Certificates
@@ -112,6 +113,7 @@ class Parts:
         self._settings, self._store, self._context, self._keeper = settings, store, context, keeper
         self.keys = Keys(Layout(settings.mesh))
         self.config, self.proxies = Feed(), Feed()
+        self.around = Around(self.keys.layout)
         self.tokens = callers.Tokens({})
         self.authenticity = Authenticity(settings, store, context, keeper)
         self.granted = Granted(
@@ -136,6 +138,7 @@ class Parts:
             *self.authenticity.jobs(),
             follow(self._store, self.keys.layout.configs, self.config, self._context, self.authenticity.seen),
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
+            *(follow(self._store, at, feed, self._context) for at, feed in self.around.feeds.items()),
             trim(self._store, self.keys.layout.histories, limit, log),
             keep_schema(self._store, self.keys.layout.root),
         ]
@@ -161,7 +164,7 @@ class Parts:
                 (
                     Addresses(partial(self._stock, SERVICE_ENTRY)),
                     Neighbours(partial(self._stock, GATEWAY)),
-                    References(self._stock),
+                    References(self._stock, self.around),
                 )
             ),
             self._vetting(),

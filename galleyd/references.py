@@ -8,10 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from artemon.model.hosts import resolve
-from artemon.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY
+from artemon.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, WORKLOAD_ENTRY
+from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Kind
 from artemon.model.tolerant import decode_tolerantly
+from artemon.validate.exposure import TcpPort, tcp_ports
 from artemon.validate.references import dangling
+from galleyd.around import Around
 from galleyd.edits import Plan
 from galleyd.objects import Object, Stored, meta_of
 
@@ -27,6 +30,7 @@ class Everything:
 
     stock: Stock
     plans: Sequence[Plan]
+    around: Around
     whole: bool = True
 
     def objects(self, kind: Kind) -> list[Object]:
@@ -65,16 +69,30 @@ class Everything:
         """Hosts of ServiceEntries."""
         return self._hosts
 
+    def mesh(self) -> MeshConfig | None:
+        """MeshConfig as it was last seen."""
+        return self.around.mesh()
+
+    @cached_property
+    def _tcp_ports(self) -> Collection[TcpPort]:
+        entries, machines = self.objects(SERVICE_ENTRY), self.objects(WORKLOAD_ENTRY)
+        return tuple(tcp_ports(entries, machines, self.around.workloads()))
+
+    def tcp_ports(self) -> Collection[TcpPort]:
+        """Ports of workloads that speak TCP."""
+        return self._tcp_ports
+
 
 @dataclass(frozen=True, slots=True)
 class References:
     """Adds to plans what their objects name and nobody has."""
 
     stock: Stock
+    around: Around
 
     def __call__(self, plans: Sequence[Plan]) -> list[Plan]:
         """The plans, with warnings."""
-        known = Everything(self.stock, plans)
+        known = Everything(self.stock, plans, self.around)
         return [_warned(plan, known) for plan in plans]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,13 @@ from artemon.model import yaml_text
 from artemon.model.decode import subject_of, unwrap
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.hosts import resolve
+from artemon.model.kinds import SERVICE_ENTRY, WORKLOAD_ENTRY
+from artemon.model.mesh_config import MeshConfig
 from artemon.model.message import Message
 from artemon.model.resource import Resource
 from artemon.model.tolerant import decode_tolerantly
 from artemon.validate import Context, problems, untranslated
+from artemon.validate.exposure import TcpPort, tcp_ports
 from artemon.validate.references import dangling
 
 STDIN = "-"
@@ -76,6 +79,8 @@ class Report:
     foreign: list[str] = field(default_factory=list)
     read: list[tuple[int, Resource[Message]]] = field(default_factory=list, repr=False)
     """The objects that are valid, with the document that they are in."""
+    raw: list[Mapping[str, Any]] = field(default_factory=list, repr=False)
+    """The same as they are written, but with their namespaces."""
 
     def add(self, document: int, subject: str, found: Iterable[Problem]) -> None:
         """Problems of the object `<kind>/<namespace>/<name>`."""
@@ -91,8 +96,11 @@ class Report:
         return all(finding.level != "error" for finding in self.findings)
 
 
-def validate_paths(paths: Iterable[str], *, namespace: str, context: Context) -> Iterator[Report]:
-    """A report for each file that `paths` name; `-` is standard input, folders are read with all below."""
+def validate_paths(
+    paths: Iterable[str], *, namespace: str, context: Context, mesh: MeshConfig | None = None
+) -> Iterator[Report]:
+    """A report for each file that `paths` name; `-` is standard input, folders are read with all below.
+    mesh: MeshConfig where it is known."""
     for path in paths:
         for file in [path] if path == STDIN else _files(Path(path)):
             try:
@@ -102,7 +110,7 @@ def validate_paths(paths: Iterable[str], *, namespace: str, context: Context) ->
                 finding = Finding(file, 0, "", "", "", "", "error", f"cannot be read: {reason}")
                 yield Report(file, findings=[finding])
             else:
-                yield validate_text(text, file, namespace=namespace, context=context)
+                yield validate_text(text, file, namespace=namespace, context=context, mesh=mesh)
 
 
 def _files(path: Path) -> list[str]:
@@ -111,7 +119,9 @@ def _files(path: Path) -> list[str]:
     return sorted(str(file) for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
 
 
-def validate_text(text: str, file: str, *, namespace: str, context: Context) -> Report:
+def validate_text(
+    text: str, file: str, *, namespace: str, context: Context, mesh: MeshConfig | None = None
+) -> Report:
     """The report on one stream of YAML documents (JSON is YAML)."""
     report = Report(file)
     for document in yaml_text.parse(text):
@@ -123,7 +133,7 @@ def validate_text(text: str, file: str, *, namespace: str, context: Context) -> 
             )
         for obj in objects:
             _validate(obj, document.index, report, namespace=namespace, context=context)
-    known = Together.of(resource for _, resource in report.read)
+    known = Together.of([resource for _, resource in report.read], report.raw, mesh)
     for index, resource in report.read:
         report.add(index, resource.ref, dangling(resource, known))
     return report
@@ -134,17 +144,28 @@ class Together:
     """Objects of one file as they are known to one another: there may be more elsewhere."""
 
     rules: Mapping[str, frozenset[str]]
+    ports: Sequence[TcpPort] = ()
+    config: MeshConfig | None = None
     whole: bool = False
 
     @classmethod
-    def of(cls, resources: Iterable[Resource[Message]]) -> Together:
-        """The subsets of the DestinationRules among `resources`, by host."""
+    def of(
+        cls,
+        resources: Iterable[Resource[Message]],
+        raw: Sequence[Mapping[str, Any]],
+        mesh: MeshConfig | None,
+    ) -> Together:
+        """The subsets of the DestinationRules among `resources`, by host; what `raw`, the same as written,
+        tells of ports."""
         found: dict[str, frozenset[str]] = {}
         for one in resources:
             if isinstance(one.spec, DestinationRule):
                 host = resolve(one.spec.host, one.meta.namespace)
                 found[host] = found.get(host, frozenset()) | {subset.name for subset in one.spec.subsets}
-        return cls(found)
+        entries, machines = (
+            [one for one in raw if one.get("kind") == kind.name] for kind in (SERVICE_ENTRY, WORKLOAD_ENTRY)
+        )
+        return cls(found, tuple(tcp_ports(entries, machines, ())), mesh)
 
     def gateways(self) -> None:
         """Not known."""
@@ -155,6 +176,14 @@ class Together:
     def subsets(self) -> Mapping[str, frozenset[str]]:
         """Host -> names of subsets."""
         return self.rules
+
+    def tcp_ports(self) -> Sequence[TcpPort]:
+        """Of workloads that ServiceEntries in the file name or select."""
+        return self.ports
+
+    def mesh(self) -> MeshConfig | None:
+        """MeshConfig, where it was given."""
+        return self.config
 
 
 def _validate(
@@ -171,6 +200,9 @@ def _validate(
         if all(problem.level != "error" for problem in found):
             found += untranslated(decoded.resource)
             report.read.append((document, decoded.resource))
+            report.raw.append(
+                {**obj, "metadata": {**obj["metadata"], "namespace": decoded.resource.meta.namespace}}
+            )
     report.add(document, subject_of(obj, namespace=namespace), found)
 
 

@@ -1,4 +1,5 @@
-"""What an object names and nobody has: gateways, subsets, hosts, ways out. Warnings, for it may come later.
+"""What an object names and nobody has: gateways, subsets, hosts, ways out, authorizers; what a policy cannot
+see where it is in force. Warnings, for it may come later.
 
 Istio's outcome stands meanwhile: no route from a gateway that is not there, 503 from a subset or host.
 """
@@ -15,10 +16,13 @@ from artemon.model import kinds
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.egress import EGRESS_GATEWAY
 from artemon.model.hosts import DEFAULT_DOMAIN, covers, resolve
+from artemon.model.mesh_config import MeshConfig
 from artemon.model.message import Message
 from artemon.model.resource import Resource
 from artemon.model.service_entry import ServiceEntry
 from artemon.model.virtual_service import Destination, VirtualService
+from artemon.validate.exposure import TcpPort
+from artemon.validate.policy_reach import unmet
 
 MESH = "mesh"
 _SHOWN = 8
@@ -38,6 +42,12 @@ class Known(Protocol):
 
     def hosts(self) -> Collection[str] | None:
         """Hosts of ServiceEntries; None when they are not known."""
+
+    def tcp_ports(self) -> Collection[TcpPort] | None:
+        """Ports of workloads that speak TCP; None when they are not known."""
+
+    def mesh(self) -> MeshConfig | None:
+        """MeshConfig; None when it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +133,16 @@ def _service_entry(resource: Resource[Any], known: Known, _: str) -> Found:
         yield f"metadata.annotations[{EGRESS_GATEWAY}]", f"there is no Gateway {wanted}; nobody gets out"
 
 
+def _authorization_policy(resource: Resource[Any], known: Known, _: str) -> Found:
+    ports = known.tcp_ports()
+    yield from unmet(resource, ports if ports is not None else (), known.mesh())
+
+
 _FINDERS: Mapping[str, Callable[[Resource[Any], Known, str], Found]] = MappingProxyType(
     {
         kinds.VIRTUAL_SERVICE.name: _virtual_service,
         kinds.DESTINATION_RULE.name: _destination_rule,
         kinds.SERVICE_ENTRY.name: _service_entry,
+        kinds.AUTHORIZATION_POLICY.name: _authorization_policy,
     }
 )

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
+from artemon.model.mesh_config import MeshConfig
 from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context
+from meshctl.inputs import FILE, read_mesh_config
 from meshctl.validation import STDIN, Report, validate_paths
 
 
@@ -26,8 +28,11 @@ from meshctl.validation import STDIN, Report, validate_paths
 )
 @click.option("-n", "--namespace", default="default", show_default=True, help="Of objects that name none.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For whom.")
+@click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML: for providers that policies name.")
 @click.argument("more", nargs=-1, metavar="[PATH]...")
-def validate(paths: tuple[str, ...], namespace: str, output: str, more: tuple[str, ...]) -> int:
+def validate(
+    paths: tuple[str, ...], namespace: str, output: str, mesh_config: Path | None, more: tuple[str, ...]
+) -> int:
     """Check configuration without a mesh; exit status 1 when something is invalid. Warnings alone are fine.
 
     Example: meshctl validate -f mesh.yaml -f rules/ -o json
@@ -35,8 +40,10 @@ def validate(paths: tuple[str, ...], namespace: str, output: str, more: tuple[st
     missing = [path for path in (*paths, *more) if path != STDIN and not Path(path).exists()]
     if missing:
         raise click.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="-f")
-    context = Context(parse_envoy=problems_of)
-    reports = list(validate_paths((*paths, *more), namespace=namespace, context=context))
+    mesh = read_mesh_config(mesh_config) if mesh_config else None
+    root = (mesh or MeshConfig()).root_namespace
+    context = Context(parse_envoy=problems_of, root_namespace=root)
+    reports = list(validate_paths((*paths, *more), namespace=namespace, context=context, mesh=mesh))
     if output == "json":
         found = [asdict(finding) for report in reports for finding in report.findings]
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))

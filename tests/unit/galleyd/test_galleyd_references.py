@@ -6,6 +6,8 @@ from typing import Any
 
 from galley_api import Api
 
+from artemon.model.workload import Workload, encode_workload
+
 
 def obj(kind: str, name: str, spec: dict[str, Any], **meta: Any) -> dict[str, Any]:
     return {
@@ -53,3 +55,46 @@ async def test_a_way_out_that_is_not_there(api: Api) -> None:
     spec = {"hosts": ["api.example.com"], "resolution": "DNS", "ports": ports}
     (warning,) = await written(api, obj("ServiceEntry", "api", spec, annotations=way))
     assert warning.endswith("there is no Gateway shop/out; nobody gets out")
+
+
+DATABASE = obj(
+    "ServiceEntry",
+    "db",
+    {
+        "hosts": ["db.shop.svc.cluster.local"],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "ports": [{"number": 3306, "name": "tcp", "protocol": "TCP", "targetPort": 13306}],
+        "workloadSelector": {"labels": {"app": "db"}},
+    },
+)
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    return {**obj("AuthorizationPolicy", "p", spec), "apiVersion": "security.istio.io/v1"}
+
+
+READ = {"to": [{"operation": {"methods": ["GET"]}}]}
+
+
+async def test_what_a_policy_cannot_see(api: Api) -> None:
+    machine = Workload("db-1.shop", "shop", "", "10.0.0.1", labels={"app": "db"})
+    key = api.parts.keys.layout.workload("shop", "", "db-1.shop")
+    await api.store.put(key, encode_workload(machine))
+    joined = api.parts.around.feeds[api.parts.keys.layout.workloads]
+    assert await joined.until(lambda: bool(list(joined.values())), 5)
+    await written(api, DATABASE)
+    (warning,) = await written(api, policy(rules=[READ]))
+    assert "the rule allows nothing on port 13306 of db.shop.svc.cluster.local" in warning
+    assert await written(api, policy(selector={"matchLabels": {"app": "web"}}, rules=[READ])) == []
+
+
+async def test_an_authorizer_that_nobody_knows(api: Api) -> None:
+    asks = policy(action="CUSTOM", provider={"name": "opa"}, rules=[{}])
+    (warning,) = await written(api, asks)
+    assert warning.startswith('spec.provider.name: MeshConfig has no extensionProvider "opa"')
+    grpc = {"name": "opa", "envoyExtAuthzGrpc": {"service": "opa.shop.svc.cluster.local", "port": 9000}}
+    await api.ask("PUT", "/artemon/v1/mesh", {"extensionProviders": [grpc]}, code=200)
+    feed = api.parts.around.feeds[api.parts.keys.layout.mesh]
+    assert await feed.until(lambda: bool(list(feed.values())), 5)
+    assert await written(api, asks) == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from artemon.model.decode import decode
+from artemon.model.mesh_config import MeshConfig
 from artemon.validate.references import dangling
 
 HTTP = {"route": [{"destination": {"host": "web", "subset": "v1"}}]}
@@ -26,6 +27,12 @@ class All:
     def subsets(self) -> dict[str, set[str]]:
         return {"web.shop.svc.cluster.local": {"v1", "v2"}, "*.wild.com": {"any"}}
 
+    def tcp_ports(self) -> tuple[()]:
+        return ()
+
+    def mesh(self) -> MeshConfig:
+        return MeshConfig()
+
 
 class Nothing:
     """Nobody knows anything."""
@@ -39,6 +46,12 @@ class Nothing:
         return None
 
     def subsets(self) -> None:
+        return None
+
+    def tcp_ports(self) -> None:
+        return None
+
+    def mesh(self) -> None:
         return None
 
 

@@ -13,14 +13,20 @@ from cryptography import x509
 from artemon.daemon.audit import AuditLog
 from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
+from artemon.daemon.signers import Signers, read_pinned
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import Authority, validity_of
 from artemon.store.api import Election, Store
+from artemon.store.layout import Layout
 from artemon.store.schema import guard
+from citadeld.attestation import Attestation
+from citadeld.attestors.api import Surroundings
+from citadeld.attestors.open import open_attestors
 from citadeld.authority import KeyRoom, Lifetimes, describe
 from citadeld.books import Books
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
 from citadeld.decision import Method
+from citadeld.grants import Grants
 from citadeld.issuer import Issuer
 from citadeld.limits import Limiter
 from citadeld.listeners import serve
@@ -37,7 +43,7 @@ from citadeld.settings import CitadelSettings
 from citadeld.sweep import KEEP, sweep
 from citadeld.tokens import Tokens
 
-METHODS: tuple[Method, ...] = ("certificate", "token", "socket")
+METHODS: tuple[Method, ...] = ("certificate", "token", "machine", "socket")
 REFRESH_SECONDS = 30
 SWEEP_SECONDS = 300
 AUDIT = "audit.jsonl"
@@ -96,6 +102,9 @@ class Citadel:
         self._audit = AuditLog(settings.data_dir / AUDIT)
         self._revoker = Revoker(store, settings.prefix, self._signing, utc_now)
         self._tokens = Tokens(store, settings.prefix, now=utc_now)
+        self._grants = Grants(store, Layout(settings.mesh), self._signers(), context.log)
+        around = Surroundings(settings.trust_domain, self._tokens, utc_now, context.log)
+        self._attestors = open_attestors(settings.attestors, around)
         self._issuer = Issuer(
             store=store,
             prefix=settings.prefix,
@@ -127,6 +136,8 @@ class Citadel:
             await self._refresh()
             election = await self._store.elect(settings.prefix + ROLE, context.node)
             beside = [
+                tasks.create_task(self._grants.run(), name="grants"),
+                *(tasks.create_task(one.attestor.run(), name=one.name) for one in self._attestors),
                 tasks.create_task(self._revoker.follow(self._failed), name="revocation"),
                 tasks.create_task(self._rotation.run(election), name="rotation"),
             ]
@@ -151,6 +162,15 @@ class Citadel:
             leaf=timedelta(seconds=self._settings.leaf_seconds),
             token_ttl=timedelta(seconds=self._settings.token_seconds),
             issuer=self._issuer,
+            attestation=Attestation(
+                self._attestors,
+                self._grants,
+                self._store,
+                self._settings.prefix,
+                self._settings.trust_domain,
+                Limiter(PER_IDENTITY),
+                self._metrics,
+            ),
             tokens=self._tokens,
             audit=self._audit,
             metrics=self._metrics,
@@ -161,9 +181,15 @@ class Citadel:
         )
 
     def _doors(self) -> dict[Method, Door]:
-        identities, addresses = Limiter(PER_IDENTITY), Limiter(PER_ADDRESS)
-        shared = (self._settings.trust_domain, self._tokens, self._metrics, identities, addresses)
+        shared = (self._settings.trust_domain, self._metrics, Limiter(PER_ADDRESS))
         return {method: Door(method, *shared, self._revoker.known) for method in METHODS}
+
+    def _signers(self) -> Signers:
+        """Whose grants count."""
+        settings, log = self._settings, self._context.log
+        pinned = read_pinned(settings.config_keys_file) if settings.config_keys_file else ()
+        roots = None if pinned else (lambda: self._current.the_bundle().roots_pem)
+        return Signers(settings.mesh, settings.trust_domain, roots=roots, pinned=pinned, log=log)
 
     def _signing(self) -> list[Authority]:
         """The authorities whose revocation lists are signed here."""
@@ -185,6 +211,8 @@ class Citadel:
             bundle = await publish(self._store, settings.prefix, authority, trust_domain=domain, now=utc_now)
             if authority.certificate not in known:
                 self._context.log.info("intermediate_made", intermediate=describe(authority.certificate))
+        if self._current.bundle is not None and self._current.bundle.roots != bundle.roots:
+            self._grants.again()
         self._current.bundle = bundle
         self._use(await asyncio.to_thread(active.load), known)
         authority = self._authority

@@ -8,13 +8,12 @@ from typing import Any
 
 import grpc
 
-from artemon.daemon.identity_tls import peer_serial, peer_spiffe_id
-from artemon.pki.spiffe import SpiffeId
+from artemon.daemon.identity_tls import peer_chain, peer_serial, peer_spiffe_id
+from citadeld.attestors.api import Evidence
 from citadeld.decision import Caller, Denied, Method, Reason
 from citadeld.limits import Limiter, Rate
 from citadeld.metrics import Metrics
 from citadeld.revoker import Known
-from citadeld.tokens import Claim, Tokens
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,9 +29,7 @@ class Door:
 
     method: Method
     trust_domain: str
-    tokens: Tokens
     metrics: Metrics
-    identities: Limiter
     addresses: Limiter
     known: Known
 
@@ -67,21 +64,17 @@ class Door:
             raise Denied(Reason.NOT_ALLOWED, f"{identity or 'this caller'} may not manage join tokens")
         return caller
 
-    async def subject(self, context: Context) -> tuple[Caller, Claim | None]:
-        """Whom a certificate would be for: the certificate's identity, or the token's. Raises Denied."""
-        caller, claim = self.caller(context), None
-        if caller.identity is None:
+    def evidence(self, context: Context, caller: Caller) -> Evidence:
+        """What `caller` shows beside its connection. Raises Denied."""
+        if self.method == "token":
             try:
-                claim = await self.tokens.claim(_bearer(context))
+                return Evidence(self.method, bearer=_bearer(context))
             except Denied:
                 self.metrics.count("authentication_failure")
                 raise
-            token = claim.token
-            identity = SpiffeId(self.trust_domain, token.namespace, token.service_account)
-            caller = replace(caller, identity=identity, method="token", token_id=token.id)
-        elif not self.identities.allow(str(caller.identity), now=time.monotonic()):
-            self._too_many("this identity asks for certificates too often")
-        return caller, claim
+        if self.method == "machine":
+            return Evidence(self.method, chain=peer_chain(context))
+        return Evidence(self.method, caller.identity)
 
     def _too_many(self, text: str) -> None:
         self.metrics.count("rate_limited")
@@ -98,8 +91,8 @@ def _bearer(context: Context) -> str:
     """The token of the one authorization header. Raises Denied when there is none, or more than one."""
     found = [value for key, value in context.invocation_metadata() or () if key.lower() == "authorization"]
     if len(found) != 1 or not isinstance(found[0], str):
-        raise Denied(Reason.NOT_AUTHENTICATED, "exactly one authorization header with a join token is needed")
+        raise Denied(Reason.NOT_AUTHENTICATED, "exactly one authorization header with a token is needed")
     scheme, _, token = found[0].partition(" ")
     if scheme.lower() != "bearer":
-        raise Denied(Reason.NOT_AUTHENTICATED, "the authorization header must be: Bearer <join token>")
+        raise Denied(Reason.NOT_AUTHENTICATED, "the authorization header must be: Bearer <token>")
     return token.strip()

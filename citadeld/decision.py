@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from artemon.errors import ArtemonError
 from artemon.pki.spiffe import SpiffeId
 
-Method = Literal["certificate", "token", "socket"]
+Method = Literal["certificate", "token", "machine", "peer", "socket"]
+"""The door that a call came in by: client certificate of the mesh; none, but a bearer token; a certificate of
+the operator's own; the Unix socket for attestation; the one for operators."""
 
 
 class Reason(Enum):
@@ -33,12 +36,34 @@ class Denied(ArtemonError):
 
 
 @dataclass(frozen=True, slots=True)
+class Grounds:
+    """Why a caller may have an identity. attestor: its name. grant: namespace and name of the IdentityGrant;
+    facts: those that it asks for."""
+
+    attestor: str
+    grant: str
+    facts: Mapping[str, tuple[str, ...]]
+
+    def fields(self) -> dict[str, Any]:
+        """For the registry."""
+        return {"attestor": self.attestor, "grant": self.grant, "facts": dict(self.facts)}
+
+    @classmethod
+    def of(cls, fields: Any) -> Grounds:
+        """From the registry. Raises ValueError, TypeError, LookupError, AttributeError."""
+        facts = {str(name): tuple(map(str, values)) for name, values in fields["facts"].items()}
+        return cls(str(fields["attestor"]), str(fields["grant"]), facts)
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. identity: absent for an operator on the socket. token_id: of the join token, if any.
-    serial: of the client certificate, hexadecimal."""
+    """Who calls. identity: absent for an operator on the socket. token_id: of the join token, if any, or what
+    else the attestor calls the caller. serial: of the client certificate, hexadecimal. attested: by whom, and
+    what of it an IdentityGrant asked for."""
 
     method: Method
     address: str
     identity: SpiffeId | None = None
     token_id: str = ""
     serial: str = ""
+    attested: Grounds | None = None

@@ -37,7 +37,7 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.pki.subject import check_subject
 from artemon.pki.verify import check_issued
 from artemon.store.api import ABSENT, Check, Op, Put, Store
-from citadeld.decision import Caller, Denied, Reason
+from citadeld.decision import Caller, Denied, Grounds, Reason
 from citadeld.metrics import Metrics
 from citadeld.names import Names
 from citadeld.revoker import ban_key
@@ -91,6 +91,8 @@ class Issuer:
             identity=leaf.identity,
             method=caller.method,
             token=caller.token_id,
+            attestor=caller.attested.attestor if caller.attested else "",
+            grant=caller.attested.grant if caller.attested else "",
             address=caller.address,
             node=told.node,
             subject=leaf.subject,
@@ -133,7 +135,7 @@ class Issuer:
         serial, now = serial_number(os.urandom(SERIAL_BYTES)), self.now()
         try:
             validity = leaf_validity(leaf.lifetime, authority, now)
-            record = _record(leaf.identity, authority, validity=validity, node=node, now=now)
+            record = _record(leaf.identity, authority, caller, validity=validity, node=node, now=now)
             await self._persist(leaf, serial, record=record, claim=claim, good=self._good(caller))
             signed = make_leaf(leaf, authority, serial=serial, now=now)
             parsed = load_certificates(chain_pem([signed]))[0]
@@ -185,18 +187,37 @@ class Issuer:
 
 
 def _record(
-    identity: SpiffeId, authority: Authority, *, validity: Validity, node: str, now: datetime
+    identity: SpiffeId,
+    authority: Authority,
+    caller: Caller,
+    *,
+    validity: Validity,
+    node: str,
+    now: datetime,
 ) -> bytes:
-    return json.dumps(
-        {
-            "identity": str(identity),
-            "node": node,
-            "notBefore": validity.not_before.isoformat(),
-            "notAfter": validity.not_after.isoformat(),
-            "issuer": fingerprint(authority.certificate),
-            "issued": now.isoformat(),
-        }
-    ).encode()
+    fields: dict[str, object] = {
+        "identity": str(identity),
+        "node": node,
+        "notBefore": validity.not_before.isoformat(),
+        "notAfter": validity.not_after.isoformat(),
+        "issuer": fingerprint(authority.certificate),
+        "issued": now.isoformat(),
+    }
+    if caller.attested is not None:
+        fields["attested"] = caller.attested.fields()
+    return json.dumps(fields).encode()
+
+
+def grounds_of(value: bytes) -> Grounds | None:
+    """For which facts a certificate was given, out of its record; None: for no facts, but a token. What
+    cannot be read was given for nothing that an IdentityGrant could say. Raises Denied."""
+    try:
+        fields = json.loads(value)
+        return Grounds.of(fields["attested"]) if "attested" in fields else None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise Denied(
+            Reason.NOT_ALLOWED, "the record of the certificate cannot be read: attest anew"
+        ) from error
 
 
 def _is_owner(value: bytes, identity: SpiffeId) -> bool:

@@ -1,9 +1,9 @@
-"""citadeld's three doors: client certificate, join token, Unix socket."""
+"""citadeld's doors: client certificate, bearer token, a machine's own certificate, Unix socket."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
@@ -36,13 +36,9 @@ async def serve(
     """Serves while the block runs; yields the addresses as bound. Raises ArtemonError: port in use."""
     async with AsyncExitStack() as stack:
         bound: dict[Method, str] = {}
-        places: tuple[tuple[Method, str, bool], ...] = (
-            ("certificate", settings.listen, True),
-            ("token", settings.join_address, False),
-        )
-        for method, address, require_client in places:
-            server = _server(services, doors[method], MAX_CALLS if require_client else MAX_STRANGERS)
-            credentials = grpc_server_credentials(source, require_client=require_client)
+        for method, address, credentials in _places(settings, services, source):
+            calls = MAX_CALLS if method == "certificate" else MAX_STRANGERS
+            server = _server(services, doors[method], calls)
             try:
                 port = server.add_secure_port(address, credentials)
             except RuntimeError as error:
@@ -54,6 +50,16 @@ async def serve(
         await _start(server, stack)
         bound["socket"] = str(settings.socket)
         yield bound
+
+
+def _places(
+    settings: CitadelSettings, services: Services, source: Source
+) -> Iterator[tuple[Method, str, grpc.ServerCredentials]]:
+    yield "certificate", settings.listen, grpc_server_credentials(source)
+    yield "token", settings.join_address, grpc_server_credentials(source, require_client=False)
+    if services.attestation.roots:
+        roots = lambda: services.attestation.roots  # noqa: E731 - as they are at that moment
+        yield "machine", settings.machine_address, grpc_server_credentials(source, client_roots=roots)
 
 
 def _server(services: Services, door: Door, calls: int = MAX_CALLS) -> grpc.aio.Server:

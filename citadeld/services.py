@@ -18,6 +18,7 @@ from artemon.log import Log, printable
 from artemon.pki.bundle import Bundle, pem_list
 from artemon.pki.errors import CertificateRefused
 from citadeld import books, rotating
+from citadeld.attestation import Attestation
 from citadeld.books import Books
 from citadeld.callers import Context, Door, address_of
 from citadeld.decision import Denied, Method, Reason
@@ -43,6 +44,7 @@ class Services:
     leaf: timedelta
     token_ttl: timedelta
     issuer: Issuer
+    attestation: Attestation
     tokens: Tokens
     audit: AuditLog
     metrics: Metrics
@@ -111,7 +113,9 @@ class Services:
         self, request: ca_pb2.IstioCertificateRequest, context: Context, door: Door
     ) -> ca_pb2.IstioCertificateResponse:
         self.metrics.count("csr")
-        caller, claim = await door.subject(context)
+        caller = door.caller(context)
+        evidence = door.evidence(context, caller)
+        caller, claim = await self.attestation.subject(caller, evidence, request.csr.encode())
         if _text(request, "ImpersonatedIdentity"):
             raise Denied(Reason.NOT_ALLOWED, f"{caller.identity} may not ask for the identity of another")
         if request.validity_duration < 0:

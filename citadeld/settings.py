@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, field_validator, model_validator
 
 from artemon.daemon.http import split_address
-from artemon.daemon.identity_options import JOIN_PORT_OFFSET
+from artemon.daemon.identity_options import JOIN_PORT_OFFSET, MACHINE_PORT_OFFSET
 from artemon.daemon.settings import Settings
 from artemon.errors import ArtemonError
 from artemon.pki.spiffe import check_trust_domain
@@ -26,6 +26,19 @@ class CitadelSettings(Settings):
     listen: str = Field("127.0.0.1:15013", description="Address for callers with a client certificate.")
     join_listen: str = Field(
         "", description="Address for callers with a join token; by default the port of --listen plus 3."
+    )
+    machine_listen: str = Field(
+        "",
+        description="Address for machines with a certificate of an attestor x509:; by default the port of "
+        "--listen plus 5.",
+    )
+    attestors: tuple[str, ...] = Field(
+        ("certificate:", "token:"),
+        description="Who finds out who callers are: certificate:, token:, jwt+https://ISSUER?audience=A, "
+        "x509:FILE.",
+    )
+    config_keys_file: str = Field(
+        "", description="File with public keys of galleyd that count, base64; empty: those that it endorses."
     )
     socket: Path = Field(
         Path("/run/artemon/citadeld.sock"), description="Unix socket (0600) for operators on this machine."
@@ -58,6 +71,7 @@ class CitadelSettings(Settings):
         try:
             split_address(self.listen)
             split_address(self.join_address)
+            split_address(self.machine_address)
             Names.parse(self.names)
         except ArtemonError as error:
             raise ValueError(str(error)) from error
@@ -68,10 +82,16 @@ class CitadelSettings(Settings):
     @property
     def join_address(self) -> str:
         """Where join tokens are taken."""
-        if self.join_listen:
-            return self.join_listen
+        return self.join_listen or self._beside(JOIN_PORT_OFFSET)
+
+    @property
+    def machine_address(self) -> str:
+        """Where certificates of machines are taken."""
+        return self.machine_listen or self._beside(MACHINE_PORT_OFFSET)
+
+    def _beside(self, offset: int) -> str:
         host, port = split_address(self.listen)
-        return f"[{host}]:{port + JOIN_PORT_OFFSET}" if ":" in host else f"{host}:{port + JOIN_PORT_OFFSET}"
+        return f"[{host}]:{port + offset}" if ":" in host else f"{host}:{port + offset}"
 
     @property
     def prefix(self) -> str:

@@ -29,8 +29,12 @@ PATCHES = frozenset({kinds.ENVOY_FILTER.plural, kinds.WASM_PLUGIN.plural, kinds.
 _CONFIG = frozenset(kind.plural for kind in kinds.KINDS) - PATCHES
 _SHARED = frozenset({"mesh", "wait"})
 """Of no namespace, and for whoever has any role."""
-_SEEN = _CONFIG | PATCHES | {"hostgrants", "namespaces", "events", "proxies", "history", "debug", "metrics"}
-_OWNED = frozenset({"rolebindings", "hostgrants", "secrets", "jointokens"})
+_SEEN = (
+    _CONFIG
+    | PATCHES
+    | {"hostgrants", "identitygrants", "namespaces", "events", "proxies", "history", "debug", "metrics"}
+)
+_OWNED = frozenset({"rolebindings", "hostgrants", "identitygrants", "secrets", "jointokens"})
 
 _ROLES: Mapping[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {
     VIEWER: ((READ, _SEEN),),

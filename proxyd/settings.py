@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic.alias_generators import to_camel
 
 from artemon.daemon.http import split_address
-from artemon.daemon.identity_options import IdentityOptions
-from artemon.daemon.settings import Settings
+from artemon.daemon.identity_options import EvidenceSettings, IdentityOptions
 from artemon.errors import ArtemonError
 from artemon.model.service import Protocol
 from artemon.pki.spiffe import SpiffeId
@@ -51,7 +50,7 @@ class WorkloadPortSetting(BaseModel):
         }
 
 
-class ProxydSettings(Settings):
+class ProxydSettings(EvidenceSettings):
     """The settings of one proxyd."""
 
     http: str = Field("", description="Address of one more /healthz, /readyz and /metrics; empty: none.")
@@ -175,4 +174,5 @@ class ProxydSettings(Settings):
             citadeld_join=self.citadeld_join,
             join_token_file=self.join_token_file,
             ca_pin=self.ca_pin,
+            evidence=self.evidence,
         )

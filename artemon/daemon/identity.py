@@ -14,13 +14,11 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import grpc
 
 from artemon.backoff import Backoff
-from artemon.daemon.files import read_secret
 from artemon.daemon.identity_client import (
     CitadelRefused,
     CitadelUnreachable,
@@ -39,6 +37,7 @@ from artemon.daemon.identity_files import (
 )
 from artemon.daemon.identity_options import IdentityOptions, IdentitySettings
 from artemon.daemon.identity_tls import grpc_channel_credentials
+from artemon.daemon.joining import read_proof
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.pki.certificate import load_certificates
@@ -160,22 +159,27 @@ class IdentityKeeper:
                 self._log.warning("roots_not_refreshed", reason=error)
 
     async def _renew_or_join(self) -> None:
-        if self.current().validity.contains(self._now()):
-            credentials = grpc_channel_credentials(self.current())
-            await self._obtain(self._options.citadeld, lambda _: _ready(credentials), token="")
-            self._log.info("identity_renewed", until=self.current().not_after.isoformat())
-        else:
+        if not self.current().validity.contains(self._now()):
             await self._join()
+            return
+        credentials = grpc_channel_credentials(self.current())
+        try:
+            await self._obtain(self._options.citadeld, lambda _: _ready(credentials), token="")
+        except CitadelRefused as error:
+            if not self._options.evidence.is_there:
+                raise
+            self._log.info("attesting_anew", reason=error)
+            await self._join()
+            return
+        self._log.info("identity_renewed", until=self.current().not_after.isoformat())
 
     async def _join(self) -> None:
-        options = self._options
-        token = await asyncio.to_thread(_read_token, options)
+        proof = await asyncio.to_thread(read_proof, self._options)
 
         async def credentials(address: str) -> grpc.ChannelCredentials:
-            roots = await self._joining_roots(address)
-            return grpc.ssl_channel_credentials(roots)
+            return proof.credentials(await self._joining_roots(address))
 
-        await self._obtain(options.join_addresses, credentials, token=token)
+        await self._obtain(proof.addresses, credentials, token=proof.token)
         self._log.info("joined", until=self.current().not_after.isoformat())
 
     async def _joining_roots(self, address: str) -> bytes:
@@ -260,18 +264,6 @@ async def _first_answer(addresses: tuple[str, ...], ask: Callable[[str], Awaitab
 
 async def _ready(credentials: grpc.ChannelCredentials) -> grpc.ChannelCredentials:
     return credentials
-
-
-def _read_token(options: IdentityOptions) -> str:
-    if not options.join_token_file:
-        raise CitadelRefused(
-            f"{options.spiffe_id} has no valid certificate in {options.directory} and no join token: "
-            "make one with `meshctl join-token create` and set join_token_file"
-        )
-    content = read_secret(Path(options.join_token_file))
-    if content is None:
-        raise CitadelRefused(f"the join token file {options.join_token_file} does not exist")
-    return content.decode("ascii", "replace").strip()
 
 
 async def _sleep(seconds: float) -> None:

@@ -12,8 +12,26 @@ from artemon.daemon.settings import Settings
 from artemon.pki.keys import KeyType
 from artemon.pki.spiffe import SYSTEM_NAMESPACE, SpiffeId
 
-JOIN_PORT_OFFSET = 3
-"""citadeld joins at its renewal port plus this (15013, 15016) unless told otherwise."""
+JOIN_PORT_OFFSET, MACHINE_PORT_OFFSET = 3, 5
+"""citadeld joins at its renewal port plus these (15013, 15016; 15018 by a machine's certificate) unless told
+otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is shown to citadeld again and again, instead of a join token once. token_file: a JSON Web Token
+    of an issuer. machine_cert, machine_key: PEM, issued elsewhere; citadeld_machine: where they are taken, by
+    default the hosts of `citadeld` with the port plus 5."""
+
+    token_file: str = ""
+    machine_cert: str = ""
+    machine_key: str = ""
+    citadeld_machine: tuple[str, ...] = ()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is any."""
+        return bool(self.token_file or self.machine_cert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +40,8 @@ class IdentityOptions:
 
     citadeld: addresses (host:port) for renewals. citadeld_join: for joining, by default the same hosts with
     the port plus 3. ca_pin: path of the root (PEM) or its SHA-256; needed only to join the first time. node:
-    the name of this instance, for the list of certificates. workload: the certificate's subject.
+    the name of this instance, for the list of certificates. workload: the certificate's subject. evidence:
+    what to join with instead of a join token.
     """
 
     directory: Path
@@ -34,18 +53,45 @@ class IdentityOptions:
     key_type: KeyType = "p256"
     node: str = ""
     workload: str = ""
+    evidence: Evidence = Evidence()
 
     @property
     def join_addresses(self) -> tuple[str, ...]:
-        """Where to join."""
-        if self.citadeld_join:
-            return self.citadeld_join
+        """Where to join with a token."""
+        return self.citadeld_join or self._beside(JOIN_PORT_OFFSET)
+
+    @property
+    def machine_addresses(self) -> tuple[str, ...]:
+        """Where to join with a certificate of the machine."""
+        return self.evidence.citadeld_machine or self._beside(MACHINE_PORT_OFFSET)
+
+    def _beside(self, offset: int) -> tuple[str, ...]:
         pairs = [split_address(address) for address in self.citadeld]
-        shown = [(f"[{host}]" if ":" in host else host, port + JOIN_PORT_OFFSET) for host, port in pairs]
+        shown = [(f"[{host}]" if ":" in host else host, port + offset) for host, port in pairs]
         return tuple(f"{host}:{port}" for host, port in shown)
 
 
-class IdentitySettings(Settings):
+class EvidenceSettings(Settings):
+    """What a daemon shows to citadeld instead of a join token."""
+
+    attest_token_file: str = Field(
+        "", description="File with a JSON Web Token to join with, as a cluster mounts it; read each time."
+    )
+    machine_cert: str = Field(
+        "", description="Certificate chain (PEM) of this machine to join with, issued elsewhere."
+    )
+    machine_key: str = Field("", description="Key (0600) of machine_cert.")
+    citadeld_machine: tuple[str, ...] = Field(
+        (), description="Addresses where citadeld takes machine_cert; by default its port plus 5."
+    )
+
+    @property
+    def evidence(self) -> Evidence:
+        """All of it."""
+        return Evidence(self.attest_token_file, self.machine_cert, self.machine_key, self.citadeld_machine)
+
+
+class IdentitySettings(EvidenceSettings):
     """The settings of a daemon that has an identity from citadeld."""
 
     identity_dir: str = Field("", description="Directory (0700) of key.pem, cert-chain.pem, root-cert.pem.")
@@ -68,4 +114,5 @@ class IdentitySettings(Settings):
             citadeld_join=self.citadeld_join,
             join_token_file=self.join_token_file,
             ca_pin=self.ca_pin,
+            evidence=self.evidence,
         )

@@ -36,30 +36,37 @@ def grpc_channel_credentials(identity: Identity) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(identity.roots_pem, identity.key_pem, identity.cert_chain_pem)
 
 
-def grpc_server_credentials(source: Source, *, require_client: bool = True) -> grpc.ServerCredentials:
+def grpc_server_credentials(
+    source: Source, *, require_client: bool = True, client_roots: Callable[[], bytes] | None = None
+) -> grpc.ServerCredentials:
     """Server credentials that use the newest identity for every new connection.
 
-    With `require_client`, peers need a certificate that leads to the roots; without, none is asked for
-    (gRPC for Python knows no third way).
+    With `require_client`, peers need a certificate that leads to the roots, or to `client_roots` (PEM, as
+    they are at the moment); without, none is asked for (gRPC for Python knows no third way).
     """
-    used = source()
+
+    def newest() -> tuple[Identity, bytes]:
+        identity = source()
+        return identity, client_roots() if client_roots else identity.roots_pem
+
+    used = newest()
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         nonlocal used
-        newest = source()
-        if newest is used:
+        found = newest()
+        if found[0] is used[0] and found[1] == used[1]:
             return None
-        used = newest
-        return _configuration(newest)
+        used = found
+        return _configuration(*found)
 
     fetcher: Any = fetch  # None, "no change", is missing in the type stubs
-    return grpc.dynamic_ssl_server_credentials(_configuration(used), fetcher, require_client)
+    return grpc.dynamic_ssl_server_credentials(_configuration(*used), fetcher, require_client)
 
 
-def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
+def _configuration(identity: Identity, client_roots: bytes) -> grpc.ServerCertificateConfiguration:
     # the roots go along, so that a joining client can find the one that it has the fingerprint of
     chain = identity.cert_chain_pem + identity.roots_pem
-    return grpc.ssl_server_certificate_configuration([(identity.key_pem, chain)], identity.roots_pem)
+    return grpc.ssl_server_certificate_configuration([(identity.key_pem, chain)], client_roots)
 
 
 def peer_spiffe_id(context: grpc.aio.ServicerContext[Any, Any]) -> SpiffeId | None:
@@ -76,6 +83,13 @@ def peer_serial(context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
     """The serial number of the verified client certificate; None without one."""
     found = list(context.auth_context().get("x509_pem_cert", ()))
     return x509.load_pem_x509_certificate(found[0]).serial_number if found else None
+
+
+def peer_chain(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    """The client certificate and what came along with it, PEM, the leaf first; empty without one."""
+    found = context.auth_context()
+    chain = b"".join(found.get("x509_pem_cert_chain", ()))
+    return chain or b"".join(found.get("x509_pem_cert", ()))
 
 
 def tls_peer_spiffe_id(connection: ssl.SSLObject | ssl.SSLSocket | None) -> SpiffeId | None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from artemon.daemon.addresses import check_url, session
 from artemon.daemon.files import read_public
 from artemon.errors import ArtemonError
 from artemon.log import Log
@@ -31,11 +32,14 @@ _DISCOVERY = "/.well-known/openid-configuration"
 @dataclass(frozen=True, slots=True)
 class Place:
     """issuer: its URL. keys: a URL or file of its JWKS; empty: found by OpenID Connect discovery. ca: roots
-    (PEM file) that its servers' certificates lead to; empty: the machine's."""
+    (PEM file) that its servers' certificates lead to; empty: the machine's. allowed: hosts that may be
+    anywhere, while no other may be this machine, its links, the registry (`artemon.daemon.addresses`); None:
+    nothing is refused, the operator of this daemon wrote the URL."""
 
     issuer: str
     keys: str = ""
     ca: str = ""
+    allowed: Collection[str] | None = None
 
 
 class Jwks:
@@ -83,17 +87,25 @@ class Jwks:
                 raise ArtemonError(f"{where}: there is no such file")
             return found
         context = ssl.create_default_context(cafile=self._place.ca or None)
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
-        connector = aiohttp.TCPConnector(ssl=context)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        async with self._session(context) as client:
             if not where:
-                discovered = read_object(
-                    await _get(session, self._place.issuer.rstrip("/") + _DISCOVERY), "it"
-                )
+                found = await self._get(client, self._place.issuer.rstrip("/") + _DISCOVERY)
+                discovered = read_object(found, "it")
                 if discovered.get("issuer") != self._place.issuer:
                     raise ArtemonError("the discovery document is of another issuer")
                 where = str(discovered.get("jwks_uri", ""))
-            return await _get(session, where)
+            return await self._get(client, where)
+
+    def _session(self, context: ssl.SSLContext) -> aiohttp.ClientSession:
+        if self._place.allowed is not None:
+            return session(self._place.allowed, tls=context, seconds=SECONDS)
+        connector = aiohttp.TCPConnector(ssl=context)
+        return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=SECONDS))
+
+    async def _get(self, client: aiohttp.ClientSession, url: str) -> bytes:
+        if self._place.allowed is not None:
+            check_url(url, self._place.allowed)
+        return await _get(client, url)
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> bytes:

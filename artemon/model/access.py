@@ -1,4 +1,5 @@
-"""Who may do what in the mesh's API (RoleBinding), and whose hosts others may route (HostGrant)."""
+"""Who may do what in the mesh's API (RoleBinding), whose hosts others may route (HostGrant), and which
+attested callers may have which identities (IdentityGrant)."""
 
 from __future__ import annotations
 
@@ -44,3 +45,28 @@ class HostGrant(Message):
 
     hosts: Seq[str] = ()
     namespaces: Seq[str] = ()
+
+
+class Fact(Message):
+    """One thing that an attestor found out of a caller. values: each exact, `prefix*`, `*suffix`, or `*` for
+    any; one of them must fit one of the fact's."""
+
+    required: ClassVar[tuple[str, ...]] = ("name", "values")
+
+    name: str = ""
+    values: Seq[str] = ()
+
+
+class IdentityGrant(Message):
+    """Gives identities of its namespace to callers of whom all `facts` hold.
+
+    attestor: by its name in citadeld's settings. serviceAccounts: which identities; and, with
+    serviceAccountFact, the one that this fact names, whatever it is.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("attestor", "facts")
+
+    attestor: str = ""
+    facts: Seq[Fact] = ()
+    service_accounts: Seq[str] = ()
+    service_account_fact: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from artemon.model.access import HostGrant, RoleBinding
+from artemon.model.access import HostGrant, IdentityGrant, RoleBinding
 from artemon.model.authorization_policy import AuthorizationPolicy
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.envoy_filter import EnvoyFilter
@@ -128,6 +128,9 @@ SECRET = Kind("Secret", "", ("v1",), "secrets", "secret", (), Message)
 
 ROLE_BINDING = Kind("RoleBinding", ACCESS, ("v1",), "rolebindings", "rolebinding", ("rb",), spec=RoleBinding)
 HOST_GRANT = Kind("HostGrant", ACCESS, ("v1",), "hostgrants", "hostgrant", ("hg",), spec=HostGrant)
+IDENTITY_GRANT = Kind(
+    "IdentityGrant", ACCESS, ("v1",), "identitygrants", "identitygrant", ("ig",), spec=IdentityGrant
+)
 
 KINDS: tuple[Kind, ...] = (
     VIRTUAL_SERVICE,
@@ -147,7 +150,7 @@ KINDS: tuple[Kind, ...] = (
     TRAFFIC_EXTENSION,
 )
 """Istio's kinds, in the order in which the reference tells of them."""
-OWN_KINDS: tuple[Kind, ...] = (ROLE_BINDING, HOST_GRANT)
+OWN_KINDS: tuple[Kind, ...] = (ROLE_BINDING, HOST_GRANT, IDENTITY_GRANT)
 """Kinds of this mesh alone: they steer its API, not its proxies."""
 ALL_KINDS = (*KINDS, *OWN_KINDS)
 

@@ -41,6 +41,11 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Namespaces", ".spec.namespaces", description="Who may route them."),
         _AGE,
     ),
+    kinds.IDENTITY_GRANT.name: (
+        Column("Attestor", ".spec.attestor", description="Who finds the facts out."),
+        Column("Service Accounts", ".spec.serviceAccounts", description="Identities that are given."),
+        _AGE,
+    ),
     kinds.VIRTUAL_SERVICE.name: (
         Column("Gateways", ".spec.gateways", description="Gateways and sidecars that apply these routes."),
         Column("Hosts", ".spec.hosts", description="Destination hosts that requests are sent to."),

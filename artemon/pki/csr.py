@@ -20,7 +20,7 @@ from cryptography.x509.oid import (
     SignatureAlgorithmOID,
 )
 
-from artemon.pki.errors import CsrMalformed, CsrRefused, KeyRefused
+from artemon.pki.errors import CsrMalformed, CsrRefused, InvalidSpiffeId, KeyRefused
 from artemon.pki.keys import PrivateKey, PublicKey, check_public_key
 from artemon.pki.spiffe import SpiffeId
 
@@ -78,6 +78,22 @@ def check_csr(pem: bytes, caller: SpiffeId) -> PublicKey:
             raise CsrRefused(f"the request asks for the extension {extension.oid.dotted_string}")
         judge(extension.value, caller)
     return key
+
+
+def requested_identity(pem: bytes) -> SpiffeId:
+    """The one identity that a request names, for callers who may have several; `check_csr` judges the rest.
+
+    Raises CsrMalformed and CsrRefused.
+    """
+    for extension in _extensions(_parse(pem)):
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            names = list(extension.value)
+            if len(names) == 1 and isinstance(names[0], x509.UniformResourceIdentifier):
+                try:
+                    return SpiffeId.parse(names[0].value)
+                except InvalidSpiffeId as error:
+                    raise CsrRefused(str(error)) from error
+    raise CsrRefused("the request must name one URI and nothing else")
 
 
 def _parse(pem: bytes) -> x509.CertificateSigningRequest:

@@ -138,6 +138,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         },
         kinds.ROLE_BINDING.name: _all("role", "subjects"),
         kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
+        kinds.IDENTITY_GRANT.name: _all("attestor", "facts", "serviceAccounts", "serviceAccountFact"),
         kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),
         kinds.REQUEST_AUTHENTICATION.name: {
             **_all("selector", "jwtRules"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from artemon.model import kinds
 from artemon.model.resource import Resource
-from artemon.validate.access import host_grant, role_binding
+from artemon.validate.access import host_grant, identity_grant, role_binding
 from artemon.validate.authorization_policy import authorization_policy
 from artemon.validate.context import Context
 from artemon.validate.destination_rule import destination_rule
@@ -44,5 +44,6 @@ RULES: Mapping[str, Rule] = {
     kinds.TRAFFIC_EXTENSION.name: traffic_extension,
     kinds.ROLE_BINDING.name: role_binding,
     kinds.HOST_GRANT.name: host_grant,
+    kinds.IDENTITY_GRANT.name: identity_grant,
 }
 """Kind -> what is wrong with one object of it."""

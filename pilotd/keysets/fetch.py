@@ -9,9 +9,9 @@ from typing import Any
 
 import aiohttp
 
+from artemon.daemon.addresses import check_url, session
 from artemon.errors import ArtemonError
 from artemon.model.jwks_source import DISCOVERY
-from pilotd.keysets.addresses import check_url, session
 
 LARGEST = 1 << 20
 LONGEST = 5.0

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from artemon.daemon.addresses import Forbidden
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.model.decode import decode
 from artemon.snapshot.changes import Delete, Upsert
-from pilotd.keysets.addresses import Forbidden
 from pilotd.keysets.fetch import NotFetched, fetch_keys
 from pilotd.keysets.keeper import KeyKeeper
 from pilotd.keysets.saved import SavedKeys

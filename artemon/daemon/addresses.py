@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -91,13 +92,21 @@ class CheckedResolver(AbstractResolver):
         await self._inner.close()
 
 
-def session(allowed: Collection[str]) -> aiohttp.ClientSession:
-    """A client without cookies, proxies or shared connections that goes where it may."""
+def session(
+    allowed: Collection[str], *, tls: ssl.SSLContext | None = None, seconds: float | None = None
+) -> aiohttp.ClientSession:
+    """A client without cookies, proxies or shared connections that goes where it may. tls: whom it trusts,
+    the machine's roots otherwise. seconds: for one request in all."""
     options: dict[str, Any] = {
+        "ssl": True if tls is None else tls,
         "resolver": CheckedResolver(allowed),
         "use_dns_cache": False,
         "force_close": True,
     }
+    more: dict[str, Any] = {} if seconds is None else {"timeout": aiohttp.ClientTimeout(total=seconds)}
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(**options), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        connector=aiohttp.TCPConnector(**options),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        **more,
     )

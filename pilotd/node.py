@@ -101,6 +101,8 @@ def workload_of(proxy: Proxy) -> Workload | None:
         weight=_number(proxy.metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=1),
         health=Health.HEALTHY,
         mtls=proxy.generator != GRPC,
+        name=_text(proxy.metadata, "WORKLOAD_NAME")[:MAX_TEXT],
+        cluster=_text(proxy.metadata, "CLUSTER_ID")[:MAX_TEXT],
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import aiohttp
 
 PATIENCE = aiohttp.ClientTimeout(total=2)
+SCRAPE = aiohttp.ClientTimeout(total=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,11 @@ class Admin:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
             return None
 
-    async def statistics(self) -> bytes | None:
+    async def statistics(self) -> str | None:
         """Its metrics as Prometheus text; None when it does not answer."""
         try:
-            async with self.http.get(f"{self.url}/stats/prometheus?usedonly", timeout=PATIENCE) as answer:
-                return await answer.read() if answer.status == 200 else None
+            async with self.http.get(f"{self.url}/stats/prometheus?usedonly", timeout=SCRAPE) as answer:
+                return await answer.text() if answer.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
 

@@ -31,6 +31,7 @@ from proxyd.dns.names import Names
 from proxyd.dns.resolvers import resolvers
 from proxyd.dns.server import DnsServer
 from proxyd.envoylog import EnvoyLog
+from proxyd.istio_metrics import IstioMetrics, Own
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
 from proxyd.sds import SecretStreams
@@ -85,6 +86,7 @@ class Agent:
         pinned = {SECRET: frozenset({ROOTS})}
         self._view = View(good, never_empty=never_empty, own=own, pinned=pinned)
         subject = subject_text(settings.service or context.node, settings.labels, settings.cluster_id)
+        self._istio = IstioMetrics(Own(settings.namespace, subject))
         options = replace(settings.identity_options, node=context.node, workload=subject)
         self._identity = IdentityKeeper(options, self._log)
         self._configuration = ConfigurationStreams(
@@ -134,7 +136,7 @@ class Agent:
             ADS: {"DeltaAggregatedResources": streams.delta},
             SDS: {"DeltaSecrets": secrets.delta, "StreamSecrets": secrets.sotw},
         }
-        routes = status_routes(context.health, context.metrics, self._admin)
+        routes = status_routes(context.health, context.metrics, self._admin, self._istio)
         async with AsyncExitStack() as stack:
             stack.callback(self._supervisor.give_up)
             status = f"{_host(settings.bind)}:{settings.status_port}"

@@ -14,6 +14,8 @@ ISTIO_VERSION = "1.30.0"
 """The Istio whose node metadata and names we follow."""
 
 NEVER = "0s"
+EVICTION = "3600s"
+"""Metrics of the mesh that are not used for so long make room for others."""
 MAX_CONNECTIONS = 50_000
 REGEX_PROGRAM_SIZE = 32768
 _TYPES = "type.googleapis.com/envoy.extensions"
@@ -83,6 +85,7 @@ def bootstrap(settings: ProxydSettings, name: str) -> Json:
                 _probe(settings.bind, settings.ready_port, "/healthz/ready", "/ready"),
             ],
         },
+        "stats_eviction_interval": EVICTION,
         "stats_config": {"use_all_default_tags": False, "stats_tags": _STATS_TAGS},
         "layered_runtime": {"layers": _LAYERS},
         "overload_manager": {"resource_monitors": [_CONNECTIONS]},

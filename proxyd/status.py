@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -9,9 +11,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from artemon.daemon.health import Health
 from artemon.daemon.http import health_routes
 from proxyd.admin import Admin
+from proxyd.istio_metrics import IstioMetrics
 
 
-def status_routes(health: Health, metrics: CollectorRegistry, admin: Admin) -> list[web.RouteDef]:
+def status_routes(
+    health: Health, metrics: CollectorRegistry, admin: Admin, istio: IstioMetrics
+) -> list[web.RouteDef]:
     """/healthz, /readyz and /metrics as of every daemon; /healthz/ready and /stats/prometheus as Istio's."""
 
     async def ready(_: web.Request) -> web.Response:
@@ -26,9 +31,8 @@ def status_routes(health: Health, metrics: CollectorRegistry, admin: Admin) -> l
         own = generate_latest(metrics)
         envoy = await admin.statistics()
         missing = b"" if envoy is not None else b"# Envoy does not answer\n"
-        return web.Response(
-            body=own + missing + (envoy or b""), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        counted = (await asyncio.to_thread(istio.translated, envoy)).encode() if envoy else b""
+        return web.Response(body=own + missing + counted, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [
         *health_routes(health, metrics),

@@ -133,6 +133,9 @@ class Endpoint:
     node: str = ""
     """The id of the proxy in front of it, when it joined."""
     mtls_exceptions: tuple[int, ...] = ()
+    workload: str = ""
+    """What it is an instance of, and in which cluster, as metrics call it; empty: not known."""
+    cluster: str = ""
 
     def mtls_on(self, port: int) -> bool:
         """Whether mutual TLS is terminated where it listens on `port`."""

@@ -19,7 +19,7 @@ NO_SERVICE = "_"
 class Workload:
     """One joined workload. address: where its proxy listens. mtls: whether its proxy terminates mutual TLS.
 
-    service: "" when it serves none (a gateway). weight: 1 or more.
+    service: "" when it serves none (a gateway). weight: 1 or more. name: of the workload, in metrics.
     """
 
     node: str
@@ -34,6 +34,8 @@ class Workload:
     weight: int = 1
     health: Health = Health.HEALTHY
     mtls: bool = True
+    name: str = ""
+    cluster: str = ""
 
 
 def encode_workload(workload: Workload) -> bytes:
@@ -51,6 +53,8 @@ def encode_workload(workload: Workload) -> bytes:
             "weight": workload.weight,
             "health": workload.health.value,
             "mtls": workload.mtls,
+            "name": workload.name,
+            "cluster": workload.cluster,
         },
         sort_keys=True,
         separators=(",", ":"),
@@ -94,6 +98,8 @@ def _workload(namespace: str, fields: Mapping[str, Any]) -> Workload:
         weight=weight,
         health=Health(fields.get("health") or "HEALTHY"),
         mtls=bool(fields.get("mtls", True)),
+        name=_text(fields, "name"),
+        cluster=_text(fields, "cluster"),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from artemon.model.canonical import canonical_name, canonical_revision
 from artemon.pki.errors import CsrRefused
 
 PARTS = 6
@@ -19,15 +20,12 @@ MAX_SUBJECT = 256
 """Characters that X.520 allows a user id."""
 _PART = re.compile(r"[A-Za-z0-9._-]{0,63}")
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]")
-_NAMES = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
-_REVISIONS = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
 
 
 def subject_text(workload: str, labels: Mapping[str, str], cluster: str) -> str:
     """The text for a workload with these labels, in a form that `check_subject` takes."""
-    canonical = next((labels[name] for name in _NAMES if labels.get(name)), workload)
-    revision = next((labels[name] for name in _REVISIONS if labels.get(name)), "latest")
-    parts = (workload, labels.get("app", ""), labels.get("version", ""), canonical, revision, cluster)
+    canonical = canonical_name(workload, labels), canonical_revision(labels)
+    parts = (workload, labels.get("app", ""), labels.get("version", ""), *canonical, cluster)
     most = MAX_SUBJECT // PARTS - 1
     return "/".join(_FOREIGN.sub("_", part)[:most] for part in parts)
 

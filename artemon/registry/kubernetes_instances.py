@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from artemon.inject.owner import owner_of_pod
 from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Health
 from artemon.registry.kubernetes_objects import (
@@ -24,6 +25,9 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 SUBZONE_LABEL = "topology.istio.io/subzone"
 _OVER = frozenset({"Succeeded", "Failed"})
 NOT_SERVED = 0
+WORKLOAD_NAME = "service.istio.io/workload-name"
+CLUSTER = "Kubernetes"
+"""What Istio calls a cluster that has no name."""
 
 
 def instances(service: Fields, objects: Objects) -> Iterator[Endpoint]:
@@ -175,4 +179,11 @@ def _instance(
         locality=tags.get(LOCALITY_LABEL, "").replace(".", "/") or place,
         health=health,
         mtls=tags.get(TLS_MODE_LABEL, "istio" if injected else "") == "istio",
+        workload=_workload(pod) if pod else "",
+        cluster=CLUSTER if pod else "",
     )
+
+
+def _workload(pod: Fields) -> str:
+    """What a pod belongs to, as its proxy calls it as well."""
+    return labels(pod).get(WORKLOAD_NAME) or owner_of_pod(pod.get("metadata") or {}, namespace(pod)).name

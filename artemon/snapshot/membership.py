@@ -126,4 +126,7 @@ def _endpoint(member: Member, source: Source) -> Endpoint:
     if isinstance(member.origin, Workload):
         return from_workload(member.origin, ports, external=external)
     health = entry_health(member.origin)
-    return from_entry(member.origin.spec, member.namespace, ports, external=external, health=health)
+    name = member.origin.meta.name
+    return from_entry(
+        member.origin.spec, member.namespace, ports, external=external, health=health, name=name
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from artemon.errors import Problem, Refused
+from artemon.model.canonical import canonical_name
 from artemon.model.egress import EGRESS_GATEWAY, Egress
 from artemon.model.hosts import owner_namespace, service_host
 from artemon.model.mesh_config import MeshConfig
@@ -157,9 +158,10 @@ def from_entry(
     *,
     external: bool = False,
     health: Health = Health.HEALTHY,
+    name: str = "",
 ) -> Endpoint:
     """An instance that a WorkloadEntry describes. Mutual TLS ends there when its label says so, or when it
-    has a service account (only workloads of the mesh have one)."""
+    has a service account (only workloads of the mesh have one). name: of the WorkloadEntry."""
     mode = entry.labels.get(TLS_MODE_LABEL, "istio" if entry.service_account else "")
     return Endpoint(
         address=entry.address,
@@ -172,6 +174,7 @@ def from_entry(
         weight=entry.weight or 1,
         health=health,
         mtls=mode == "istio" and not external,
+        workload="" if external else name or canonical_name("", entry.labels),
     )
 
 
@@ -199,6 +202,8 @@ def from_workload(workload: Workload, ports: Iterable[Port], *, external: bool =
         health=workload.health,
         mtls=workload.mtls and not external,
         node=workload.node,
+        workload=workload.name or workload.service,
+        cluster=workload.cluster,
     )
 
 

@@ -29,6 +29,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 from artemon.model.proxy import Proxy
 from artemon.translate import names
 from artemon.translate.listeners.base import socket_address
+from artemon.translate.telemetry.standalone import standalone_listener
 from artemon.translate.wire import packed
 
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
@@ -84,7 +85,7 @@ def static_bootstrap(
     needed: dict[str, None] = {}
     for listener in listeners:
         added = out.static_resources.listeners.add()
-        added.CopyFrom(listener)
+        added.CopyFrom(standalone_listener(listener))
         for chain in (*added.filter_chains, *([added.default_filter_chain] if _has_default(added) else ())):
             _inline_chain(chain, routes, needed)
     for cluster in clusters:

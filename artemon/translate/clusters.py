@@ -25,6 +25,7 @@ from artemon.translate.endpoints import UNIX, load_assignment
 from artemon.translate.localities import ANYWHERE, NONE, Standpoint
 from artemon.translate.stat_names import stat_name
 from artemon.translate.targets import ANY_CLIENT, Client, Target, targets
+from artemon.translate.telemetry.marks import SPACE, service_mark
 from artemon.translate.wire import ads, duration, struct
 from artemon.xds.resource import Resource, content_version
 from artemon.xds.types import CLUSTER, ENDPOINTS
@@ -137,6 +138,8 @@ def _describe(cluster: Cluster, target: Target, mesh: MeshConfig) -> None:
     if target.subset is not None:
         fields["subset"] = target.subset.name
     cluster.metadata.filter_metadata["istio"].CopyFrom(struct(fields))
+    mark = service_mark(service.host, service.namespace)
+    cluster.metadata.filter_metadata[SPACE].CopyFrom(mark)
 
 
 def _discover(

@@ -17,6 +17,7 @@ from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Health, Port
 from artemon.snapshot.memo import Memo
 from artemon.translate.localities import ANYWHERE, NONE, Preference, Standpoint, distance, shares_for
+from artemon.translate.telemetry.marks import workload_mark
 
 _HEALTH = {
     Health.HEALTHY: HealthStatus.UNKNOWN,
@@ -119,12 +120,14 @@ def _lb_endpoint_bytes(endpoint: Endpoint, port: int) -> bytes:
 
 
 def lb_endpoint(endpoint: Endpoint, port: int) -> LbEndpoint:
-    """One instance, marked when mutual TLS ends there."""
+    """One instance, marked when mutual TLS ends there, and with the workload that it is."""
     out = LbEndpoint(health_status=_HEALTH[endpoint.health])
     out.endpoint.address.CopyFrom(address(endpoint.address, port))
     out.load_balancing_weight.value = endpoint.weight
     if endpoint.mtls_on(port):
         out.metadata.filter_metadata["envoy.transport_socket_match"].CopyFrom(_MTLS)
+    if endpoint.workload:
+        out.metadata.filter_metadata["istio"].CopyFrom(workload_mark(endpoint))
     return out
 
 

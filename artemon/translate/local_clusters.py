@@ -19,6 +19,7 @@ from artemon.translate.dynamic_dns import NAMED_BY_REQUEST, look_up, looks_up_an
 from artemon.translate.endpoints import address
 from artemon.translate.ingress import Served, served_ports
 from artemon.translate.stat_names import stat_name
+from artemon.translate.telemetry.marks import SPACE, around_mark, service_mark
 from artemon.translate.wire import struct
 
 INBOUND_SOURCE = "127.0.0.6"
@@ -69,6 +70,8 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
         service = next((one for one in view.own if one.host == served.host), None)
         services = {"services": [names.service_metadata(served.host, service.namespace if service else "")]}
         cluster.metadata.filter_metadata["istio"].CopyFrom(struct(services))
+        mark = service_mark(served.host, service.namespace if service else "")
+        cluster.metadata.filter_metadata[SPACE].CopyFrom(mark)
         if service is not None:
             port = Port(served.service_port, served.name, served.protocol, served.port)
             cluster.alt_stat_name = stat_name(view.mesh.inbound_cluster_stat_name, service, port)
@@ -84,6 +87,7 @@ def _pool(view: ProxyView, served: Served) -> ConnectionPoolSettings | None:
 
 def _black_hole(view: ProxyView) -> Cluster:
     cluster = Cluster(name=names.BLACK_HOLE, type=Cluster.STATIC)
+    cluster.metadata.filter_metadata[SPACE].CopyFrom(around_mark(cluster.name))
     policies.limit(cluster, NO_POLICY, view.mesh)
     return cluster
 
@@ -91,6 +95,7 @@ def _black_hole(view: ProxyView) -> Cluster:
 def _original(view: ProxyView, name: str) -> Cluster:
     """Wherever the client wanted to go, in the protocol it speaks."""
     cluster = Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
+    cluster.metadata.filter_metadata[SPACE].CopyFrom(around_mark(name))
     policies.limit(cluster, NO_POLICY, view.mesh)
     policies.speak(cluster, Protocol.AUTO, policies.Speech())
     return cluster

@@ -17,6 +17,7 @@ from artemon.snapshot.view import ProxyView
 from artemon.translate import Translator, messages, names
 from artemon.translate.bootstrap import Credentials, static_bootstrap
 from artemon.translate.patches.bootstrap import patched_bootstrap, with_extensions
+from artemon.translate.telemetry.standalone import standalone_listener
 from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES
 from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 
@@ -53,9 +54,9 @@ def translate(
 
 def _resources(view: ProxyView, credentials: Credentials | None) -> dict[str, Any]:
     found = messages(view)
-    out: dict[str, Any] = {
-        kind: [MessageToDict(one) for one in found[url].values()] for kind, url in _TYPES.items()
-    }
+    shown = {kind: list(found[url].values()) for kind, url in _TYPES.items()}
+    shown["listeners"] = [standalone_listener(one) for one in found[LISTENER].values()]
+    out: dict[str, Any] = {kind: [MessageToDict(one) for one in many] for kind, many in shown.items()}
     if EXTENSION in found:
         out["extensions"] = [MessageToDict(one) for one in found[EXTENSION].values()]
     own = (names.WORKLOAD_SECRET, names.ROOT_SECRET) if credentials else ()

@@ -141,6 +141,7 @@ def _endpoint(
         weight=weight,
         health=health,
         mtls=labels.get(TLS_MODE_LABEL) == "istio",
+        workload=name,
     )
 
 

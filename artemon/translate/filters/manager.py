@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -15,20 +14,14 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 
 from artemon.model.mesh_config import MeshConfig
+from artemon.snapshot.view import ProxyView
 from artemon.translate.dynamic_dns import lookup_filter
-from artemon.translate.filters.access_log import access_logs
 from artemon.translate.filters.http import http_filters
+from artemon.translate.telemetry.logs import http_logs
+from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import ZERO, ads, packed
 
 NAME = "envoy.filters.network.http_connection_manager"
-
-
-class Side(StrEnum):
-    """Whose requests a connection manager takes."""
-
-    OUTBOUND = "outbound"
-    INBOUND = "inbound"
-    GATEWAY = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +39,14 @@ class Http:
     strict_paths: bool = False
 
 
-def http_filter(http: Http, mesh: MeshConfig) -> Filter:
+def http_filter(http: Http, view: ProxyView) -> Filter:
     """The network filter of an HTTP chain."""
-    return Filter(name=NAME, typed_config=packed(connection_manager(http, mesh)))
+    return Filter(name=NAME, typed_config=packed(connection_manager(http, view)))
 
 
-def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
+def connection_manager(http: Http, view: ProxyView) -> HttpConnectionManager:
     """Paths are normalized before anything matches on them; WebSockets pass; streams may idle."""
+    mesh = view.mesh
     out = HttpConnectionManager(
         stat_prefix=http.stat_prefix,
         http_filters=http_filters(
@@ -61,7 +55,7 @@ def connection_manager(http: Http, mesh: MeshConfig) -> HttpConnectionManager:
             first=http.first,
             before_router=[lookup_filter(mesh)] if http.looks_up else (),
         ),
-        access_log=access_logs(mesh),
+        access_log=http_logs(view, http.side),
         stream_idle_timeout=ZERO,
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
         path_with_escaped_slashes_action=HttpConnectionManager.KEEP_UNCHANGED,

@@ -18,7 +18,7 @@ from artemon.translate.default_endpoints import default_endpoint
 from artemon.translate.dynamic_dns import looks_up
 from artemon.translate.filters.inspect import tls_inspector
 from artemon.translate.filters.manager import NAME as MANAGER
-from artemon.translate.filters.manager import Http, Side, http_filter
+from artemon.translate.filters.manager import Http, http_filter
 from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.gateways import (
     GatewayPort,
@@ -39,6 +39,7 @@ from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connec
 from artemon.translate.routes.rules import speaks_for
 from artemon.translate.routes.scope import Client, Targets, targets_of
 from artemon.translate.targets import targets as clusters_of
+from artemon.translate.telemetry.side import Side
 
 
 def gateway_listeners(view: ProxyView) -> Iterator[Listener]:
@@ -81,7 +82,7 @@ def _tcp_chains(view: ProxyView, port: GatewayPort, targets: Targets) -> Iterato
         if connections.source in taken or sources is None:
             continue
         taken.add(connections.source)
-        chain = FilterChain(filters=passing_on(connections, view.mesh))
+        chain = FilterChain(filters=passing_on(connections, view))
         chain.filter_chain_match.source_prefix_ranges.extend(map(cidr, sources))
         yield chain
 
@@ -111,7 +112,7 @@ def _server_chains(
     if server.goes_by_cluster:
         yield from _by_cluster(view, server)
     for connections in _connections(view, server, targets):
-        chain = FilterChain(filters=passing_on(connections, view.mesh))
+        chain = FilterChain(filters=passing_on(connections, view))
         _secure(view, server, chain, list(connections.sni) or server.hosts())
         yield chain
 
@@ -126,7 +127,7 @@ def _by_cluster(view: ProxyView, server: GatewayServer) -> Iterator[FilterChain]
             continue
         for target in clusters_of(service, view.destinations.get(service.host), view.mesh, unopened=True):
             if target.unopened:
-                chain = FilterChain(filters=[tcp_filter(target.name, view.mesh)])
+                chain = FilterChain(filters=[tcp_filter(target.name, view)])
                 _secure(view, server, chain, [target.name])
                 chain.filter_chain_match.application_protocols.extend(MESH_ALL)
                 yield chain
@@ -187,4 +188,4 @@ def _http(view: ProxyView, port: GatewayPort, server: GatewayServer, guard: Guar
         strict_paths=guard.strict_paths,
         looks_up=looks_up(view),
     )
-    return http_filter(http, view.mesh)
+    return http_filter(http, view)

@@ -29,8 +29,8 @@ from artemon.translate.filters.inspect import (
     original_destination,
     tls_inspector,
 )
-from artemon.translate.filters.manager import Http, Side, http_filter
-from artemon.translate.filters.tcp import tcp_filter
+from artemon.translate.filters.manager import Http, http_filter
+from artemon.translate.filters.tcp import inbound_tcp_filter
 from artemon.translate.guard import Guard, guard_of
 from artemon.translate.ingress import Served, served_ports
 from artemon.translate.listeners.base import listener
@@ -44,6 +44,7 @@ from artemon.translate.listeners.chains import (
 )
 from artemon.translate.listeners.tls import mesh_socket, sidecar_socket
 from artemon.translate.routes.action import action_within
+from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import ZERO
 
 ANY_PORT = 0
@@ -142,7 +143,7 @@ def _loop_guard(view: ProxyView, port: int) -> FilterChain:
     """Connections to the listener's own port would come back for ever."""
     out = FilterChain(name=names.VIRTUAL_INBOUND_BLACKHOLE)
     out.filter_chain_match.destination_port.value = port
-    out.filters.append(tcp_filter(names.BLACK_HOLE, view.mesh))
+    out.filters.append(inbound_tcp_filter(names.BLACK_HOLE, view, terminates=False))
     return out
 
 
@@ -170,7 +171,8 @@ def _chains(view: ProxyView, door: Door, guard: Guard, *, match_port: bool) -> I
         if shape.http:
             out.filters.append(_http(view, door, guard))
         else:
-            out.filters.extend((*guard.network, tcp_filter(door.cluster, view.mesh)))
+            onward = inbound_tcp_filter(door.cluster, view, terminates=shape.terminates)
+            out.filters.extend((*guard.network, onward))
         yield out
 
 
@@ -202,7 +204,7 @@ def _http(view: ProxyView, door: Door, guard: Guard) -> Filter:
         first=guard.http,
         strict_paths=guard.strict_paths,
     )
-    return http_filter(http, view.mesh)
+    return http_filter(http, view)
 
 
 def inbound_route(door: Door, *, retries: bool) -> RouteConfiguration:

@@ -25,7 +25,7 @@ from artemon.translate.egress import (
     virtual_addresses,
 )
 from artemon.translate.filters.inspect import http_inspector, tls_inspector
-from artemon.translate.filters.manager import Http, Side, http_filter
+from artemon.translate.filters.manager import Http, http_filter
 from artemon.translate.filters.tcp import tcp_filter
 from artemon.translate.listeners.base import listener
 from artemon.translate.listeners.chains import PLAIN, PLAIN_HTTP
@@ -33,6 +33,7 @@ from artemon.translate.listeners.draft import Draft
 from artemon.translate.listeners.tcp import TellBy, service_chains
 from artemon.translate.routes.rules import Rules
 from artemon.translate.routes.scope import targets_of
+from artemon.translate.telemetry.side import Side
 
 WILDCARD = "0.0.0.0"
 
@@ -73,7 +74,7 @@ def _socket(view: ProxyView, drafts: dict[str, Draft], egress: Egress) -> None:
         draft.route = egress.bind
     elif offer is not None:
         cluster = names.outbound_cluster(offer[0].host, offer[1].number)
-        draft.rest = FilterChain(filters=[tcp_filter(cluster, view.mesh)])
+        draft.rest = FilterChain(filters=[tcp_filter(cluster, view)])
 
 
 def _told_apart(draft: Draft, egress: Egress, offer: Offer) -> TellBy:
@@ -131,7 +132,7 @@ def _listener(view: ProxyView, draft: Draft) -> Listener:
         draft.rest = draft.rest or _onward(view)
     sniffs_http = bool(draft.route) and bool(draft.rest or draft.chains)
     if draft.route:
-        chain = FilterChain(filters=[http_filter(_http(draft.route, draft), view.mesh)])
+        chain = FilterChain(filters=[http_filter(_http(draft.route, draft), view)])
         if sniffs_http:
             chain.filter_chain_match.transport_protocol = PLAIN
             chain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
@@ -147,7 +148,7 @@ def _listener(view: ProxyView, draft: Draft) -> Listener:
 
 def _onward(view: ProxyView) -> FilterChain:
     """Where intercepted connections go that no service claims."""
-    onward = tcp_filter(egress_cluster(view), view.mesh)
+    onward = tcp_filter(egress_cluster(view), view)
     return FilterChain(name=names.PASSTHROUGH_FILTER_CHAIN, filters=[onward])
 
 
@@ -189,11 +190,9 @@ def _virtual_outbound(view: ProxyView) -> Listener:
     port = view.mesh.proxy_listen_port
     out = listener(WILDCARD, port, TrafficDirection.OUTBOUND, view.mesh, name=names.VIRTUAL_OUTBOUND)
     out.use_original_dst.value = True
-    loop = FilterChain(
-        name=names.VIRTUAL_OUTBOUND_BLACKHOLE, filters=[tcp_filter(names.BLACK_HOLE, view.mesh)]
-    )
+    loop = FilterChain(name=names.VIRTUAL_OUTBOUND_BLACKHOLE, filters=[tcp_filter(names.BLACK_HOLE, view)])
     loop.filter_chain_match.destination_port.value = port
-    rest = tcp_filter(egress_cluster(view), view.mesh)
+    rest = tcp_filter(egress_cluster(view), view)
     out.filter_chains.append(loop)
     out.filter_chains.append(FilterChain(name=names.VIRTUAL_OUTBOUND_CATCHALL, filters=[rest]))
     return out

@@ -9,7 +9,6 @@ from ipaddress import IPv4Network, IPv6Network
 from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 
-from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Protocol, Resolution, Service
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
@@ -56,24 +55,24 @@ def service_chains(
             yield chain
 
 
-def passing_on(connections: Connections, mesh: MeshConfig) -> list[Filter]:
+def passing_on(connections: Connections, view: ProxyView) -> list[Filter]:
     """The filters that forward connections; where the server is looked up, they wait until it is known."""
     manner = connections.manner
     forward = shared_tcp_filter(
         connections.shares,
-        mesh,
+        view,
         stat_prefix=connections.shares[0][0],
         tunnel=manner.tunnel,
         idle_timeout=manner.idle_timeout,
     )
-    found = [sni_lookup_filter(manner.lookup_port, mesh)] if manner.lookup_port else []
+    found = [sni_lookup_filter(manner.lookup_port, view.mesh)] if manner.lookup_port else []
     return [*found, forward]
 
 
 def _chain(
     view: ProxyView, connections: Connections, blocks: Iterable[IPv4Network | IPv6Network]
 ) -> FilterChain:
-    out = FilterChain(filters=passing_on(connections, view.mesh))
+    out = FilterChain(filters=passing_on(connections, view))
     out.filter_chain_match.prefix_ranges.extend(cidr(block) for block in blocks)
     out.filter_chain_match.server_names.extend(name for name in connections.sni if name != "*")
     return out

@@ -15,7 +15,7 @@ from artemon.snapshot.gates import is_entrance
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.dynamic_dns import looks_up
-from artemon.translate.filters.manager import Http, Side, http_filter
+from artemon.translate.filters.manager import Http, http_filter
 from artemon.translate.gateways import GatewayPort, GatewayServer
 from artemon.translate.guard import Guard
 from artemon.translate.listeners.tcp import passing_on
@@ -26,6 +26,7 @@ from artemon.translate.routes.retry import retry_policy
 from artemon.translate.routes.scope import targets_of
 from artemon.translate.targets import Target
 from artemon.translate.targets import targets as clusters_of
+from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import ZERO
 
 
@@ -50,7 +51,7 @@ def _bytes(view: ProxyView, target: Target) -> list[Filter]:
     """Connections to the cluster."""
     host, number, subset = target.service.host, target.port.number, target.subset_name
     manner = targets_of(view).default_manner(host, number, subset)
-    return passing_on(Connections(((target.name, 1),), manner=manner), view.mesh)
+    return passing_on(Connections(((target.name, 1),), manner=manner), view)
 
 
 def _http(view: ProxyView, port: GatewayPort, target: Target, guard: Guard) -> Filter:
@@ -82,4 +83,4 @@ def _http(view: ProxyView, port: GatewayPort, target: Target, guard: Guard) -> F
         first=guard.http,
         strict_paths=guard.strict_paths,
     )
-    return http_filter(http, view.mesh)
+    return http_filter(http, view)

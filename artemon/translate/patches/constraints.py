@@ -21,6 +21,8 @@ _EXTENSIONS = frozenset(
     )
 )
 """What Envoy finds by the type of its configuration alone."""
+_RELAXED = frozenset({"envoy.extensions.access_loggers.stats.v3.Config.stat_prefix"})
+"""Fields that later Envoys do not need any more."""
 
 
 def violation(message: Message) -> str | None:
@@ -38,7 +40,7 @@ def _violations(message: Message, path: str) -> Iterator[str]:
             yield f"{path or kind.name} needs one of {', '.join(one.name for one in oneof.fields)}"
     for field in kind.fields:
         options = field.GetOptions()
-        if options.HasExtension(validate_pb2.rules):
+        if options.HasExtension(validate_pb2.rules) and field.full_name not in _RELAXED:
             rules = options.Extensions[validate_pb2.rules]
             yield from _broken(message, field, rules, _join(path, field.name))
     for field, value in message.ListFields():

@@ -20,6 +20,7 @@ from artemon.translate.egress import RouteTable, egress_cluster, outbound_policy
 from artemon.translate.routes.action import action_within
 from artemon.translate.routes.hosts import Host, Surroundings, rule_host, service_host
 from artemon.translate.routes.rules import Rules
+from artemon.translate.telemetry.marks import SPACE, around_mark
 from artemon.translate.wire import ZERO
 
 
@@ -124,11 +125,17 @@ def other_hosts(view: ProxyView) -> VirtualHost:
             match=RouteMatch(prefix="/"),
             direct_response=DirectResponseAction(status=502),
         )
-        return VirtualHost(name=names.BLOCK_ALL, domains=["*"], routes=[refuse])
+        return _marked(VirtualHost(name=names.BLOCK_ALL, domains=["*"], routes=[refuse]), names.BLACK_HOLE)
     name, cluster = names.ALLOW_ANY, egress_cluster(view)
     if cluster == names.PASSTHROUGH and _looks_up_others(view):
         name, cluster = names.ALLOW_ANY_DYNAMIC_DNS, names.ALLOW_ANY_DYNAMIC_DNS_CLUSTER
     action = action_within(ZERO)
     action.cluster = cluster
     forward = Route(name=name, match=RouteMatch(prefix="/"), route=action)
-    return VirtualHost(name=name, domains=["*"], routes=[forward], include_request_attempt_count=True)
+    out = VirtualHost(name=name, domains=["*"], routes=[forward], include_request_attempt_count=True)
+    return _marked(out, names.PASSTHROUGH)
+
+
+def _marked(host: VirtualHost, cluster: str) -> VirtualHost:
+    host.metadata.filter_metadata[SPACE].CopyFrom(around_mark(cluster))
+    return host

@@ -132,7 +132,7 @@ def test_requests_are_looked_at_as_istio_does() -> None:
     assert fields["serverHeaderTransformation"] == "PASS_THROUGH"
     assert fields["upgradeConfigs"] == [{"upgradeType": "websocket"}]
     assert (fields["normalizePath"], fields["streamIdleTimeout"]) == (True, "0s")
-    assert "accessLog" not in fields
+    assert [one["name"] for one in fields["accessLog"]] == ["envoy.access_loggers.stats"]
 
 
 def test_a_workload_says_where_it_listens_and_where_its_application_does() -> None:

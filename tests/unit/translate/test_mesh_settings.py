@@ -32,9 +32,10 @@ def log_of(mesh: dict[str, Any]) -> FileAccessLog | None:
     listener: Any = messages(view_of(WEB, mesh=mesh))[LISTENER]["0.0.0.0_80"]
     manager, out = HttpConnectionManager(), FileAccessLog()
     assert listener.filter_chains[0].filters[-1].typed_config.Unpack(manager)
-    if not manager.access_log:
+    found = [one for one in manager.access_log if one.typed_config.Is(FileAccessLog.DESCRIPTOR)]
+    if not found:
         return None
-    assert manager.access_log[0].typed_config.Unpack(out)
+    assert found[0].typed_config.Unpack(out)
     return out
 
 

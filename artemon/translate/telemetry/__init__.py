@@ -1,0 +1,1 @@
+"""What proxies report of their traffic, as Envoy's access loggers."""

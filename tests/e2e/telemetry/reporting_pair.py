@@ -1,0 +1,286 @@
+"""Two real Envoys and what they count: a page that calls reviews over mutual TLS, by HTTP, gRPC and TCP."""
+
+from __future__ import annotations
+
+import json
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from servers import dying_with_parent, free_ports
+
+from artemon.daemon import envoy as binary
+from proxyd.istio_metrics import IstioMetrics, Own
+
+SERVER, CLIENT = "127.0.41.2", "127.0.41.3"
+SPIFFE = "spiffe://cluster.local/ns/default/sa/{}"
+SUBJECTS = {"page": "page-v1/page/v1/page/v1/east", "reviews": "reviews-v2/reviews/v2/reviews/v2/west"}
+PATIENCE = 40.0
+
+
+class Authority:
+    """A root that issues workload certificates with what telemetry is told."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "test")])
+        root = x509.BasicConstraints(ca=True, path_length=None)
+        self.certificate = self._sign(self.key, self.name, root)
+
+    def _sign(
+        self, key: ec.EllipticCurvePrivateKey, subject: x509.Name, extension: x509.ExtensionType
+    ) -> x509.Certificate:
+        now, hour = datetime.now(UTC), timedelta(hours=1)
+        unsigned = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
+        unsigned = unsigned.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        unsigned = unsigned.not_valid_before(now - hour).not_valid_after(now + hour)
+        return unsigned.add_extension(extension, critical=True).sign(self.key, hashes.SHA256())
+
+    def issue(self, folder: Path, account: str, subject: str) -> Path:
+        """The three files of a workload in a folder of their own."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.USER_ID, subject)] if subject else [])
+        uri = x509.UniformResourceIdentifier(SPIFFE.format(account))
+        leaf = self._sign(key, name, x509.SubjectAlternativeName([uri]))
+        pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+        folder.mkdir(parents=True)
+        (folder / "cert-chain.pem").write_bytes(leaf.public_bytes(pem))
+        (folder / "root-cert.pem").write_bytes(self.certificate.public_bytes(pem))
+        (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
+        return folder
+
+
+class Answers(BaseHTTPRequestHandler):
+    """200, or what the path says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = b"x" * 100
+        self.send_response(int(self.path.strip("/") or 200))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Returns(socketserver.BaseRequestHandler):
+    """Sends back what it gets."""
+
+    def handle(self) -> None:
+        while data := self.request.recv(4096):
+            self.request.sendall(data)
+
+
+@dataclass
+class Pair:
+    """Where things are. metrics: of a proxy, by its name."""
+
+    proxy: int
+    tcp: int
+    http: int
+    folder: Path
+    admins: dict[str, Path] = field(default_factory=dict)
+
+    def metrics(self, name: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """What a proxy shows, under Istio's names."""
+        url = f"http://{self.admins[name].read_text()}/stats/prometheus?usedonly"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text = answer.read().decode()
+        return parsed(IstioMetrics(Own("default", SUBJECTS[name])).translated(text))
+
+    def until(self, name: str, metric: str, **labels: str) -> tuple[dict[str, str], float]:
+        """The labels and the value of the one series with these labels, once there is one."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = [
+                (dict(key), value)
+                for (one, key), value in self.metrics(name).items()
+                if one == metric and labels.items() <= dict(key).items()
+            ]
+            if found:
+                assert len(found) == 1, found
+                return found[0]
+            assert time.monotonic() < deadline, f"{name} has no {metric} with {labels}"
+            time.sleep(0.2)
+
+
+def parsed(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Istio's series."""
+    found = {}
+    for line in text.splitlines():
+        match = re.fullmatch(r"(istio_\w+)\{(.*)\} (\S+)", line)
+        if match:
+            labels = tuple(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2]))
+            assert (match[1], labels) not in found, f"twice: {line}"
+            found[match[1], labels] = float(match[3])
+    return found
+
+
+def objects(listen: dict[str, int], more: list[dict[str, object]]) -> str:
+    """The mesh: one service with three ports and one instance."""
+    ports = [
+        {"number": 9080, "name": "http", "protocol": "HTTP"},
+        {"number": 9090, "name": "grpc", "protocol": "GRPC"},
+        {"number": listen["outside"], "name": "tcp", "protocol": "TCP"},
+    ]
+    entry = {
+        "hosts": ["reviews.default.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
+        "ports": ports, "workloadSelector": {"labels": {"app": "reviews"}},
+    }  # fmt: skip
+    workload = {
+        "address": SERVER, "serviceAccount": "reviews",
+        "ports": {name: listen[name] for name in ("http", "grpc", "tcp")},
+        "labels": {"app": "reviews", "version": "v2"},
+    }  # fmt: skip
+    outgoing = {"number": listen["outside"], "name": "tcp", "protocol": "TCP"}
+    sidecar = {
+        "workloadSelector": {"labels": {"app": "page"}},
+        "egress": [{"port": outgoing, "hosts": ["./*"]}, {"hosts": ["./*"]}],
+    }
+    found: list[dict[str, object]] = [
+        {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "spec": sidecar},
+        {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "spec": entry},
+        {"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry", "spec": workload},
+    ]
+    named = [{"metadata": {"name": "reviews-v2"}, **one} for one in (*found, *more)]
+    return "\n---\n".join(map(json.dumps, named))
+
+
+def translated(folder: Path, name: str, proxy: dict[str, object], certificates: Path) -> Path:
+    """The bootstrap that the command line prints for a proxy."""
+    (folder / f"{name}.proxy.json").write_text(json.dumps({"name": name, **proxy}))
+    files = ["-f", folder / "mesh.yaml", "--proxy", folder / f"{name}.proxy.json", "--certs", certificates]
+    if (folder / "config.yaml").exists():
+        files += ["--mesh-config", folder / "config.yaml"]
+    command = [sys.executable, "-m", "meshctl", "translate", *files, "--format", "bootstrap"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    made = json.loads(done.stdout) | {"statsFlushInterval": "1s"}
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(made))
+    return path
+
+
+@contextmanager
+def running_pair(
+    folder: Path, more: list[dict[str, object]] | None = None, config: str = ""
+) -> Iterator[Pair]:
+    """Both proxies at work, with the applications behind them."""
+    with ExitStack() as stack:
+        apps = {name: stack.enter_context(app) for name, app in _applications().items()}
+        proxy, outside, http, rpc, tcp = free_ports(5)
+        listen = {"http": http, "grpc": rpc, "tcp": tcp, "outside": outside}
+        if config:
+            (folder / "config.yaml").write_text(config)
+        (folder / "mesh.yaml").write_text(objects(listen, more or []))
+        ports = [
+            {"name": "http", "number": 9080, "protocol": "HTTP", "listenPort": http, "appPort": apps["http"]},
+            {"name": "grpc", "number": 9090, "protocol": "GRPC", "listenPort": rpc, "appPort": apps["grpc"]},
+            {"name": "tcp", "number": outside, "protocol": "TCP", "listenPort": tcp, "appPort": apps["tcp"]},
+        ]
+        none = {"INTERCEPTION_MODE": "NONE"}
+        proxies = {
+            "reviews": {
+                "ipAddresses": [SERVER],
+                "labels": {"app": "reviews", "version": "v2"},
+                "metadata": {**none, "ARTEMON_PORTS": ports},
+            },
+            "page": {
+                "ipAddresses": [CLIENT],
+                "labels": {"app": "page"},
+                "metadata": {**none, "HTTP_PROXY_PORT": proxy},
+            },
+        }
+        pair, authority = Pair(proxy, outside, http, folder), Authority()
+        for name, described in proxies.items():
+            certificates = authority.issue(folder / "certs" / name, name, SUBJECTS[name])
+            path = translated(folder, name, described, certificates)
+            stack.enter_context(_envoy(path, pair.admins.setdefault(name, folder / f"{name}.admin"), folder))
+        authority.issue(folder / "certs" / "bare", "bare", "")
+        yield pair
+
+
+def _applications() -> dict[str, object]:
+    @contextmanager
+    def serving(server: socketserver.BaseServer) -> Iterator[int]:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+        server.server_close()
+
+    @contextmanager
+    def serving_grpc() -> Iterator[int]:
+        server = grpc.server(ThreadPoolExecutor(2))
+        methods = {
+            "Unary": grpc.unary_unary_rpc_method_handler(lambda message, _: message),
+            "Many": grpc.stream_stream_rpc_method_handler(lambda messages, _: messages),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield port
+        server.stop(None)
+
+    class Threading(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    return {
+        "http": serving(http),
+        "grpc": serving_grpc(),
+        "tcp": serving(Threading(("127.0.0.1", 0), Returns)),
+    }
+
+
+@contextmanager
+def _envoy(path: Path, admin: Path, folder: Path) -> Iterator[None]:
+    options = [
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "1",
+        "-l",
+        "error",
+        "--admin-address-path",
+        str(admin),
+    ]
+    command = dying_with_parent(str(binary.find("")), "-c", str(path), *options)
+    with (folder / f"{path.stem}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        _until_live(process, admin)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _until_live(process: subprocess.Popen[bytes], admin: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if urllib.request.urlopen(f"http://{admin.read_text()}/ready", timeout=5).status == 200:
+                return
+        except OSError:
+            pass
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail("Envoy does not become ready")

@@ -44,23 +44,28 @@ def proxy_of(node: Node) -> Proxy:
     if domain.split(".")[0] != namespace:
         raise WrongNode("node.id: the domain must begin with the namespace")
     metadata = node.metadata
+    addresses = _addresses(_text(metadata, "INSTANCE_IPS") or address)
+    intercepts = _text(metadata, "INTERCEPTION_MODE") != "NONE"
     return Proxy(
         id=node.id,
         type=ProxyType(kind),
         name=name,
         namespace=namespace,
         service_account=_text(metadata, "SERVICE_ACCOUNT"),
-        ip_addresses=_addresses(_text(metadata, "INSTANCE_IPS") or address),
+        ip_addresses=addresses,
         labels={str(key): str(value) for key, value in _mapping(metadata, "LABELS").items()},
         metadata=dict(metadata),
         service=known["ARTEMON_SERVICE"],
         ports=_ports(_text(metadata, "ARTEMON_PORTS")),
-        app_address=_text(metadata, "ARTEMON_APP_ADDRESS") or "127.0.0.1",
-        intercepts=_text(metadata, "INTERCEPTION_MODE") != "NONE",
+        app_address=_text(metadata, "ARTEMON_APP_ADDRESS") or ("" if intercepts else "127.0.0.1"),
+        intercepts=intercepts,
         http_proxy_port=_number(metadata, "HTTP_PROXY_PORT", least=0, most=65535, absent=0),
         gateway_bind=_bind(_text(metadata, "ARTEMON_GATEWAY_BIND")),
         locality=node.locality,
         network=_text(metadata, "NETWORK"),
+        ipv6=_text(metadata, "ARTEMON_IPV6") == "true" or any(":" in one for one in addresses),
+        outbound_port=_number(metadata, "ARTEMON_OUTBOUND_PORT", least=1, most=65535, absent=0),
+        inbound_port=_number(metadata, "ARTEMON_INBOUND_PORT", least=1, most=65535, absent=0),
     )
 
 

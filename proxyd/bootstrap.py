@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxyd.settings import ProxydSettings
+from proxyd.intercept.ipv6 import has_ipv6
+from proxyd.settings import LOOPBACK, ProxydSettings
 
 XDS_SOCKET = "xds.sock"
 """Relative to the run directory, which is Envoy's working directory: a socket path ends after 107 bytes."""
@@ -48,11 +49,10 @@ def metadata(settings: ProxydSettings, name: str) -> Json:
         "WORKLOAD_NAME": settings.service or name,
         "CLUSTER_ID": settings.cluster_id,
         "INSTANCE_IPS": settings.ip_address,
-        "INTERCEPTION_MODE": "NONE",
+        "INTERCEPTION_MODE": settings.interception,
         "ISTIO_VERSION": ISTIO_VERSION,
-        "ARTEMON_APP_ADDRESS": settings.app_address,
         "ARTEMON_WEIGHT": str(settings.weight),
-        "ARTEMON_PORTS": json.dumps([port.metadata() for port in settings.ports], separators=(",", ":")),
+        "ARTEMON_PORTS": json.dumps(settings.port_list, separators=(",", ":")),
     }
     optional = {
         "NETWORK": settings.network,
@@ -60,8 +60,19 @@ def metadata(settings: ProxydSettings, name: str) -> Json:
         "HTTP_PROXY_PORT": str(settings.http_proxy_port or ""),
         "ARTEMON_GATEWAY_BIND": settings.gateway_bind,
         "DNS_CAPTURE": "true" if settings.dns_listen else "",
+        "ARTEMON_APP_ADDRESS": settings.app_address or ("" if settings.intercepts else LOOPBACK),
+        **(_captured(settings) if settings.intercepts else {}),
     }
     return values | {key: value for key, value in optional.items() if value}
+
+
+def _captured(settings: ProxydSettings) -> Json:
+    """Where captured connections arrive."""
+    return {
+        "ARTEMON_OUTBOUND_PORT": str(settings.outbound_port),
+        "ARTEMON_INBOUND_PORT": str(settings.inbound_port),
+        "ARTEMON_IPV6": "true" if has_ipv6() else "",
+    }
 
 
 def bootstrap(settings: ProxydSettings, name: str) -> Json:

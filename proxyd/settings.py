@@ -14,6 +14,7 @@ from artemon.daemon.identity_options import EvidenceSettings, IdentityOptions
 from artemon.errors import ArtemonError
 from artemon.model.service import Protocol
 from artemon.pki.spiffe import SpiffeId
+from proxyd.capture_settings import CaptureSettings
 
 Port = int
 LOOPBACK = "127.0.0.1"
@@ -38,9 +39,10 @@ class WorkloadPortSetting(BaseModel):
         except ValueError as error:
             raise ValueError(f'"{value}" is not a protocol; try HTTP, HTTP2, GRPC, TLS or TCP') from error
 
-    def metadata(self) -> dict[str, object]:
-        """As pilotd reads it from ARTEMON_PORTS; ports left out are the service's."""
-        listen = self.listen_port or self.number
+    def metadata(self, *, intercepts: bool) -> dict[str, object]:
+        """As pilotd reads it from ARTEMON_PORTS; ports left out are the service's. With interception, peers
+        connect to where the application listens."""
+        listen = self.listen_port or (self.app_port if intercepts else 0) or self.number
         return {
             "name": self.name,
             "number": self.number,
@@ -50,7 +52,7 @@ class WorkloadPortSetting(BaseModel):
         }
 
 
-class ProxydSettings(EvidenceSettings):
+class ProxydSettings(CaptureSettings, EvidenceSettings):
     """The settings of one proxyd."""
 
     http: str = Field("", description="Address of one more /healthz, /readyz and /metrics; empty: none.")
@@ -80,7 +82,11 @@ class ProxydSettings(EvidenceSettings):
     )
     labels: dict[str, str] = Field(default_factory=dict, description="Labels of the workload: a=b,c=d.")
     ip_address: str = Field(LOOPBACK, description="Address of this instance, where other proxies reach it.")
-    app_address: str = Field(LOOPBACK, description="Address where the application listens.")
+    app_address: str = Field(
+        "",
+        description="Address where the application listens; empty: 127.0.0.1, or with interception where the"
+        " client wanted to go.",
+    )
     locality: str = Field("", description="region/zone/subzone.")
     network: str = Field("", description="Name of the network that the address belongs to.")
     cluster_id: str = Field("default", description="Name of the cluster, in metadata.")
@@ -123,7 +129,7 @@ class ProxydSettings(EvidenceSettings):
     @classmethod
     def _is_address(cls, value: str, info: ValidationInfo) -> str:
         try:
-            if value or info.field_name not in {"bind_address", "gateway_bind"}:
+            if value or info.field_name == "ip_address":
                 ipaddress.ip_address(value)
         except ValueError as error:
             raise ValueError(f'"{value}" is not an IP address') from error
@@ -163,6 +169,11 @@ class ProxydSettings(EvidenceSettings):
     def bind(self) -> str:
         """Where ready, stats and status listen."""
         return self.bind_address or self.loopback
+
+    @property
+    def port_list(self) -> list[dict[str, object]]:
+        """The ports of the workload, as pilotd reads them."""
+        return [port.metadata(intercepts=self.intercepts) for port in self.ports]
 
     @property
     def identity_options(self) -> IdentityOptions:

@@ -41,7 +41,10 @@ class Proxy:
 
     id: `<type>~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`. service: the service that it registered
     (empty: none). intercepts: whether traffic reaches it by interception (INTERCEPTION_MODE is not NONE);
-    without it, listeners bind to the instance's own address. http_proxy_port: 0 means none asked for here.
+    without it, listeners bind to the instance's own address. app_address: where the application listens; with
+    interception, empty is where the client wanted to go. http_proxy_port: 0 means none asked for here.
+    ipv6: whether captured traffic may be IPv6. outbound_port, inbound_port: where captured traffic arrives;
+    0 is where the mesh says.
     """
 
     id: str
@@ -61,6 +64,9 @@ class Proxy:
     """Where a gateway listens when its Gateway names no `bind`; empty: on every address."""
     locality: str = ""
     network: str = ""
+    ipv6: bool = False
+    outbound_port: int = 0
+    inbound_port: int = 0
 
     @property
     def generator(self) -> str:
@@ -71,6 +77,11 @@ class Proxy:
     def captures_dns(self) -> bool:
         """Whether its agent answers DNS queries for names of the mesh (metadata DNS_CAPTURE)."""
         return str(self.metadata.get("DNS_CAPTURE") or "").lower() == "true"
+
+    @property
+    def keeps_source(self) -> bool:
+        """Whether the application sees the addresses of its peers (metadata INTERCEPTION_MODE)."""
+        return self.intercepts and str(self.metadata.get("INTERCEPTION_MODE") or "") == "TPROXY"
 
     @property
     def dns_domain(self) -> str:

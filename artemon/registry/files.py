@@ -73,6 +73,7 @@ def read_proxy(fields: Mapping[str, Any], *, domain: str = DEFAULT_DOMAIN) -> Pr
     name = str(fields.get("name") or kind)
     addresses = tuple(str(one) for one in fields.get("ipAddresses") or (LOCAL_ADDRESS,))
     metadata: Mapping[str, Any] = fields.get("metadata") or {}
+    intercepts = metadata.get("INTERCEPTION_MODE") != "NONE"
     return Proxy(
         id=f"{kind}~{addresses[0]}~{name}.{namespace}~{namespace}.svc.{domain}",
         type=ProxyType(kind),
@@ -84,12 +85,13 @@ def read_proxy(fields: Mapping[str, Any], *, domain: str = DEFAULT_DOMAIN) -> Pr
         metadata=metadata,
         service=str(metadata.get("ARTEMON_SERVICE") or ""),
         ports=_ports(metadata.get("ARTEMON_PORTS")),
-        app_address=str(metadata.get("ARTEMON_APP_ADDRESS") or "127.0.0.1"),
-        intercepts=metadata.get("INTERCEPTION_MODE") != "NONE",
+        app_address=str(metadata.get("ARTEMON_APP_ADDRESS") or ("" if intercepts else "127.0.0.1")),
+        intercepts=intercepts,
         http_proxy_port=int(metadata.get("HTTP_PROXY_PORT") or 0),
         locality=str(fields.get("locality") or ""),
         network=str(fields.get("network") or ""),
         gateway_bind=str(metadata.get("ARTEMON_GATEWAY_BIND") or ""),
+        ipv6=metadata.get("ARTEMON_IPV6") == "true" or any(":" in one for one in addresses),
     )
 
 

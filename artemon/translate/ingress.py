@@ -61,7 +61,7 @@ def _from_workload(view: ProxyView) -> Iterator[Served]:
             name=port.name,
             protocol=port.protocol,
             app_port=port.app_port,
-            app_address=view.proxy.app_address,
+            app_address=view.proxy.app_address or (LOOPBACK if port.app_port != port.listen_port else ""),
             host=host,
             service_port=port.number,
         )

@@ -22,7 +22,7 @@ from artemon.translate.stat_names import stat_name
 from artemon.translate.telemetry.marks import SPACE, around_mark, service_mark
 from artemon.translate.wire import struct
 
-INBOUND_SOURCE = "127.0.0.6"
+INBOUND_SOURCE, INBOUND_SOURCE_IPV6 = "127.0.0.6", "::6"
 """What intercepted inbound connections come from, so that interception lets them go to the application."""
 
 
@@ -36,7 +36,7 @@ def local_clusters(view: ProxyView) -> Iterator[Cluster]:
         for served in served_ports(view):
             yield inbound_cluster(view, served)
         if view.proxy.intercepts:
-            yield _to_application(_original(view, names.INBOUND_PASSTHROUGH))
+            yield _to_application(view, _original(view, names.INBOUND_PASSTHROUGH))
     for found in default_endpoints(view):
         cluster = _at(found.cluster, found.address, found.port)
         policies.limit(cluster, NO_POLICY, view.mesh)
@@ -61,7 +61,7 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
     if target:
         cluster = _at(name, target, served.app_port)
     else:
-        cluster = _to_application(Cluster(name=name, type=Cluster.ORIGINAL_DST))
+        cluster = _to_application(view, Cluster(name=name, type=Cluster.ORIGINAL_DST))
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     policy = TrafficPolicy(connection_pool=_pool(view, served))
     policies.limit(cluster, policy, view.mesh)
@@ -110,7 +110,13 @@ def _looked_up(view: ProxyView) -> Cluster:
     return cluster
 
 
-def _to_application(cluster: Cluster) -> Cluster:
-    source = SocketAddress(address=INBOUND_SOURCE, port_value=0)
-    cluster.upstream_bind_config.CopyFrom(BindConfig(source_address=source))
+def _to_application(view: ProxyView, cluster: Cluster) -> Cluster:
+    """From an address of our own, unless it comes from the peer's."""
+    if view.proxy.keeps_source:
+        return cluster
+    bind = BindConfig(source_address=SocketAddress(address=INBOUND_SOURCE, port_value=0))
+    if view.proxy.ipv6:
+        more = bind.extra_source_addresses.add()
+        more.address.CopyFrom(SocketAddress(address=INBOUND_SOURCE_IPV6, port_value=0))
+    cluster.upstream_bind_config.CopyFrom(bind)
     return cluster

@@ -111,12 +111,12 @@ def _client(view: ProxyView, memo: Memo, rules: Any, *, addresses: tuple[str, ..
     asked = memo.get(Rules, rules, memo).labels
     proxy = view.proxy
     labels = tuple(sorted((name, value) for name, value in proxy.labels.items() if name in asked))
-    facts = (proxy.intercepts, proxy.http_proxy_port, addresses, labels)
+    facts = (proxy.intercepts, proxy.http_proxy_port, addresses, labels, proxy.ipv6, proxy.outbound_port)
     return memo.get(_stand_in, by=(proxy.type, proxy.namespace, proxy.dns_domain, *facts))
 
 
 def _stand_in(kind: ProxyType, namespace: str, dns_domain: str, *facts: Any) -> Proxy:
-    intercepts, http_proxy_port, addresses, labels = facts
+    intercepts, http_proxy_port, addresses, labels, ipv6, outbound_port = facts
     return Proxy(
         id=f"~~~{dns_domain}",
         type=kind,
@@ -126,6 +126,8 @@ def _stand_in(kind: ProxyType, namespace: str, dns_domain: str, *facts: Any) -> 
         labels=dict(labels),
         intercepts=intercepts,
         http_proxy_port=http_proxy_port,
+        ipv6=ipv6,
+        outbound_port=outbound_port,
     )
 
 

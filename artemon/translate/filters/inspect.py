@@ -12,14 +12,25 @@ from envoy.config.listener.v3.listener_components_pb2 import (
 )
 from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
+from envoy.extensions.filters.listener.original_src.v3.original_src_pb2 import OriginalSrc
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 from artemon.translate.wire import packed
+
+TPROXY_MARK = 1337
+"""Of packets that are the proxy's own although their addresses are not (Istio)."""
 
 
 def original_destination() -> ListenerFilter:
     """Restores the address that an intercepted connection was made to."""
     return ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=packed(OriginalDst()))
+
+
+def original_source() -> ListenerFilter:
+    """Connections to the application come from where the peer is; marked, so that interception lets them go
+    and leads the answers back."""
+    config = packed(OriginalSrc(mark=TPROXY_MARK))
+    return ListenerFilter(name="envoy.filters.listener.original_src", typed_config=config)
 
 
 def tls_inspector(disabled: Predicate | None = None) -> ListenerFilter:

@@ -10,6 +10,8 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.translate import names
 from artemon.translate.wire import duration
 
+WILDCARD, WILDCARD_IPV6 = "0.0.0.0", "::"
+
 
 def listener(
     address: str, port: int, direction: TrafficDirection.ValueType, mesh: MeshConfig, *, name: str = ""
@@ -22,6 +24,14 @@ def listener(
         listener_filters_timeout=duration(mesh.protocol_detection_timeout),
         continue_on_listener_filters_timeout=True,
     )
+
+
+def also_ipv6(out: Listener) -> None:
+    """Take connections to every IPv6 address, too (Envoy compares the two families one by one)."""
+    place = out.address.socket_address
+    if place.address == WILDCARD:
+        more = out.additional_addresses.add()
+        more.address.CopyFrom(socket_address(WILDCARD_IPV6, place.port_value))
 
 
 def socket_address(address: str, port: int) -> Address:

@@ -27,13 +27,14 @@ from artemon.translate.filters.inspect import (
     http_inspector,
     only_on,
     original_destination,
+    original_source,
     tls_inspector,
 )
 from artemon.translate.filters.manager import Http, http_filter
 from artemon.translate.filters.tcp import inbound_tcp_filter
 from artemon.translate.guard import Guard, guard_of
 from artemon.translate.ingress import Served, served_ports
-from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.base import WILDCARD, also_ipv6, listener
 from artemon.translate.listeners.chains import (
     SHAPES,
     TLS,
@@ -118,8 +119,10 @@ def _door(view: ProxyView, served: Served, address: str) -> Door:
 
 
 def _virtual_inbound(view: ProxyView, doors: list[Door], guard: Guard) -> Listener:
-    port = view.mesh.proxy_inbound_listen_port
-    out = listener("0.0.0.0", port, TrafficDirection.INBOUND, view.mesh, name=names.VIRTUAL_INBOUND)
+    port = view.proxy.inbound_port or view.mesh.proxy_inbound_listen_port
+    out = listener(WILDCARD, port, TrafficDirection.INBOUND, view.mesh, name=names.VIRTUAL_INBOUND)
+    if view.proxy.ipv6:
+        also_ipv6(out)
     known = {door.port for door in doors}
     others = [_undeclared(ANY_PORT, view.inbound_mtls.default)]
     others += [
@@ -131,6 +134,9 @@ def _virtual_inbound(view: ProxyView, doors: list[Door], guard: Guard) -> Listen
     for door in (*others, *doors):
         out.filter_chains.extend(_chains(view, door, guard, match_port=door.port != ANY_PORT))
     out.listener_filters.append(original_destination())
+    if view.proxy.keeps_source:
+        out.transparent.value = True
+        out.listener_filters.append(original_source())
     out.listener_filters.extend(_inspectors([*others, *doors]))
     return out
 

@@ -27,15 +27,13 @@ from artemon.translate.egress import (
 from artemon.translate.filters.inspect import http_inspector, tls_inspector
 from artemon.translate.filters.manager import Http, http_filter
 from artemon.translate.filters.tcp import tcp_filter
-from artemon.translate.listeners.base import listener
+from artemon.translate.listeners.base import WILDCARD, also_ipv6, listener
 from artemon.translate.listeners.chains import PLAIN, PLAIN_HTTP
 from artemon.translate.listeners.draft import Draft
 from artemon.translate.listeners.tcp import TellBy, service_chains
 from artemon.translate.routes.rules import Rules
 from artemon.translate.routes.scope import targets_of
 from artemon.translate.telemetry.side import Side
-
-WILDCARD = "0.0.0.0"
 
 
 def outbound_listeners(view: ProxyView, memo: Memo | None = None) -> Iterator[Listener]:
@@ -129,6 +127,8 @@ def _listener(view: ProxyView, draft: Draft) -> Listener:
     out = listener(draft.address, draft.port, TrafficDirection.OUTBOUND, view.mesh, name=name)
     if draft.captured:
         out.bind_to_port.value = False
+        if view.proxy.ipv6:
+            also_ipv6(out)
         draft.rest = draft.rest or _onward(view)
     sniffs_http = bool(draft.route) and bool(draft.rest or draft.chains)
     if draft.route:
@@ -187,8 +187,10 @@ def _http_proxy(view: ProxyView) -> Draft:
 
 def _virtual_outbound(view: ProxyView) -> Listener:
     """Catches intercepted connections and hands them to the listener of the address they were made to."""
-    port = view.mesh.proxy_listen_port
+    port = view.proxy.outbound_port or view.mesh.proxy_listen_port
     out = listener(WILDCARD, port, TrafficDirection.OUTBOUND, view.mesh, name=names.VIRTUAL_OUTBOUND)
+    if view.proxy.ipv6:
+        also_ipv6(out)
     out.use_original_dst.value = True
     loop = FilterChain(name=names.VIRTUAL_OUTBOUND_BLACKHOLE, filters=[tcp_filter(names.BLACK_HOLE, view)])
     loop.filter_chain_match.destination_port.value = port

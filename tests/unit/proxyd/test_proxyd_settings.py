@@ -57,7 +57,7 @@ def test_ports_left_out_are_those_of_the_service() -> None:
         flags={"labels": "app=a,version=v1"},
     )
     assert settings.labels == {"app": "a", "version": "v1"}
-    assert settings.ports[0].metadata() == {
+    assert settings.ports[0].metadata(intercepts=False) == {
         "name": "http",
         "number": 80,
         "protocol": "GRPC",

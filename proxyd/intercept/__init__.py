@@ -1,0 +1,1 @@
+"""Interception: the kernel leads connections to Envoy that were meant for somebody else."""

@@ -1,0 +1,162 @@
+"""Brings rules into force, on trial first: unless confirmed in time, what was there before returns."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from artemon.errors import ArtemonError
+from proxyd.intercept.capture import Capture
+from proxyd.intercept.ipv6 import has_ipv6
+from proxyd.intercept.state import State, StateFile
+from proxyd.intercept.steps import Backend, Present, Step, install, uninstall
+
+SECONDS = 60
+SYSTEMD = Path("/run/systemd/system")
+Guard = Callable[[str], None]
+"""Starts what takes rules back that nobody confirms; gets the mark of the trial."""
+
+
+class Interception:
+    """The rules of this machine, and what is known of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = StateFile(directory)
+
+    def state(self) -> State:
+        """What is known."""
+        return self._file.load()
+
+    def apply(self, capture: Capture, backend: Backend, *, guard: Guard, seconds: float = SECONDS) -> State:
+        """Put rules on trial for `seconds`. Raises ArtemonError; then what was before is in force."""
+        with self._file.locked():
+            before = self._file.load()
+            mark = secrets.token_hex(8)
+            state = before.on_trial(capture, backend, mark=mark, until=time.time() + seconds)
+            self._file.save(state)
+            try:
+                guard(mark)
+                self._enforce(state, before)
+            except ArtemonError:
+                self._return_to(replace(before, pending=None), state)
+                raise
+            return state
+
+    def confirm(self) -> State:
+        """Keep what is on trial. Raises ArtemonError when nothing is."""
+        with self._file.locked():
+            state = self._file.load()
+            if state.pending is None:
+                raise ArtemonError("no rules are waiting to be confirmed")
+            settled = state.settled()
+            self._file.save(settled)
+            return settled
+
+    def take_back(self, mark: str) -> bool:
+        """End the trial `mark`, unless it was confirmed or another one took its place; whether it did."""
+        with self._file.locked():
+            state = self._file.load()
+            if state.pending is None or state.pending.id != mark:
+                return False
+            self._return_to(replace(state, pending=None), state)
+            return True
+
+    def restore(self) -> State:
+        """After a reboot: what was confirmed is in force again; what was on trial is forgotten."""
+        with self._file.locked():
+            state = replace(self._file.load(), pending=None)
+            self._file.save(state)
+            if state.confirmed is not None:
+                self._enforce(state, state)
+            return state
+
+    def remove(self) -> None:
+        """Leave nothing of ours in the kernel, and forget everything."""
+        with self._file.locked():
+            before = self._file.load()
+            _run(uninstall(before.in_force, before.backend, _present(before.backend), ipv6=has_ipv6()))
+            self._file.save(State(backend=before.backend))
+
+    def _enforce(self, state: State, before: State) -> None:
+        """Rules of `state` in place of those of `before`."""
+        ipv6, capture, old = has_ipv6(), state.in_force, before.in_force
+        if capture is None:
+            _run(uninstall(old, before.backend, _present(before.backend), ipv6=ipv6))
+            return
+        _run(install(capture, state.backend, _present(state.backend), ipv6=ipv6))
+        if old is not None and old.transparent and not capture.transparent:
+            routing = uninstall(old, state.backend, Present(), ipv6=ipv6)
+            _run(step for step in routing if step.argv[0] == "ip" and "addr" not in step.argv)
+
+    def _return_to(self, settled: State, state: State) -> None:
+        self._enforce(settled, state)
+        self._file.save(settled)
+
+
+def guard_process(arguments: Iterable[str]) -> Guard:
+    """A process that outlives us and our session: a unit where systemd runs this machine, else one of its
+    own session. arguments: of `proxyd intercept take-back`."""
+
+    def start(mark: str) -> None:
+        command = [sys.executable, "-m", "proxyd", "intercept", "take-back", "--trial", mark, *arguments]
+        if _is_systemd_ours():
+            unit = ("systemd-run", "--quiet", "--collect", f"--unit=artemon-take-back-{mark}")
+            _run([Step((*unit, *command))])
+            return
+        try:
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as error:
+            raise ArtemonError(f"the process that would take rules back: {error.strerror}") from error
+
+    return start
+
+
+def _is_systemd_ours() -> bool:
+    """Whether systemd runs this machine, and in the network that we see."""
+    try:
+        same = os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False
+    return same and SYSTEMD.is_dir()
+
+
+def _present(backend: Backend) -> Present:
+    if backend is Backend.NFT:
+        return Present()
+    saved = [_output("iptables-save"), _output("ip6tables-save") if has_ipv6() else ""]
+    return Present(*saved)
+
+
+def _output(command: str) -> str:
+    try:
+        done = subprocess.run([command], capture_output=True, text=True, timeout=SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ArtemonError(f"{command}: {error}") from error
+    return done.stdout
+
+
+def _run(steps: Iterable[Step]) -> None:
+    """Every command in turn. Raises ArtemonError with what the first that fails says."""
+    for step in steps:
+        try:
+            done = subprocess.run(
+                step.argv, input=step.content, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ArtemonError(f"{step.argv[0]}: {error}") from error
+        if done.returncode != 0 and not step.lenient:
+            said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+            raise ArtemonError(f"{' '.join(step.argv)}: {said}")

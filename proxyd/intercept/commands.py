@@ -1,0 +1,236 @@
+"""`proxyd intercept`: plan, apply, confirm, remove, status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from artemon.daemon.settings import load, options
+from artemon.errors import ArtemonError, Refused
+from proxyd.intercept import iptables, nft
+from proxyd.intercept.apply import SECONDS, Interception, guard_process
+from proxyd.intercept.capture import Capture
+from proxyd.intercept.machine import Machine, look
+from proxyd.intercept.obstacles import notices, obstacles
+from proxyd.intercept.report import lines, sockets_told
+from proxyd.intercept.resolve import resolve
+from proxyd.intercept.state import capture_shown
+from proxyd.intercept.steps import Backend
+from proxyd.settings import ProxydSettings
+
+NAME = "proxyd intercept"
+CONFIG = "/etc/artemon/proxyd.yaml"
+_config = click.option(
+    "--config", metavar="FILE", default=CONFIG, show_default=True, help="YAML file of settings."
+)
+_output = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
+@click.group()
+def intercept() -> None:
+    """Lead this machine's connections to its proxy.
+
+    Example: proxyd intercept plan && proxyd intercept apply && proxyd intercept confirm
+    """
+
+
+@options(ProxydSettings)
+@intercept.command()
+@_config
+@_output
+def plan(config: str, output: str, **flags: Any) -> None:
+    """Show the rules, and what becomes of sockets and connections. Changes nothing.
+
+    Example: proxyd intercept plan --exclude-inbound-ports 9100
+    """
+    settings = _settings(config, flags)
+    with _failures():
+        capture, machine = _resolved(settings)
+    stops, told = obstacles(capture, machine), notices(capture, machine)
+    script = _script(capture, _backend(machine))
+    if output == "text":
+        text = lines(capture, machine, script, obstacles=stops, notices=told)
+        click.echo("\n".join(text))
+    else:
+        shown = _plan_shown(capture, machine, script)
+        click.echo(json.dumps({**shown, "obstacles": stops, "notices": told}))
+    sys.exit(1 if stops else 0)
+
+
+@options(ProxydSettings)
+@intercept.command()
+@_config
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=SECONDS, show_default=True,
+              help="How long the rules are on trial.")  # fmt: skip
+@click.option("--boot", is_flag=True, help="Bring back what was confirmed, as the machine starts.")
+@click.option(
+    "--now", is_flag=True, help="Apply even if the proxy is not ready: connections fail until it is."
+)
+def apply(config: str, seconds: float, boot: bool, now: bool, **flags: Any) -> None:
+    """Apply the rules on trial: they are taken back unless confirmed in time.
+
+    Example: proxyd intercept apply && curl -s localhost:15021/healthz/ready && proxyd intercept confirm
+    """
+    settings = _settings(config, flags)
+    interception = Interception(Path(settings.intercept_dir))
+    with _failures():
+        if boot:
+            confirmed = interception.restore().confirmed
+            click.echo("confirmed rules are in force" if confirmed else "no rules were confirmed")
+            return
+        capture, machine = _resolved(settings)
+        stops = [*obstacles(capture, machine), *([] if now else _unready(settings))]
+        if stops:
+            raise ArtemonError("\n".join(stops))
+        for one in notices(capture, machine):
+            click.echo(f"note: {one}", err=True)
+        guard = guard_process(("--intercept-dir", settings.intercept_dir))
+        interception.apply(capture, _backend(machine), guard=guard, seconds=seconds)
+    click.echo(f"applied; taken back in {seconds:.0f} s unless you run: proxyd intercept confirm")
+
+
+@intercept.command()
+@_config
+@click.option("--intercept-dir", default=None, help="What is known of rules that were applied.")
+def confirm(config: str, intercept_dir: str | None) -> None:
+    """Keep the rules that are on trial, and bring them back at boot.
+
+    Example: proxyd intercept confirm
+    """
+    settings = _settings(config, {"intercept_dir": intercept_dir})
+    with _failures():
+        Interception(Path(settings.intercept_dir)).confirm()
+    click.echo("confirmed")
+
+
+@intercept.command()
+@_config
+@click.option("--intercept-dir", default=None, help="What is known of rules that were applied.")
+def remove(config: str, intercept_dir: str | None) -> None:
+    """Take all rules away, and forget them.
+
+    Example: proxyd intercept remove
+    """
+    settings = _settings(config, {"intercept_dir": intercept_dir})
+    with _failures():
+        Interception(Path(settings.intercept_dir)).remove()
+    click.echo("removed")
+
+
+@intercept.command()
+@_config
+@_output
+@click.option("--intercept-dir", default=None, help="What is known of rules that were applied.")
+def status(config: str, output: str, intercept_dir: str | None) -> None:
+    """Say which rules are in force, and whether they are on trial.
+
+    Example: proxyd intercept status -o json
+    """
+    settings = _settings(config, {"intercept_dir": intercept_dir})
+    with _failures():
+        state = Interception(Path(settings.intercept_dir)).state()
+    shown: dict[str, Any] = {"state": "none", "backend": state.backend.value}
+    if state.in_force is not None:
+        shown |= {"state": "confirmed", "capture": capture_shown(state.in_force)}
+    if state.pending is not None:
+        until = datetime.fromtimestamp(state.pending.until, UTC)
+        shown |= {"state": "on trial", "until": until.isoformat(timespec="seconds")}
+    if output == "json":
+        click.echo(json.dumps(shown))
+        return
+    click.echo(shown["state"] + (f" until {shown['until']}" if "until" in shown else ""))
+
+
+@intercept.command("take-back", hidden=True)
+@click.option("--trial", required=True, help="The mark of the trial.")
+@click.option("--intercept-dir", required=True)
+def take_back(trial: str, intercept_dir: str) -> None:
+    """Wait for the end of a trial, and take its rules back unless they were confirmed."""
+    interception = Interception(Path(intercept_dir))
+    with _failures():
+        pending = interception.state().pending
+        if pending is None or pending.id != trial:
+            return
+        time.sleep(max(0.0, pending.until - time.time()))
+        interception.take_back(trial)
+
+
+def _settings(config: str, flags: dict[str, Any]) -> ProxydSettings:
+    file = config if config != CONFIG or Path(config).exists() else None
+    try:
+        return load(ProxydSettings, name="proxyd", file=file, environ=os.environ, flags=flags)
+    except ArtemonError as error:
+        _fail(error, status=2)
+
+
+def _resolved(settings: ProxydSettings) -> tuple[Capture, Machine]:
+    if not settings.intercepts:
+        raise ArtemonError("interception is NONE in the settings: set it to REDIRECT or TPROXY")
+    machine = look()
+    return resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers), machine
+
+
+def _backend(machine: Machine) -> Backend:
+    return Backend.IPTABLES if machine.iptables and not machine.nft else Backend.NFT
+
+
+def _script(capture: Capture, backend: Backend) -> str:
+    if backend is Backend.NFT:
+        return nft.ruleset(capture)
+    return "".join(f"# IPv{version}\n{iptables.restore(capture, version, present='')}" for version in (4, 6))
+
+
+def _plan_shown(capture: Capture, machine: Machine, script: str) -> dict[str, Any]:
+    return {
+        "capture": capture_shown(capture),
+        "script": script,
+        "sockets": [
+            {"address": one.address, "port": one.port, "program": one.program, "becomes": told}
+            for one, told in sockets_told(capture, machine)
+        ],
+        "connections": len(machine.connections),
+    }
+
+
+def _unready(settings: ProxydSettings) -> list[str]:
+    """Why there is nobody whom connections could be led to."""
+    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    url = f"http://{host}:{settings.status_port}/healthz/ready"
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return []
+    except urllib.error.HTTPError as error:
+        reason = error.read().decode(errors="replace").strip().replace("\n", "; ")
+    except OSError as error:
+        reason = str(error)
+    return [f"the proxy is not ready ({reason}): every connection would fail; start it, or say --now"]
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Ends the command with one line for each problem."""
+    try:
+        yield
+    except Refused as error:
+        _fail(error, status=2)
+    except ArtemonError as error:
+        _fail(error, status=1)
+
+
+def _fail(error: object, *, status: int) -> NoReturn:
+    for line in str(error).splitlines():
+        click.echo(f"{NAME}: {line}", err=True)
+    sys.exit(status)

@@ -1,0 +1,92 @@
+"""From settings to a Capture: names become numbers, and what must never be captured is added."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+
+from artemon.daemon.http import split_address
+from artemon.errors import ArtemonError, Problem, Refused
+from proxyd.capture_settings import ALL
+from proxyd.intercept.capture import EVERY, NTS, SSH, Capture, Every, Network, networks
+from proxyd.settings import ProxydSettings
+
+
+def resolve(settings: ProxydSettings, *, sessions: Iterable[int], resolvers: Iterable[str]) -> Capture:
+    """sessions: ports of SSH and of the session we run in. resolvers: whom the machine asks for names.
+
+    Raises Refused with every user and group that is not known.
+    """
+    problems: list[Problem] = []
+
+    def numbers(field: str, find: Callable[[str], int]) -> frozenset[int]:
+        found = set()
+        for name in getattr(settings, field):
+            try:
+                found.add(find(name))
+            except (KeyError, ValueError):
+                problems.append(Problem(field, f'"{name}" is not known on this machine'))
+        return frozenset(found)
+
+    def every(field: str, find: Callable[[str], int]) -> frozenset[int] | Every:
+        return EVERY if getattr(settings, field) == (ALL,) else numbers(field, find)
+
+    own = {settings.status_port, settings.ready_port, settings.stats_port}
+    try:
+        proxy_uid = _user(settings.proxy_user)
+    except KeyError:
+        proxy_uid = -1
+        problems.append(Problem("proxy_user", f'"{settings.proxy_user}" is not known on this machine'))
+    cidrs = settings.include_outbound_cidrs
+    dns_port = _dns_port(settings)
+    capture = Capture(
+        proxy_uid=proxy_uid,
+        transparent=settings.interception == "TPROXY",
+        outbound_port=settings.outbound_port,
+        inbound_port=settings.inbound_port,
+        inbound=every("include_inbound_ports", int),
+        past_inbound=frozenset({SSH, *sessions, *own}) | numbers("exclude_inbound_ports", int),
+        outbound=EVERY if cidrs == (ALL,) else networks(*cidrs),
+        past_outbound=networks(*settings.exclude_outbound_cidrs),
+        outbound_ports=numbers("include_outbound_ports", int),
+        past_outbound_ports=frozenset({NTS}) | numbers("exclude_outbound_ports", int),
+        users=every("include_users", _user),
+        past_users=numbers("exclude_users", _user),
+        groups=every("include_groups", _group),
+        past_groups=numbers("exclude_groups", _group),
+        past_interfaces=settings.exclude_interfaces,
+        dns=_asked(settings, resolvers) if dns_port else (),
+        dns_port=dns_port,
+    )
+    if problems:
+        raise Refused(problems)
+    return capture
+
+
+def _user(name: str) -> int:
+    return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
+
+
+def _group(name: str) -> int:
+    return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+
+
+def _dns_port(settings: ProxydSettings) -> int:
+    """Where queries are led to; 0 where proxyd does not answer on an address that they can be led to."""
+    if not settings.dns_listen:
+        return 0
+    host, port = split_address(settings.dns_listen)
+    try:
+        address = ip_address(host)
+    except ValueError as error:
+        raise ArtemonError(f'dns_listen: "{host}" is not an IP address') from error
+    return port if address.is_loopback or address.is_unspecified else 0
+
+
+def _asked(settings: ProxydSettings, resolvers: Iterable[str]) -> tuple[Network, ...]:
+    """The resolvers whose queries can be led to proxyd: of the family that it answers in."""
+    version = ip_address(split_address(settings.dns_listen)[0]).version
+    found = networks(*(one.partition("%")[0] for one in resolvers))
+    return tuple(one for one in found if one.version == version)

@@ -1,0 +1,8 @@
+"""Machines in namespaces, with what other tests have for one agent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "proxyd"))

@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
 
-.PHONY: help up down status install check test unit conformance e2e histories spellings chaos golden pods property soak-rotation fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
+.PHONY: help up down status install check test unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 up: $(VENV)/.runtime  ## bring the mesh and its sample up, and check it (REGISTRY=etcd or consul: on three members)
 	@$(BIN)/meshctl up --demo --dir $(DIR) $(if $(REGISTRY),--registry $(REGISTRY))
@@ -63,6 +63,9 @@ chaos: $(VENV)/.dev  ## faults by SEED for MINUTES, under load: no request may f
 
 spellings: $(VENV)/.dev  ## every spelling of paths that should not get past policies, HTTP/1 and HTTP/2
 	ARTEMON_SPELLINGS=all $(BIN)/pytest -q tests/conformance/test_policy_spellings.py
+
+truth-table: $(VENV)/.dev  ## every two and three fields of AuthorizationPolicy on real Envoys (half an hour)
+	ARTEMON_TRUTH_TABLE=all $(BIN)/pytest -q tests/conformance/test_policy_truth_table.py tests/conformance/test_policy_combinations.py
 
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from itertools import chain
 from typing import Any
 
 DOMAINS = ("cluster.local", "old.example")
@@ -174,3 +176,83 @@ def allowed(action: str, fields: list[tuple[str, list[str], bool]], one: Asked) 
     held = [field_holds(name, values, negated=no, action=action, one=one) for name, values, no in fields]
     matches = all(answer is not False for answer in held)
     return matches if action == "ALLOW" else not matches
+
+
+@dataclass(frozen=True)
+class Term:
+    """One field of a rule and its values."""
+
+    name: str
+    values: tuple[str, ...]
+    negated: bool = False
+
+
+Terms = tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """A rule: one of `origins`, one of `operations` and all `conditions` must hold, where there are any."""
+
+    origins: tuple[Terms, ...] = ()
+    operations: tuple[Terms, ...] = ()
+    conditions: Terms = ()
+
+    @property
+    def terms(self) -> Iterator[Term]:
+        """All of them."""
+        yield from chain(*self.origins, *self.operations, self.conditions)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A policy. provider: of CUSTOM. tried: only dry-run."""
+
+    action: str
+    rules: tuple[Alternatives, ...]
+    provider: str = ""
+    tried: bool = False
+
+
+def rule_holds(rule: Alternatives, action: str, one: Asked, *, identified: bool) -> bool:
+    """identified: whether all who may come have an identity, as at sidecars."""
+    if action == "ALLOW" and not one.http and any(on_http_alone(term.name) for term in rule.terms):
+        return False
+
+    def all_hold(terms: Terms) -> bool:
+        return all(_term_holds(term, action, one, identified=identified) is not False for term in terms)
+
+    return (
+        (not rule.origins or any(map(all_hold, rule.origins)))
+        and (not rule.operations or any(map(all_hold, rule.operations)))
+        and all_hold(rule.conditions)
+    )
+
+
+def _term_holds(term: Term, action: str, one: Asked, *, identified: bool) -> bool | None:
+    if identified:
+        return field_holds(term.name, list(term.values), negated=term.negated, action=action, one=one)
+    if not one.http and on_http_alone(term.name):
+        return None
+    return any(value_holds(term.name, value, one) for value in term.values) != term.negated
+
+
+def holds(policy: Written, one: Asked, *, identified: bool) -> bool:
+    """Whether one of its rules does."""
+    return any(rule_holds(rule, policy.action, one, identified=identified) for rule in policy.rules)
+
+
+def decided(
+    policies: Iterable[Written], one: Asked, *, identified: bool, asked: Callable[[str, Asked], bool]
+) -> bool:
+    """What all policies together say. asked: whether an authorizer lets it in."""
+    said: dict[str, list[bool]] = {"CUSTOM": [], "DENY": [], "ALLOW": []}
+    providers = set()
+    for policy in policies:
+        if policy.action == "CUSTOM":
+            providers.add(policy.provider)
+        if not policy.tried and policy.action in said:
+            said[policy.action].append(holds(policy, one, identified=identified))
+    if any(said["CUSTOM"]) and not (len(providers) == 1 and asked(providers.pop(), one)):
+        return False
+    return not any(said["DENY"]) and (any(said["ALLOW"]) or not said["ALLOW"])

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.listener.v3.listener_pb2 import Listener
 from google.protobuf.json_format import MessageToDict
 from real_envoy import envoy
 from servers import dying_with_parent, wait_listening
@@ -250,7 +251,7 @@ def running(views: Iterable[ProxyView], folder: Path, ready: tuple[str, int], *,
     }
     made = static_bootstrap(
         many[0].proxy,
-        listeners=[one for each in found for one in each[LISTENER].values()],
+        listeners=_listeners(found),
         clusters=clusters.values(),
         routes={name: one for each in found for name, one in each[ROUTES].items()},
         endpoints={name: one for each in found for name, one in each[ENDPOINTS].items()},
@@ -259,6 +260,7 @@ def running(views: Iterable[ProxyView], folder: Path, ready: tuple[str, int], *,
     path = folder / "bootstrap.json"
     path.write_text(json.dumps(MessageToDict(made)))
     command = [str(envoy()), "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
+    command += ["--file-flush-interval-msec", "100"]
     process = subprocess.Popen(dying_with_parent(*command))
     rig = Rig(realm, app)
     try:
@@ -269,6 +271,17 @@ def running(views: Iterable[ProxyView], folder: Path, ready: tuple[str, int], *,
         process.kill()
         process.wait()
         app.close()
+
+
+def _listeners(found: Iterable[Mapping[str, Mapping[str, Any]]]) -> list[Listener]:
+    """All of them, each with a name of its own: gateways name theirs by port alone."""
+    out: dict[str, Listener] = {}
+    for each in found:
+        for one in each[LISTENER].values():
+            if one.name in out:
+                one.name = f"{one.name}_{len(out)}"
+            out[one.name] = one
+    return list(out.values())
 
 
 def _wait(ready: tuple[str, int], process: subprocess.Popen[bytes]) -> None:

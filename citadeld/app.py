@@ -33,6 +33,7 @@ from citadeld.listeners import serve
 from citadeld.metrics import Metrics
 from citadeld.names import Names
 from citadeld.own import Current, certify_oneself, is_half_over
+from citadeld.peers import serve_attestation
 from citadeld.publish import publish, read_bundle
 from citadeld.revoker import Revoker
 from citadeld.rooms import Rooms
@@ -43,7 +44,7 @@ from citadeld.settings import CitadelSettings
 from citadeld.sweep import KEEP, sweep
 from citadeld.tokens import Tokens
 
-METHODS: tuple[Method, ...] = ("certificate", "token", "machine", "socket")
+METHODS: tuple[Method, ...] = ("certificate", "token", "machine", "peer", "socket")
 REFRESH_SECONDS = 30
 SWEEP_SECONDS = 300
 AUDIT = "audit.jsonl"
@@ -142,7 +143,11 @@ class Citadel:
                 tasks.create_task(self._rotation.run(election), name="rotation"),
             ]
             services = self._services(election)
-            async with serve(settings, services, self._doors(), self._current.the_identity) as bound:
+            doors = self._doors()
+            async with (
+                serve(settings, services, doors, self._current.the_identity) as bound,
+                serve_attestation(settings.attest_socket, services, doors["peer"], context.log),
+            ):
                 for work, seconds in ((self._refresh, REFRESH_SECONDS), (self._sweep, SWEEP_SECONDS)):
                     _repeat(scheduler, self._tried(work), seconds)
                 scheduler.start()

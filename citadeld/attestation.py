@@ -13,7 +13,7 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import Store
 from citadeld.attestors.api import Attested, Evidence
 from citadeld.attestors.open import Opened
-from citadeld.decision import Caller, Denied, Grounds, Reason
+from citadeld.decision import Caller, Denied, Grounds, Method, Reason
 from citadeld.grants import Grants
 from citadeld.issuer import grounds_of
 from citadeld.limits import Limiter
@@ -34,6 +34,10 @@ class Attestation:
     trust_domain: str
     identities: Limiter
     metrics: Metrics
+
+    def looks_at(self, door: Method) -> bool:
+        """Whether any attestor does."""
+        return any(door in one.attestor.doors for one in self.attestors)
 
     @property
     def roots(self) -> bytes:
@@ -64,7 +68,7 @@ class Attestation:
 
     async def _attest(self, evidence: Evidence) -> tuple[Attested, Opened]:
         for one in self.attestors:
-            if one.attestor.takes(evidence):
+            if evidence.door in one.attestor.doors and one.attestor.takes(evidence):
                 return await one.attestor.attest(evidence), one
         raise Denied(Reason.NOT_AUTHENTICATED, _NOBODY[evidence.door])
 

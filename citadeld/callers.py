@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from artemon.daemon.identity_tls import peer_chain, peer_serial, peer_spiffe_id
+from artemon.daemon.peers import Peer
 from citadeld.attestors.api import Evidence
 from citadeld.decision import Caller, Denied, Method, Reason
 from citadeld.limits import Limiter, Rate
@@ -63,6 +64,13 @@ class Door:
         if identity is None or not identity.is_system or identity.service_account not in OPERATORS:
             raise Denied(Reason.NOT_ALLOWED, f"{identity or 'this caller'} may not manage join tokens")
         return caller
+
+    def peer(self, peer: Peer) -> Caller:
+        """A process of this machine. Raises Denied."""
+        address = f"uid {peer.uid}"
+        if not self.addresses.allow(address, now=time.monotonic()):
+            self._too_many("there are too many calls from this user")
+        return Caller(self.method, address)
 
     def evidence(self, context: Context, caller: Caller) -> Evidence:
         """What `caller` shows beside its connection. Raises Denied."""

@@ -57,7 +57,7 @@ def _places(
 ) -> Iterator[tuple[Method, str, grpc.ServerCredentials]]:
     yield "certificate", settings.listen, grpc_server_credentials(source)
     yield "token", settings.join_address, grpc_server_credentials(source, require_client=False)
-    if services.attestation.roots:
+    if services.attestation.looks_at("machine"):
         roots = lambda: services.attestation.roots  # noqa: E731 - as they are at that moment
         yield "machine", settings.machine_address, grpc_server_credentials(source, client_roots=roots)
 

@@ -19,9 +19,10 @@ from artemon.pki.bundle import Bundle, pem_list
 from artemon.pki.errors import CertificateRefused
 from citadeld import books, rotating
 from citadeld.attestation import Attestation
+from citadeld.attestors.api import Evidence
 from citadeld.books import Books
 from citadeld.callers import Context, Door, address_of
-from citadeld.decision import Denied, Method, Reason
+from citadeld.decision import Caller, Denied, Method, Reason
 from citadeld.issuer import Issuer, Told
 from citadeld.metrics import Metrics
 from citadeld.rotating import Rotating
@@ -102,19 +103,30 @@ class Services:
         """Every refusal is written down, but those of callers who ask too often: they are counted only."""
         if error.reason is not Reason.TOO_MANY:
             self.log.info("refused", call=path, peer=context.peer(), reason=error)
-            fields = {"call": path, "door": door.method, "address": address_of(context.peer())}
-            try:
-                await self.audit.append("refused", **fields, reason=printable(error))
-            except AuditUnavailable as failure:
-                self.log.error("audit_failed", reason=failure)
+        await self.write_down(error, call=path, door=door.method, address=address_of(context.peer()))
         await context.abort(grpc.StatusCode[error.reason.value], str(error))
+
+    async def write_down(self, error: Denied, **fields: str) -> None:
+        """A refusal, in the audit log; not those of callers who ask too often."""
+        if error.reason is Reason.TOO_MANY:
+            return
+        try:
+            await self.audit.append("refused", **fields, reason=printable(error))
+        except AuditUnavailable as failure:
+            self.log.error("audit_failed", reason=failure)
 
     async def _create_certificate(
         self, request: ca_pb2.IstioCertificateRequest, context: Context, door: Door
     ) -> ca_pb2.IstioCertificateResponse:
         self.metrics.count("csr")
         caller = door.caller(context)
-        evidence = door.evidence(context, caller)
+        return await self.certify(request, caller, door.evidence(context, caller))
+
+    async def certify(
+        self, request: ca_pb2.IstioCertificateRequest, caller: Caller, evidence: Evidence
+    ) -> ca_pb2.IstioCertificateResponse:
+        """A certificate for whom the evidence is. Raises Denied, StoreError, AuditUnavailable and
+        CertificateRefused: then there is none."""
         caller, claim = await self.attestation.subject(caller, evidence, request.csr.encode())
         if _text(request, "ImpersonatedIdentity"):
             raise Denied(Reason.NOT_ALLOWED, f"{caller.identity} may not ask for the identity of another")

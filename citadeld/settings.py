@@ -32,10 +32,15 @@ class CitadelSettings(Settings):
         description="Address for machines with a certificate of an attestor x509:; by default the port of "
         "--listen plus 5.",
     )
+    attest_socket: str = Field(
+        "",
+        description="Unix socket (0666) where an attestor unix: knows the processes of this machine; its "
+        "directory must be open to them, and to citadeld alone for writing.",
+    )
     attestors: tuple[str, ...] = Field(
         ("certificate:", "token:"),
         description="Who finds out who callers are: certificate:, token:, jwt+https://ISSUER?audience=A, "
-        "x509:FILE.",
+        "x509:FILE, unix:.",
     )
     config_keys_file: str = Field(
         "", description="File with public keys of galleyd that count, base64; empty: those that it endorses."
@@ -75,6 +80,10 @@ class CitadelSettings(Settings):
             Names.parse(self.names)
         except ArtemonError as error:
             raise ValueError(str(error)) from error
+        if any(one.startswith("unix:") for one in self.attestors) != bool(self.attest_socket):
+            raise ValueError("attest_socket: is for an attestor unix:, which needs it")
+        if len(self.attest_socket) > MAX_SOCKET_PATH:
+            raise ValueError(f"attest_socket: the path has more than {MAX_SOCKET_PATH} characters")
         if len(str(self.socket)) > MAX_SOCKET_PATH:
             raise ValueError(f"socket: the path has more than {MAX_SOCKET_PATH} characters")
         return self

@@ -37,7 +37,7 @@ from artemon.daemon.identity_files import (
 )
 from artemon.daemon.identity_options import IdentityOptions, IdentitySettings
 from artemon.daemon.identity_tls import grpc_channel_credentials
-from artemon.daemon.joining import read_proof
+from artemon.daemon.joining import ask_by_socket, is_socket, read_proof
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.pki.certificate import load_certificates
@@ -164,7 +164,7 @@ class IdentityKeeper:
             return
         credentials = grpc_channel_credentials(self.current())
         try:
-            await self._obtain(self._options.citadeld, lambda _: _ready(credentials), token="")
+            await self._obtain(self._options.citadeld, self._asking(lambda _: _ready(credentials)))
         except CitadelRefused as error:
             if not self._options.evidence.is_there:
                 raise
@@ -179,7 +179,7 @@ class IdentityKeeper:
         async def credentials(address: str) -> grpc.ChannelCredentials:
             return proof.credentials(await self._joining_roots(address))
 
-        await self._obtain(proof.addresses, credentials, token=proof.token)
+        await self._obtain(proof.addresses, self._asking(credentials, proof.token))
         self._log.info("joined", until=self.current().not_after.isoformat())
 
     async def _joining_roots(self, address: str) -> bytes:
@@ -193,24 +193,26 @@ class IdentityKeeper:
         domain = self._options.spiffe_id.trust_domain
         return await pinned_roots(address, self._options.ca_pin, trust_domain=domain, now=self._now())
 
+    def _asking(
+        self, credentials: Callable[[str], Awaitable[grpc.ChannelCredentials]], token: str = ""
+    ) -> Callable[[str, bytes], Awaitable[Signed]]:
+        told = {"node": self._options.node, "workload": self._options.workload}
+        told = {name: value for name, value in told.items() if value}
+
+        async def ask(address: str, csr: bytes) -> Signed:
+            if is_socket(address):
+                return await ask_by_socket(address, csr=csr, told=told)
+            known = await credentials(address)
+            return await ask_for_certificate(address, known, csr=csr, token=token, told=told)
+
+        return ask
+
     async def _obtain(
-        self,
-        addresses: tuple[str, ...],
-        credentials: Callable[[str], Awaitable[grpc.ChannelCredentials]],
-        *,
-        token: str,
+        self, addresses: tuple[str, ...], ask: Callable[[str, bytes], Awaitable[Signed]]
     ) -> None:
         key = await asyncio.to_thread(generate_key, self._options.key_type)
         csr = make_csr(key, self._options.spiffe_id)
-
-        async def ask(address: str) -> Signed:
-            told = {"node": self._options.node, "workload": self._options.workload}
-            told = {name: value for name, value in told.items() if value}
-            return await ask_for_certificate(
-                address, await credentials(address), csr=csr, token=token, told=told
-            )
-
-        signed = await _first_answer(addresses, ask)
+        signed = await _first_answer(addresses, lambda address: ask(address, csr))
         identity = make_identity(
             self._options.spiffe_id,
             chain_pem=signed.chain_pem,

@@ -75,11 +75,18 @@ async def ask_for_certificate(
     async with _channel(address, credentials) as channel:
         bundle = await _call(channel, GET_BUNDLE, trust_pb2.GetBundleRequest(), trust_pb2.Bundle)
         answer = await _call(channel, CREATE, request, ca_pb2.IstioCertificateResponse, metadata)
-    chain = [one.encode() for one in answer.cert_chain]
-    roots = "".join(bundle.roots).encode()
+    return without_roots("".join(answer.cert_chain).encode(), "".join(bundle.roots).encode())
+
+
+def without_roots(chain: bytes, roots: bytes) -> Signed:
+    """A chain that does not repeat what is trusted. Raises CertificateRefused."""
     trusted = set(load_certificates(roots))
-    kept = [one for pem in chain for one in load_certificates(pem) if one not in trusted]
-    return Signed(chain_pem(kept), roots)
+    return Signed(chain_pem([one for one in load_certificates(chain) if one not in trusted]), roots)
+
+
+def is_refusal(code: str) -> bool:
+    """Whether this status of gRPC, by name, says that trying again does not help."""
+    return code in {one.name for one in _REFUSALS}
 
 
 async def ask_for_roots(address: str, credentials: grpc.ChannelCredentials) -> tuple[int, bytes]:

@@ -21,17 +21,19 @@ otherwise."""
 class Evidence:
     """What is shown to citadeld again and again, instead of a join token once. token_file: a JSON Web Token
     of an issuer. machine_cert, machine_key: PEM, issued elsewhere; citadeld_machine: where they are taken, by
-    default the hosts of `citadeld` with the port plus 5."""
+    default the hosts of `citadeld` with the port plus 5. socket: of citadeld on this machine, which sees
+    what process connects."""
 
     token_file: str = ""
     machine_cert: str = ""
     machine_key: str = ""
     citadeld_machine: tuple[str, ...] = ()
+    socket: str = ""
 
     @property
     def is_there(self) -> bool:
         """Whether there is any."""
-        return bool(self.token_file or self.machine_cert)
+        return bool(self.token_file or self.machine_cert or self.socket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,20 @@ class EvidenceSettings(Settings):
     citadeld_machine: tuple[str, ...] = Field(
         (), description="Addresses where citadeld takes machine_cert; by default its port plus 5."
     )
+    attest_socket: str = Field(
+        "", description="Unix socket of a citadeld on this machine, which sees what process joins."
+    )
 
     @property
     def evidence(self) -> Evidence:
         """All of it."""
-        return Evidence(self.attest_token_file, self.machine_cert, self.machine_key, self.citadeld_machine)
+        return Evidence(
+            self.attest_token_file,
+            self.machine_cert,
+            self.machine_key,
+            self.citadeld_machine,
+            self.attest_socket,
+        )
 
 
 class IdentitySettings(EvidenceSettings):

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artemon.daemon.peers import Peer
 from artemon.log import Log
 from artemon.pki.spiffe import SpiffeId
 from citadeld.decision import Method
@@ -21,17 +22,6 @@ from citadeld.tokens import Claim, Tokens
 GROUP = "artemon.attestors"
 Facts = Mapping[str, tuple[str, ...]]
 """Name -> values, as an IdentityGrant names them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A process at the other end of a Unix socket, as the kernel knows it. since: the clock of the machine
-    (CLOCK_BOOTTIME, seconds) when it had connected."""
-
-    pid: int
-    uid: int
-    gid: int
-    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +72,15 @@ class Attestor(Protocol):
     """Judges evidence."""
 
     @property
+    def doors(self) -> tuple[Method, ...]:
+        """Where the evidence comes in that it looks at."""
+
+    @property
     def roots(self) -> bytes:
         """Of client certificates at the machines' listener, PEM; empty for attestors that look at none."""
 
     def takes(self, evidence: Evidence) -> bool:
-        """Whether this evidence is for this attestor to judge. Believes nothing yet, costs little."""
+        """Whether this evidence, of one of its doors, is for it to judge. Believes nothing yet."""
 
     async def attest(self, evidence: Evidence) -> Attested:
         """Raises Denied, with a reason for the caller that tells no secret."""

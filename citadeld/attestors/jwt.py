@@ -13,7 +13,7 @@ from artemon.daemon.jwks import Jwks, Place
 from artemon.errors import Problem, Refused
 from artemon.pki.jwt import JwtRefused, claimed_issuer, key_id, verify
 from citadeld.attestors.api import Attested, Attestor, AttestorSettings, Evidence, Facts, Surroundings
-from citadeld.decision import Denied, Reason
+from citadeld.decision import Denied, Method, Reason
 
 MAX_FACTS = 200
 MAX_DEPTH = 4
@@ -32,6 +32,7 @@ class JwtSettings(AttestorSettings):
 class JwtAttestor:
     """Judges tokens of one issuer."""
 
+    doors: tuple[Method, ...] = ("token",)
     roots = b""
 
     def __init__(self, issuer: str, settings: JwtSettings, around: Surroundings) -> None:
@@ -41,7 +42,7 @@ class JwtAttestor:
         self._jwks = Jwks(place, around.log)
 
     def takes(self, evidence: Evidence) -> bool:
-        return evidence.door == "token" and claimed_issuer(evidence.bearer) == self._issuer
+        return claimed_issuer(evidence.bearer) == self._issuer
 
     async def attest(self, evidence: Evidence) -> Attested:
         token = evidence.bearer

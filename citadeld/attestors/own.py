@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from artemon.pki.spiffe import SpiffeId
 from citadeld.attestors.api import Attested, Attestor, AttestorSettings, Evidence, Surroundings
-from citadeld.decision import Denied, Reason
+from citadeld.decision import Denied, Method, Reason
 from citadeld.tokens import Tokens
 
 
@@ -17,10 +17,11 @@ class JoinToken:
 
     tokens: Tokens
     trust_domain: str
+    doors: tuple[Method, ...] = ("token",)
     roots: bytes = b""
 
     def takes(self, evidence: Evidence) -> bool:
-        return evidence.door == "token" and "." not in evidence.bearer
+        return "." not in evidence.bearer
 
     async def attest(self, evidence: Evidence) -> Attested:
         claim = await self.tokens.claim(evidence.bearer)
@@ -36,10 +37,11 @@ class JoinToken:
 class CurrentCertificate:
     """The certificate that the caller has now; the listener has verified it, and that it is not revoked."""
 
+    doors: tuple[Method, ...] = ("certificate",)
     roots: bytes = b""
 
     def takes(self, evidence: Evidence) -> bool:
-        return evidence.door == "certificate"
+        return True
 
     async def attest(self, evidence: Evidence) -> Attested:
         if evidence.identity is None:

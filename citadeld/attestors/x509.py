@@ -23,7 +23,7 @@ from artemon.pki.errors import CertificateRefused
 from artemon.pki.keys import check_public_key
 from artemon.pki.verify import MAX_CHAIN, check_link
 from citadeld.attestors.api import Attested, Attestor, AttestorSettings, Evidence, Facts, Surroundings
-from citadeld.decision import Denied, Reason
+from citadeld.decision import Denied, Method, Reason
 
 MAX_VALUE = 512
 _NAMES: Mapping[str, Any] = {
@@ -50,6 +50,7 @@ class X509Attestor:
     lists: str
     trust_domain: str
     now: Callable[[], datetime]
+    doors: tuple[Method, ...] = ("machine",)
 
     @property
     def roots(self) -> bytes:
@@ -57,7 +58,7 @@ class X509Attestor:
 
     def takes(self, evidence: Evidence) -> bool:
         """Whether the chain ends at one of our roots, by name."""
-        if evidence.door != "machine" or not evidence.chain:
+        if not evidence.chain:
             return False
         try:
             return _anchor(load_certificates(evidence.chain), load_certificates(self.roots)) is not None

@@ -1,0 +1,106 @@
+"""The door for processes of this machine: one line of JSON each way on a Unix socket, for the kernel says who
+connected, and gRPC for Python cannot tell.
+
+Asked: `{"csr","node","workload","seconds"}`; answered: `{"chain":[PEM],"roots":[PEM]}`, or `{"code","error"}`
+with the name of a status of gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from artemon.api.v1 import ca_pb2
+from artemon.daemon.audit import AuditUnavailable
+from artemon.daemon.peers import Peer, serve_peers
+from artemon.errors import StoreError
+from artemon.log import Log
+from artemon.pki.bundle import pem_list
+from artemon.pki.errors import CertificateRefused
+from citadeld.attestors.api import Evidence
+from citadeld.callers import Door
+from citadeld.decision import Denied, Reason
+from citadeld.services import Services
+
+MAX_LINE = 64 * 1024
+SECONDS = 10.0
+MOST = 32
+CALL = "socket/CreateCertificate"
+
+
+@asynccontextmanager
+async def serve_attestation(path: str, services: Services, door: Door, log: Log) -> AsyncIterator[None]:
+    """Serve on `path` (0666: everybody on this machine may ask) while the block runs; nowhere when it is
+    empty. Raises ArtemonError."""
+    if not path:
+        yield
+        return
+    counter = Counter(services, door, log)
+    async with serve_peers(Path(path), counter.handle, log, mode=0o666, most=MOST):
+        yield
+
+
+class Counter:
+    """Answers one question for each connection."""
+
+    def __init__(self, services: Services, door: Door, log: Log) -> None:
+        self._services, self._door, self._log = services, door, log
+
+    async def handle(self, connection: socket.socket, peer: Peer) -> None:
+        """Answer, in time or not at all."""
+        reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_LINE)
+        try:
+            async with asyncio.timeout(SECONDS):
+                answer = await self._answer(reader, peer)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except TimeoutError:
+            self._log.info("peer_too_slow", pid=peer.pid, uid=peer.uid)
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, peer: Peer) -> dict[str, Any]:
+        address = f"uid {peer.uid}"
+        try:
+            caller = self._door.peer(peer)
+            request = _request(await _line(reader))
+            answer = await self._services.certify(request, caller, Evidence("peer", peer=peer))
+            return {"chain": list(answer.cert_chain), "roots": pem_list(self._services.bundle().roots)}
+        except Denied as error:
+            await self._services.write_down(error, call=CALL, door="peer", address=address)
+            return {"code": error.reason.value, "error": str(error)}
+        except (StoreError, AuditUnavailable) as error:
+            self._log.error("call_failed", call=CALL, reason=error)
+            return {
+                "code": Reason.NOT_NOW.value,
+                "error": "citadeld cannot write down its decision; try again",
+            }
+        except CertificateRefused as error:
+            self._log.error("signing_failed", call=CALL, reason=error)
+            return {"code": Reason.BROKEN.value, "error": "the certificate could not be signed"}
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError as error:
+        raise Denied(Reason.MALFORMED, f"the line has more than {MAX_LINE} bytes") from error
+
+
+def _request(line: bytes) -> ca_pb2.IstioCertificateRequest:
+    try:
+        asked = json.loads(line)
+        request = ca_pb2.IstioCertificateRequest(
+            csr=str(asked["csr"]), validity_duration=int(asked.get("seconds", 0))
+        )
+        for name in ("node", "workload"):
+            if name in asked:
+                request.metadata.fields[name].string_value = str(asked[name])
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Denied(Reason.MALFORMED, "the line is no question in JSON") from error
+    return request

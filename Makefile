@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DIR    ?= .artemon
+# Without compiled files every program that is started compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status install check test unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
+.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,16 +38,20 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime
 
-check: $(VENV)/.dev  ## formatting, lint, types, floors, unit tests (under a minute)
+check: $(VENV)/.dev  ## formatting, lint, types, floors, quick unit tests (under a minute)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 tests/unit
+	$(BIN)/pytest -q -n 2 -m "not ($(SLOW))" tests/unit
 
-test: check conformance e2e fuzz-briefly  ## everything
+test: check slow conformance e2e fuzz-briefly  ## everything
 
-unit: $(VENV)/.dev  ## unit tests alone
+SLOW := slow or envoy
+slow: $(VENV)/.dev  ## the unit tests that take seconds, which `make check` leaves out
+	$(BIN)/pytest -q -n 2 -m "$(SLOW)" tests/unit
+
+unit: $(VENV)/.dev  ## unit tests alone, quick and slow
 	$(BIN)/pytest -q -n 2 tests/unit
 
 conformance: $(VENV)/.dev  ## the registry's contract on every backend
@@ -75,7 +81,7 @@ soak-rotation: $(VENV)/.dev  ## root rotations under load, MINUTES=15, leaves of
 	ARTEMON_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s --timeout 14400 tests/e2e/trust/test_root_rotation.py
 
 pods: $(VENV)/.dev  ## injection of 10,000 random pods
-	ARTEMON_PODS=10000 $(BIN)/pytest -q --timeout 3600 tests/unit/inject/test_random_pods.py
+	ARTEMON_RANDOM=1 ARTEMON_PODS=10000 $(BIN)/pytest -q --timeout 3600 tests/unit/inject/test_random_pods.py
 
 reference: $(VENV)/.dev  ## write docs/reference/traffic.md anew
 	$(BIN)/python tests/traffic_reference.py

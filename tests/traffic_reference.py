@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any
 
-import yaml
+from quick_yaml import read_yaml
 
 from artemon.model import kinds
 from artemon.model.message import Message
@@ -126,19 +126,29 @@ def status(path: str) -> str:
     return f"translated: {', '.join(sorted(known))}" if isinstance(known, set) else "translated"
 
 
-def named() -> Iterator[tuple[str, str]]:
+@cache
+def named() -> Sequence[tuple[str, str]]:
     """(path, test) for each test that names a field."""
+    return [
+        *_scenarios(),
+        *_fields(),
+        *(one for file in sorted(TESTS.rglob("test_*.py")) for one in _marked(file)),
+    ]
+
+
+def _scenarios() -> Iterator[tuple[str, str]]:
     for file in sorted(SCENARIOS.glob("*.yaml")):
-        for row in yaml.safe_load(file.read_text()):
+        for row in read_yaml(file.read_text()):
             proves = row.get("proves", ())
             for path in (proves,) if isinstance(proves, str) else proves:
                 yield path, f"scenario `{row['id']}`"
+
+
+def _fields() -> Iterator[tuple[str, str]]:
     for file in sorted(FIELDS.glob("*.yaml")):
-        for row in yaml.safe_load(file.read_text()):
+        for row in read_yaml(file.read_text()):
             if "field" in row:
                 yield row["field"], f"`fields/{file.name}`"
-    for file in sorted(TESTS.rglob("test_*.py")):
-        yield from _marked(file)
 
 
 def _marked(file: Path) -> Iterator[tuple[str, str]]:

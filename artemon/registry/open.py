@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -49,12 +50,18 @@ def open_registry(url: str) -> Opened:
 
 
 def _plugin(kind: str, url: str) -> Plugin:
-    known = {point.name: point for point in entry_points(group=GROUP)}
+    known = _installed()
     if kind not in known:
         schemes = ", ".join(f"{scheme}://" for scheme in sorted(known))
         raise Refused([Problem("registries", f"{url!r}: unknown scheme; use one of {schemes}")])
     plugin: Plugin = known[kind].load()
     return plugin
+
+
+@cache
+def _installed() -> Mapping[str, EntryPoint]:
+    """The plug-ins of this environment; looking for them reads every installed distribution."""
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def _problem(item: Mapping[str, Any]) -> Problem:

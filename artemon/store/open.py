@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -43,12 +44,18 @@ async def open_store(url: str, **settings: object) -> Store:
 
 
 def _plugin(name: str, url: str) -> Plugin:
-    known = {point.name: point for point in entry_points(group=GROUP)}
+    known = _installed()
     if name not in known:
         schemes = ", ".join(f"{scheme}://" for scheme in sorted(known))
         raise StoreError(f"registry {url!r}: unknown scheme; use one of {schemes}")
     plugin: Plugin = known[name].load()
     return plugin
+
+
+@cache
+def _installed() -> Mapping[str, EntryPoint]:
+    """The plug-ins of this environment; looking for them reads every installed distribution."""
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def _problem(item: Mapping[str, object]) -> Problem:

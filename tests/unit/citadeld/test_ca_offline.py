@@ -13,6 +13,8 @@ from citadel_rig import CART, running, settings_in
 from artemon.pki.csr import make_csr
 from artemon.pki.keys import generate_key
 
+pytestmark = pytest.mark.slow
+
 
 def init(folder: Path, replica: str, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "meshctl", "ca", "init", "--offline", "--root-dir", str(folder / "root")]

@@ -27,6 +27,8 @@ from citadeld.__main__ import main
 from citadeld.app import key_room
 from citadeld.settings import CitadelSettings
 
+pytestmark = pytest.mark.slow
+
 CITADELD = [sys.executable, "-m", "citadeld"]
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 from artemon.daemon.run import daemon
 from artemon.daemon.settings import Settings

@@ -167,6 +167,7 @@ def test_a_manifest_names_types_that_do_not_exist() -> None:
         read_manifest([manifest])
 
 
+@pytest.mark.slow
 @given(st.text(alphabet='abims12.0"`|&=!<>()[]+-/*, \\\nx', max_size=60))
 def test_any_text_is_an_expression_or_refused(source: str) -> None:
     with suppress(ExpressionError):

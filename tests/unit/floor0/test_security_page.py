@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "security.md"
 PACKAGES = ("artemon", "citadeld", "galleyd", "meshctl", "pilotd", "proxyd")
 FORBIDDEN = {"eval", "exec", "pickle.loads", "pickle.load", "yaml.load", "yaml.unsafe_load", "os.system"}
+SUSPICIOUS = re.compile("|".join(rf"\b{name.partition('.')[0]}\b" for name in (*FORBIDDEN, "subprocess")))
+"""What a file must mention for one of them to be called in it."""
 
 
 def rows() -> list[tuple[int, str]]:
@@ -41,7 +43,10 @@ def test_t38_nothing_dangerous_is_called() -> None:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     assert len(files) > 100
     for file in files:
-        for name, call in calls(ast.parse(file.read_text())):
+        text = file.read_text()
+        if not SUSPICIOUS.search(text):
+            continue
+        for name, call in calls(ast.parse(text)):
             shell = any(
                 one.arg == "shell" and not (isinstance(one.value, ast.Constant) and one.value.value is False)
                 for one in call.keywords

@@ -31,6 +31,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from(KINDS), JSON, JSON, st.sampled_from(["Strict", "Warn", "Ignore"]))
 def test_whatever_comes_is_admitted_or_refused_with_reasons(
     kind: Kind, spec: Any, labels: Any, validation: str

@@ -75,6 +75,7 @@ class Reader:
                 self.seen[change.key] = change.after
 
 
+@pytest.mark.slow
 @given(st.lists(STEP, max_size=40))
 def test_a_reader_at_any_pace_sees_every_lasting_state(steps: list[tuple[str, str]]) -> None:
     world = World()

@@ -102,6 +102,7 @@ OPERATION = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(VALUES, st.lists(OPERATION, max_size=4))
 def test_whatever_a_client_sends_is_applied_or_refused(target: Any, operations: Any) -> None:
     before = copy.deepcopy(target)

@@ -120,6 +120,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON, JSON)
 def test_a_difference_applies(before: Any, after: Any) -> None:
     made = json_patch({"x": before}, difference({"x": before}, {"x": after}))

@@ -9,6 +9,7 @@ import copy
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kubernetes_schema import unknown_fields
@@ -17,6 +18,8 @@ from random_pods import pods
 from artemon.errors import Refused
 from artemon.inject import InjectConfig, Injection, Injector, read_config
 from galleyd.patch import json_patch
+
+pytestmark = pytest.mark.slow
 
 CONFIGURATIONS = [
     InjectConfig(),

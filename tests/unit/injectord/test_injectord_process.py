@@ -25,6 +25,8 @@ from artemon.daemon.run import daemon
 from injectord.app import app
 from injectord.settings import InjectorSettings
 
+pytestmark = pytest.mark.slow
+
 HOST = "injector.test"
 
 

@@ -6,7 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from task_page import run_page
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_page(tmp_path: Path) -> None:

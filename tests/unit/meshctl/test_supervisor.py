@@ -14,6 +14,8 @@ import pytest
 
 from meshctl.up.processes import Process, Program, load_processes, save, start_time
 
+pytestmark = pytest.mark.slow
+
 
 def program(tmp_path: Path, name: str, script: str) -> Program:
     return Program(name, "app", ("/bin/sh", "-c", script), str(tmp_path / f"{name}.log"))

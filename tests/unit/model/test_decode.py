@@ -194,6 +194,7 @@ def test_json_is_refused(text: str, reason: str) -> None:
         load_json(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(objects())
 def test_what_was_written_comes_back(obj: dict[str, Any]) -> None:
@@ -203,6 +204,7 @@ def test_what_was_written_comes_back(obj: dict[str, Any]) -> None:
     assert decode(shown) == resource
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(JSON)
 def test_arbitrary_json_is_refused_and_nothing_else(value: Any) -> None:
@@ -210,6 +212,7 @@ def test_arbitrary_json_is_refused_and_nothing_else(value: Any) -> None:
         decode(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(objects(), st.data())
 def test_a_damaged_object_is_refused_or_decoded(obj: dict[str, Any], data: st.DataObject) -> None:

@@ -169,6 +169,7 @@ PORTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["sidecar~10.0.0.1~a.b~b.svc.c", "router~::1~a.b~b.svc.c"]) | st.text(max_size=40),
     st.dictionaries(KEYS, json_values() | PORTS.map(json.dumps), max_size=4),

@@ -18,6 +18,8 @@ from artemon.xds.types import CLUSTER, ENDPOINTS, LEAVING
 from pilotd import ingest, records
 from pilotd.discovery import Options
 
+pytestmark = pytest.mark.slow
+
 REVIEWS = "outbound|9080||reviews.books.svc.cluster.local"
 RECORD = "workloads/books/reviews/reviews-1"
 

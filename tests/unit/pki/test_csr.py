@@ -209,6 +209,7 @@ def test_any_bytes_are_refused(data: bytes) -> None:
             check_csr(body, CALLER)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_changed_request_is_never_accepted_for_another_key(data: st.DataObject) -> None:
     body = bytearray(x509.load_pem_x509_csr(GOOD).public_bytes(serialization.Encoding.DER))

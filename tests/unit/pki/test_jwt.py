@@ -173,6 +173,7 @@ def test_t14_sets_without_a_usable_key_are_refused(keys: bytes) -> None:
         read_keys(keys)
 
 
+@pytest.mark.slow
 @given(
     st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}")
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from hypothesis import settings
@@ -22,6 +23,8 @@ from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, WILDCARD
 from artemon.xds.wire import Bodies
 from proxyd.conversation import Conversation
 from proxyd.view import View
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("a", "b", "c")
 CHILD = {CLUSTER: ENDPOINTS, LISTENER: ROUTES}

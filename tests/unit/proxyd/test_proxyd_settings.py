@@ -66,6 +66,7 @@ def test_ports_left_out_are_those_of_the_service() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

@@ -178,6 +178,7 @@ def objects(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 STEP = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), objects(kind), st.booleans()))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.lists(STEP, max_size=25), st.booleans())
 def test_change_by_change_is_as_all_at_once(

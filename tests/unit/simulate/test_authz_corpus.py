@@ -130,6 +130,7 @@ def expected(filters: list[HttpFilter], call: dict[str, Any]) -> bool:
     return admit(filters, subject).allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases())
 def test_every_call_gets_the_answer_of_istios_filters(case: dict[str, Any]) -> None:
     view = snapshot_of(objects_of(case), load_mesh_config(mesh_of(case), "mesh")).view(

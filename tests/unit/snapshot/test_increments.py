@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world_in_yaml import entry, joined, obj, proxy
@@ -18,6 +19,8 @@ from artemon.snapshot.snapshot import Snapshot
 from artemon.snapshot.view import ProxyView
 from artemon.snapshot.world import World
 from artemon.translate import Translator, translate
+
+pytestmark = pytest.mark.slow
 
 HOSTS = ("web.ns.svc.cluster.local", "a.com", "*.com")
 SPACES = ("ns", "other")

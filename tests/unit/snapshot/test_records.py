@@ -105,11 +105,13 @@ workloads = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(workload=workloads)
 def test_workload_records_keep_what_they_are_given(workload: Workload) -> None:
     assert decode_workload("ns", encode_workload(workload)) == workload
 
 
+@pytest.mark.slow
 @given(
     content=st.binary()
     | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode)

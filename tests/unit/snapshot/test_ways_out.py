@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
-import yaml
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from quick_yaml import read_documents
 
 from artemon.model.decode import decode
 from artemon.model.mesh_config import MeshConfig
@@ -63,7 +63,7 @@ NAME = "outbound|80||api.example.com"
 
 def objects(**changes: Any) -> list[dict[str, Any]]:
     """The objects, with other specs or metadata for the kinds named."""
-    found = list(yaml.safe_load_all(OBJECTS))
+    found = read_documents(OBJECTS)
     for one in found:
         for field, value in changes.get(one["kind"], {}).items():
             one[field] = {**one[field], **value}
@@ -174,7 +174,7 @@ endpoints: [{addresses: [10.2.0.1], targetRef: {kind: Pod, name: egress-1, names
 
 def test_proxies_of_a_kubernetes_service_are_found_by_the_labels_of_their_pods() -> None:
     found = [one for one in objects() if one["kind"] != "WorkloadEntry"]
-    whole = [*found, *yaml.safe_load_all(KUBERNETES)]
+    whole = [*found, *read_documents(KUBERNETES)]
     assert addresses(snapshot_of(whole, MeshConfig()).view(read_proxy(SIDECAR))) == [("10.2.0.1", 9443)]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from artemon.store.api import Batch, Deleted, Entry, Position, Snapshot
 from artemon.store.mirror import Mirror
+
+pytestmark = pytest.mark.slow
 
 
 def at(revision: int, epoch: str = "e") -> Position:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -11,6 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from artemon.store.api import ABSENT, Batch, Check, Delete, Entry, Op, Put, Snapshot
 from artemon.store.mirror import Mirror
 from artemon.store.sqlite.database import Database, Retention
+
+pytestmark = pytest.mark.slow
 
 KEYS = st.sampled_from(["a", "a/b", "a/c", "ab", "b", "~"])
 VALUES = st.binary(max_size=3)

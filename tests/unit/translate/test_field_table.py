@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from google.protobuf.json_format import MessageToDict
+from quick_yaml import read_documents, read_yaml
 
 from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
@@ -62,14 +62,14 @@ PROXIES: Mapping[str, Object] = {
 
 def rows() -> Iterator[Any]:
     for file in sorted(TABLES.glob("*.yaml")):
-        for number, row in enumerate(yaml.safe_load(file.read_text())):
+        for number, row in enumerate(read_yaml(file.read_text())):
             if "field" in row:
                 yield pytest.param(row, id=f"{file.stem}-{number}-{row['field'].rpartition('.')[2]}")
 
 
 def objects(row: Object) -> tuple[list[Object], list[Object]]:
     """The world with what a row writes, and without; `policy` and `server` are short for objects."""
-    before = [*yaml.safe_load_all(WORLD), *(copy.deepcopy(one) for one in row.get("given", ()))]
+    before = [*read_documents(WORLD), *(copy.deepcopy(one) for one in row.get("given", ()))]
     if "policy" in row:
         spec: Object = {"host": "web", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]}
         before.append(written("DestinationRule", spec))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from google.protobuf.json_format import MessageToJson
+from quick_yaml import read_yaml
 from real_envoy import complaint
 from translate_mesh import view_of
 from worlds_for_golden import WORLDS
@@ -28,7 +29,7 @@ def test_golden(name: str) -> None:
     path = GOLDEN / f"{name}.yaml"
     if os.environ.get("ARTEMON_GOLDEN"):
         path.write_text(yaml.safe_dump(made, sort_keys=True, width=110))
-    assert made == yaml.safe_load(path.read_text()), f"{path.name} differs; run make golden and read the diff"
+    assert made == read_yaml(path.read_text()), f"{path.name} differs; run make golden and read the diff"
 
 
 @pytest.mark.envoy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from istio_objects import objects
 from istio_specs import found
@@ -12,6 +13,7 @@ from artemon.model.decode import decode
 from artemon.validate import problems, untranslated
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(objects())
 def test_rules_take_any_object(obj: dict[str, Any]) -> None:
@@ -22,6 +24,7 @@ def test_rules_take_any_object(obj: dict[str, Any]) -> None:
     assert all(problem.level == "warning" for problem in untranslated(resource))
 
 
+@pytest.mark.slow
 def test_many_hosts_and_subsets_cost_no_more_than_they_should() -> None:
     """Quadratic comparisons would take minutes at the size an object may have."""
     hosts = [f"{number:x}.a" for number in range(20_000)]

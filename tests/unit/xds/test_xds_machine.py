@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from artemon.xds.resource import NO_RESOURCES, Resource, Resources, content_vers
 from artemon.xds.session import Session
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, WILDCARD
 from artemon.xds.wire import Bodies
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("a", "b", "c")
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)

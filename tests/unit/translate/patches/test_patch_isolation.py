@@ -58,6 +58,7 @@ def content(found: Resources) -> dict[str, dict[str, bytes]]:
 PLAIN = content(translate(build(world()).view(proxy("b"))))
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=5), st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
 def test_a_proxy_with_patches_leaves_the_others_as_they_were(changes: list[Any], random: Any) -> None:
@@ -71,6 +72,7 @@ def test_a_proxy_with_patches_leaves_the_others_as_they_were(changes: list[Any],
     assert found["a"] == content(translate(snapshot.view(proxy("a"))))
 
 
+@pytest.mark.slow
 @given(st.permutations([(n, one) for n, one in enumerate(CHANGES)]))
 @settings(max_examples=20, deadline=None)
 def test_the_order_of_objects_does_not_matter(changes: list[tuple[int, Any]]) -> None:

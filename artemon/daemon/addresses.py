@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from artemon.errors import ArtemonError
 
 REGISTRY_PORTS = frozenset({2379, 2380, 8300, 8301, 8302, 8500, 8501, 8502, 8503, 8600})
 OUR_PORTS = range(15000, 15100)
-_METADATA = frozenset(map(ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
-_NAT64 = ip_network("64:ff9b::/96")
+_METADATA = frozenset(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23"))
+)
+_NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+_HOST = re.compile(r"[a-z0-9._:-]+")
 
 
 class Forbidden(ArtemonError):
@@ -26,20 +30,21 @@ class Forbidden(ArtemonError):
 
 def check_url(url: str, allowed: Collection[str] = ()) -> None:
     """Raises Forbidden for URLs that are refused whatever their host resolves to. allowed: hosts that may be
-    anywhere."""
+    anywhere. What is judged is what the client makes of the text (full-width digits are an address to it)."""
     try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    except (ValueError, KeyError):
+        parts = URL(url)
+    except ValueError:
         raise Forbidden(f"{url}: is no http or https URL") from None
-    host = parts.hostname or ""
-    if parts.username is not None or not host:
+    port, host = parts.port, parts.raw_host or ""
+    if port is None or parts.scheme not in {"http", "https"}:
+        raise Forbidden(f"{url}: is no http or https URL")
+    if parts.user is not None or not _HOST.fullmatch(host):
         raise Forbidden(f"{url}: must have a host and no user")
     if host in allowed:
         return
     if port in REGISTRY_PORTS or port in OUR_PORTS:
         raise Forbidden(f"{url}: port {port} is one of the registry or the mesh")
-    literal = _literal(host)
+    literal = _literal(host.rstrip("."))
     if literal is not None:
         check_address(literal)
 
@@ -63,7 +68,7 @@ def check_address(address: IPv4Address | IPv6Address) -> None:
         inner = (
             one.ipv4_mapped
             or one.sixtofour
-            or (IPv4Address(int(one) & 0xFFFFFFFF) if one in _NAT64 else None)
+            or (IPv4Address(int(one) & 0xFFFFFFFF) if any(one in block for block in _NAT64) else None)
         )
         if inner is not None:
             one = inner

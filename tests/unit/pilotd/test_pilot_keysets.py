@@ -55,12 +55,25 @@ async def issuer(*answers: Any) -> AsyncIterator[tuple[str, list[str]]]:
         "http://169.254.169.254/latest/meta-data", "http://[fe80::1]/", "http://[fd00:ec2::254]/",
         "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://100.100.100.200/",
         "http://192.0.2.1:2379/", "http://192.0.2.1:8500/", "http://192.0.2.1:15012/", "http://224.0.0.1/",
+        "http://１２７.0.0.1/", "http://127。0。0。1/", "http://①②⑦.⓪.⓪.①/", "http://ⓛocalhost/", "http://127.0.0.1./",
+        "http://127.0.0.1%00.example/", "http://%31%32%37.0.0.1/", "http://1.1.1.1%40127.0.0.1/",
+        "http://example.com\\@127.0.0.1/", "http://[::127.0.0.1]/", "http://[::ffff:0:127.0.0.1]/",
+        "http://[64:ff9b:1::7f00:1]/", "http://[::1%25lo]/", "http://192.0.0.192/", "http://127.0.0.1:02379/",
         "http://user:pw@192.0.2.1/", "file:///etc/passwd", "ftp://192.0.2.1/", "http:///x", "gopher://x/",
     ],
 )  # fmt: skip
-async def test_where_nobody_may_be_sent(url: str) -> None:
+async def test_t15_where_nobody_may_be_sent(url: str) -> None:
     with pytest.raises(Forbidden):
         await fetch_keys(url, timeout=2)
+
+
+async def test_t15_odd_digits_do_not_reach_this_machine() -> None:
+    """The client takes full-width digits for an address, and connects without asking a resolver."""
+    async with issuer({"keys": [KEY]}) as (url, asked):
+        for host in ("１２７.0.0.1", "127。0。0。1", "127.0.0.1.", "localhost.", "ⓛocalhost"):
+            with pytest.raises(ArtemonError):
+                await fetch_keys(url.replace("127.0.0.1", host), timeout=2)
+    assert asked == []
 
 
 async def test_a_name_is_judged_by_what_it_resolves_to() -> None:

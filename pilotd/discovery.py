@@ -32,6 +32,7 @@ from artemon.xds.subscription import SharedNames
 from artemon.xds.wire import Bodies
 from pilotd.connection import Serving
 from pilotd.debug import Pages
+from pilotd.export import Exports
 from pilotd.fleet import Fleet, Limits
 from pilotd.guard import Guard
 from pilotd.ingest import Ingest
@@ -144,7 +145,15 @@ class Discovery:
         )
         self.ingest.also(lambda: self.registries.waiting)
         self._keys = self._keeper(options, log)
-        self.publisher = Publisher(self.ingest, self.world, self.fleet, want_keys=self._keys.want, **shared)
+        self._exports = Exports(store, layout, options.registries, pilot=options.pilot, log=log)
+        self.publisher = Publisher(
+            self.ingest,
+            self.world,
+            self.fleet,
+            want_keys=self._keys.want,
+            published=self._exports.offer,
+            **shared,
+        )
         self._workloads = _leased("workloads", store, options, log=log, metrics=metrics)
         self._statuses = _leased(
             "statuses", store, options, log=log, metrics=metrics, pause=STATUS_PAUSE, gather=STATUS_GATHER
@@ -156,7 +165,7 @@ class Discovery:
         self.pages = Pages(
             self.fleet,
             self._problems,
-            registries=lambda: [self.ingest.status(), *self.registries.status()],
+            registries=self._registries,
             release=lambda: {"mesh": self.ingest.release(), **self.registries.release()},
         )
         self.serving = Serving(
@@ -186,6 +195,10 @@ class Discovery:
             keep=options.keys.keep,
         )
 
+    def _registries(self) -> list[dict[str, Any]]:
+        others = ({**one, **self._exports.status(one["name"])} for one in self.registries.status())
+        return [self.ingest.status(), *others]
+
     def _problems(self) -> Mapping[str, list[str]]:
         found = {key: [str(one) for one in many] for key, many in sorted(self.world.problems.items())}
         for conflict, port in self.publisher.conflicts.items():
@@ -201,6 +214,7 @@ class Discovery:
             tasks.create_task(self.ingest.run(health), name="ingest")
             tasks.create_task(self.registries.run(), name="registries")
             tasks.create_task(self.publisher.run(), name="publisher")
+            tasks.create_task(self._exports.run(), name="exports")
             tasks.create_task(self._workloads.run(), name="workloads")
             tasks.create_task(self._statuses.run(), name="statuses")
             tasks.create_task(self.records.run(), name="departures")

@@ -22,7 +22,7 @@ from pilotd.metrics import Metrics
 
 class Publisher:
     """Makes a snapshot whenever the world has changed and publishes it. `now`: as in Debounce.
-    want_keys: is told which tokens are to be verified."""
+    want_keys: is told which tokens are to be verified; published: is given every snapshot."""
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Publisher:
         metrics: Metrics,
         now: Callable[[], float],
         want_keys: Callable[[Iterable[Resource[RequestAuthentication]]], None] = lambda _: None,
+        published: Callable[[Snapshot], None] = lambda _: None,
     ) -> None:
         self._ingest = ingest
         self._world = world
@@ -42,6 +43,7 @@ class Publisher:
         self._metrics = metrics
         self._now = now
         self._want_keys = want_keys
+        self._published = published
         self.snapshot: Snapshot | None = None
         self.conflicts: Mapping[Conflict, int] = {}
         """Servers of Gateways that lose something to an older Gateway, with the port."""
@@ -70,6 +72,7 @@ class Publisher:
             self._contention(snapshot)
         if first or "RequestAuthentication" in changes.kinds:
             self._want_keys(self._world.resources("RequestAuthentication").values())
+        self._published(snapshot)
         touched = await self._fleet.publish(snapshot, changes, since=since)
         if first or changes:
             self._log.info(

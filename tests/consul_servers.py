@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -14,15 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from servers import dying_with_parent, find_consul, free_ports
+from servers import ServerProcess, find_consul, free_ports
 
 OFF = {"http": -1, "https": -1, "grpc": -1, "grpc_tls": -1, "dns": -1, "serf_wan": -1}
 QUICK = {"performance": {"raft_multiplier": 1}, "session_ttl_min": "1s"}
 """A new leader in seconds, and leases as short as tests have time for."""
 
 
-class Consul:
-    """One server. settings: laid over its configuration; context: how it is spoken to, where over TLS."""
+class Consul(ServerProcess):
+    """One server. settings: laid over its configuration; context: how it is spoken to, where over TLS; token:
+    of the operator, whose hand `call` is."""
 
     def __init__(
         self,
@@ -32,10 +31,11 @@ class Consul:
         ports: Sequence[int] = (),
         settings: Mapping[str, Any] | None = None,
         context: ssl.SSLContext | None = None,
+        token: str = "",
     ) -> None:
-        self.folder, self.name, self.context = folder, name, context
+        super().__init__(folder)
+        self.name, self.context, self.token = name, context, token
         self.port, self.rpc, self.serf = ports or free_ports(3)
-        self.token = ""
         door = "https" if context else "http"
         listening = {door: self.port, "server": self.rpc, "serf_lan": self.serf}
         self._base = f"{door}://127.0.0.1:{self.port}"
@@ -53,8 +53,6 @@ class Consul:
             **QUICK,
             **(settings or {}),
         }
-        self._process: subprocess.Popen[bytes] | None = None
-        folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def target(self) -> str:
@@ -70,10 +68,7 @@ class Consul:
         """Start the process; wait: until it serves."""
         config = self.folder / "agent.json"
         config.write_text(json.dumps(self._settings))
-        binary = shutil.which(find_consul() or "consul") or ""
-        command = dying_with_parent(binary, "agent", "-config-file", str(config))
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.launch(shutil.which(find_consul() or "consul") or "", "agent", "-config-file", str(config))
         if wait:
             self.wait_healthy()
         return self
@@ -97,31 +92,32 @@ class Consul:
             except OSError:
                 pass
             time.sleep(0.05)
-        raise TimeoutError(
-            f"{self.name}: {what}: not in {seconds} s\n{(self.folder / 'log').read_text()[-2000:]}"
-        )
+        raise TimeoutError(f"{self.name}: {what}: not in {seconds} s\n{self.said()}")
 
     def wait_healthy(self) -> None:
         """Return when it takes writes."""
         self.until(lambda: self.call("GET", "/v1/status/leader"), "a leader")
         self.until(lambda: self.call("PUT", "/v1/kv/artemon/.started", b""), "a write")
 
-    def signal(self, number: signal.Signals) -> None:
-        """Stop, continue, or kill it."""
-        assert self._process is not None
-        self._process.send_signal(number)
-        if number is signal.SIGKILL:
-            self._process.wait()
+    def register(self, identity: str, name: str, port: int, **more: Any) -> None:
+        """A service of this agent, with a check that the test decides."""
+        body = {
+            "ID": identity,
+            "Name": name,
+            "Port": port,
+            "Address": "127.0.0.1",
+            "Check": {"CheckID": f"check-{identity}", "TTL": "1h", "Status": "passing"},
+            **more,
+        }
+        self.call("PUT", "/v1/agent/service/register", body)
 
-    def kill(self) -> None:
-        """As a crash."""
-        if self._process is not None and self._process.poll() is None:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGKILL)
+    def check(self, identity: str, state: str) -> None:
+        """pass, warn or fail."""
+        self.call("PUT", f"/v1/agent/check/{state}/check-{identity}")
 
-    def wipe(self) -> None:
-        """Remove what a stopped server stored."""
-        shutil.rmtree(self.folder / "data")
+    def deregister(self, identity: str) -> None:
+        """Take a service of this agent out."""
+        self.call("PUT", f"/v1/agent/service/deregister/{identity}")
 
 
 class Cluster:

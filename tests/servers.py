@@ -70,64 +70,24 @@ def wait_listening(port: int) -> None:
             time.sleep(0.05)
 
 
-class Etcd:
-    """One etcd process, a member of a cluster of `cluster` (name -> peer port)."""
+class ServerProcess:
+    """A server with a directory of its own, which may be killed and started again on its data."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        name: str = "e1",
-        ports: Sequence[int] = (),
-        cluster: dict[str, int] | None = None,
-        tls: Sequence[str] = (),
-        options: Sequence[str] = (),
-    ) -> None:
-        self.folder, self.name, self._tls, self._options = folder, name, tls, options
-        self.port, self._peer = ports or free_ports(2)
-        self._cluster = cluster or {name: self._peer}
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    @property
-    def url(self) -> str:
-        """For `open_store`."""
-        return f"etcd://127.0.0.1:{self.port}"
-
-    def start(self, *, port: int | None = None, wait: bool = True) -> Etcd:
-        """Start the process; with `port`, clients find it only there this time."""
-        client = f"{'https' if self._tls else 'http'}://127.0.0.1:{port or self.port}"
-        peer = f"http://127.0.0.1:{self._peer}"
-        binary = shutil.which(find_etcd() or "etcd") or ""
-        members = ",".join(f"{name}=http://127.0.0.1:{number}" for name, number in self._cluster.items())
-        command = dying_with_parent(
-            *(binary, "--name", self.name, "--data-dir", str(self.folder / "data")),
-            *("--listen-client-urls", client, "--advertise-client-urls", client),
-            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *self._tls,
-            *self._options,
-            *("--initial-cluster", members, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"),
-        )
+    def launch(self, *command: str) -> None:
+        """Start the process; what it says goes to the log."""
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        if wait and self._tls:
-            wait_listening(self.port)
-        elif wait:
-            self.wait_healthy(port or self.port)
-        return self
+            self._process = subprocess.Popen(
+                dying_with_parent(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
-    def wait_healthy(self, port: int | None = None) -> None:
-        """Return when it serves. Raises TimeoutError with the end of its log."""
-        deadline = time.monotonic() + 30
-        url = f"http://127.0.0.1:{port or self.port}/health"
-        while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(url, timeout=1) as answer:
-                    if b'"true"' in answer.read():
-                        return
-            except OSError:
-                time.sleep(0.05)
-        raise TimeoutError((self.folder / "log").read_text()[-2000:])
+    def said(self) -> str:
+        """The end of its log."""
+        return (self.folder / "log").read_text()[-2000:]
 
     def signal(self, number: signal.Signals) -> None:
         """Stop, continue, or kill it."""
@@ -145,6 +105,63 @@ class Etcd:
     def wipe(self) -> None:
         """Remove what a stopped server stored."""
         shutil.rmtree(self.folder / "data")
+
+
+class Etcd(ServerProcess):
+    """One etcd process, a member of a cluster of `cluster` (name -> peer port)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "e1",
+        ports: Sequence[int] = (),
+        cluster: dict[str, int] | None = None,
+        tls: Sequence[str] = (),
+        options: Sequence[str] = (),
+    ) -> None:
+        super().__init__(folder)
+        self.name, self._tls, self._options = name, tls, options
+        self.port, self._peer = ports or free_ports(2)
+        self._cluster = cluster or {name: self._peer}
+
+    @property
+    def url(self) -> str:
+        """For `open_store`."""
+        return f"etcd://127.0.0.1:{self.port}"
+
+    def start(self, *, port: int | None = None, wait: bool = True) -> Etcd:
+        """Start the process; with `port`, clients find it only there this time."""
+        client = f"{'https' if self._tls else 'http'}://127.0.0.1:{port or self.port}"
+        peer = f"http://127.0.0.1:{self._peer}"
+        binary = shutil.which(find_etcd() or "etcd") or ""
+        members = ",".join(f"{name}=http://127.0.0.1:{number}" for name, number in self._cluster.items())
+        self.launch(
+            *(binary, "--name", self.name, "--data-dir", str(self.folder / "data")),
+            *("--listen-client-urls", client, "--advertise-client-urls", client),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *self._tls,
+            *self._options,
+            *("--initial-cluster", members, "--unsafe-no-fsync", "--logger", "zap", "--log-level", "error"),
+        )
+        if wait and self._tls:
+            wait_listening(self.port)
+        elif wait:
+            self.wait_healthy(port or self.port)
+        return self
+
+    def wait_healthy(self, port: int | None = None) -> None:
+        """Return when it serves. Raises TimeoutError with the end of its log."""
+        deadline = time.monotonic() + 30
+        url = f"http://127.0.0.1:{port or self.port}/health"
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(url, timeout=1) as answer:
+                    if b'"true"' in answer.read():
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise TimeoutError(self.said())
 
     def gateway(self, path: str, body: dict[str, object]) -> dict[str, Any]:
         """One call of etcd's JSON gateway. Raises OSError."""

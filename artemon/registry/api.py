@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artemon.registry.exports import Exporter
 from artemon.snapshot.services import REGISTERED, Source
 
 GROUP = "artemon.registries"
@@ -90,3 +91,10 @@ class Plugin(Protocol):
     def open(self, url: str, settings: RegistrySettings) -> Registry:
         """The registry at `url`, whose query has been read into `settings` (its name filled in). Reads files,
         connects to nothing. Raises StoreError."""
+
+
+class ExportingPlugin(Plugin, Protocol):
+    """A kind of registry that can also be shown the services of the mesh."""
+
+    def exporter(self, url: str, settings: RegistrySettings, mesh: str) -> Exporter | None:
+        """What shows the services of `mesh` there; None where the settings ask for none."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -13,16 +13,19 @@ from pydantic import ValidationError
 
 from artemon.errors import Problem, Refused
 from artemon.registry.api import GROUP, Plugin, Registry, RegistrySettings
+from artemon.registry.exports import Exporter
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A registry with what it was told. address: its URL without settings."""
+    """A registry with what it was told. address: its URL without settings. exporter: makes what shows it the
+    services of a mesh, by the mesh's name; None where that is not asked for."""
 
     name: str
     address: str
     settings: RegistrySettings
     registry: Registry
+    exporter: Callable[[str], Exporter | None] = lambda _: None
 
 
 def open_registries(urls: Iterable[str]) -> tuple[Opened, ...]:
@@ -46,7 +49,13 @@ def open_registry(url: str) -> Opened:
         settings = plugin.settings.model_validate(values)
     except ValidationError as error:
         raise Refused([_problem(item) for item in error.errors()], subject=address) from error
-    return Opened(settings.name or kind, address, settings, plugin.open(address, settings))
+    registry = plugin.open(address, settings)
+    return Opened(settings.name or kind, address, settings, registry, _exporter(plugin, address, settings))
+
+
+def _exporter(plugin: Plugin, address: str, settings: RegistrySettings) -> Callable[[str], Exporter | None]:
+    make: Callable[[str, RegistrySettings, str], Exporter | None] | None = getattr(plugin, "exporter", None)
+    return partial(make, address, settings) if make is not None else lambda _: None
 
 
 def _plugin(kind: str, url: str) -> Plugin:

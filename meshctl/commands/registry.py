@@ -81,7 +81,15 @@ def _check_store(url: str, mesh: str, output: str) -> int:
 
 
 def _is_well(item: Mapping[str, Any]) -> bool:
-    return "error" not in item and all(one["state"] == "ok" and not one["held"] for one in item["found"])
+    return "error" not in item and all(
+        one["state"] == "ok" and not one["held"] and not _not_exported(one) for one in item["found"]
+    )
+
+
+def _not_exported(one: Mapping[str, Any]) -> str:
+    """What keeps services of the mesh out of a registry that they should be shown to."""
+    reason = (one.get("export") or {}).get("reason")
+    return f"export: {reason}" if reason else ""
 
 
 def _rows(item: Mapping[str, Any]) -> list[list[str]]:
@@ -96,7 +104,7 @@ def _rows(item: Mapping[str, Any]) -> list[list[str]]:
             str(one.get("services", "")),
             str(one.get("instances", "")),
             str(len(one["held"])),
-            one["reason"],
+            "; ".join(filter(None, (one["reason"], _not_exported(one)))),
         ]
         for one in item["found"]
     ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from consul_agent import Consul
+from consul_servers import Consul
 from prometheus_client import CollectorRegistry
 
 from artemon.log import Log
@@ -78,13 +78,6 @@ async def watching(url: str, folder: Path | None = None) -> AsyncIterator[Seen]:
         await asyncio.wait([task])
 
 
-@pytest.fixture
-def consul(tmp_path: Path) -> Iterator[Consul]:
-    server = Consul(tmp_path / "consul").start()
-    yield server
-    server.kill()
-
-
 async def test_health_goes_through_at_once_and_nothing_else_moves(consul: Consul) -> None:
     for number in (1, 2, 3):
         consul.register(f"web-{number}", "web", 8000 + number, Tags=[f"version|v{number}"])
@@ -114,6 +107,21 @@ async def test_instances_and_services_come_and_go(consul: Consul) -> None:
         await until(lambda: seen.ports("registry/consul/default/new") == {9000})
         consul.deregister("new-1")
         await until(lambda: "registry/consul/default/new" not in seen.sources)
+        assert seen.keep.status()["held"] == []
+
+
+async def test_a_tag_is_a_host_and_goes_with_its_last_instance(consul: Consul) -> None:
+    blue = "registry/consul/default/blue.web"
+    consul.register("web-1", "web", 8001, Tags=["blue"])
+    consul.register("web-2", "web", 8002)
+    async with watching(f"{consul.url}?tag_hosts=true") as seen:
+        await until(lambda: seen.ports() == {8001, 8002} and seen.ports(blue) == {8001})
+        consul.register("web-2", "web", 8002, Tags=["blue"])
+        await until(lambda: seen.ports(blue) == {8001, 8002})
+        consul.register("web-1", "web", 8011)
+        await until(lambda: seen.ports() == {8011, 8002} and seen.ports(blue) == {8002})
+        consul.register("web-2", "web", 8002)
+        await until(lambda: blue not in seen.sources)
         assert seen.keep.status()["held"] == []
 
 
@@ -175,7 +183,7 @@ async def test_a_token_that_is_rotated_and_one_that_loses_its_right(tmp_path: Pa
         "default_policy": "deny",
         "tokens": {"initial_management": "boss", "agent": "boss"},
     }
-    consul = Consul(tmp_path / "consul", token="boss", acl=acl).start()
+    consul = Consul(tmp_path / "consul", token="boss", settings={"acl": acl}).start()
     rules = 'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }'
     consul.call("PUT", "/v1/acl/policy", {"Name": "reader", "Rules": rules})
     tokens = [_token(consul), _token(consul)]
@@ -240,7 +248,7 @@ def _connections(port: int) -> int:
 
 
 async def test_two_datacenters_know_one_host(tmp_path: Path, consul: Consul) -> None:
-    other = Consul(tmp_path / "other", datacenter="dc2").start()
+    other = Consul(tmp_path / "other", settings={"datacenter": "dc2"}).start()
     try:
         consul.register("web-1", "web", 8001)
         other.register("web-1", "web", 8001)

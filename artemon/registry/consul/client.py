@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,16 @@ from artemon.errors import StoreError, Unavailable
 from artemon.registry.consul.settings import PORT, ConsulSettings
 from artemon.store.address import endpoints
 
+RIGHTS = "service:read and node:read, for an export service:write and node:write"
 FILTERED = "X-Consul-Results-Filtered-By-ACLs"
 
 
 class Denied(StoreError):
     """The token is unknown, expired, or has too few rights."""
+
+
+class Conflict(StoreError):
+    """A transaction was not applied: what it checks is otherwise by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,14 @@ class Client:
             filtered=headers.get(FILTERED) == "true",
         )
 
-    async def put(self, path: str, value: Any) -> None:
-        """Write. Raises Denied, Unavailable."""
+    async def txn(self, operations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """All or none of `operations`; what is there after them. Raises Denied, Conflict, and Unavailable,
+        when they may have been applied all the same."""
         query = {"dc": self._settings.datacenter} if self._settings.datacenter else {}
-        await self._ask("PUT", path, query, self._settings.timeout, json.dumps(value).encode())
+        body = json.dumps(operations).encode()
+        _, content = await self._ask("PUT", "/v1/txn", query, self._settings.timeout, body)
+        results: list[Mapping[str, Any]] = _json(content)["Results"] or []
+        return results
 
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str], seconds: float, body: bytes | None = None
@@ -121,8 +130,17 @@ class Client:
 def _refusal(base: str, status: int, content: bytes) -> StoreError:
     text = " ".join(content[:200].decode(errors="replace").split())
     if status in {401, 403}:
-        return Denied(f"{base} refuses the token: {text}; it needs service:read and node:read")
+        return Denied(f"{base} refuses the token: {text}; it needs {RIGHTS}")
+    if status == 409:
+        return _rollback(base, text)
     return Unavailable(f"{base} answers {status}: {text}")
+
+
+def _rollback(base: str, text: str) -> StoreError:
+    """Why a transaction was not applied."""
+    if "Permission denied" in text:
+        return Denied(f"{base} refuses the token: {text}; it needs {RIGHTS}")
+    return Conflict(f"{base}: {text}") if "index is stale" in text else StoreError(f"{base} refuses: {text}")
 
 
 def _json(body: bytes) -> Any:

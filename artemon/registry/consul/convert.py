@@ -22,19 +22,38 @@ MESH_ONLY = frozenset({"connect-proxy", "mesh-gateway", "terminating-gateway"})
 """Kinds that take Consul's own mutual TLS alone: nothing for a client of this mesh."""
 MAX_PORTS = 50
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,126}[a-z0-9_])?")
+_TAG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9._/-]{1,127}")
 
 
 def sources(name: str, rows: Iterable[Row], settings: ConsulSettings) -> list[Source]:
-    """What the instances of one name are in the mesh: a source for each namespace that they name. Names that
-    cannot be part of a host, and what the mesh itself put there, give none."""
+    """What the instances of one name are in the mesh: a source for each namespace that they name, and one
+    for each of their tags where tags are hosts. Names that cannot be part of a host, and what the mesh itself
+    put there, give none."""
     if not _NAME.fullmatch(name.lower()):
         return []
     found: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if _is_wanted(row, settings):
             found[namespace_of(row, settings)].append(row)
-    return [_source(name.lower(), namespace, many, settings) for namespace, many in sorted(found.items())]
+    made = []
+    for namespace, many in sorted(found.items()):
+        made.append(_source(name.lower(), namespace, many, settings))
+        for tag in _host_tags(many) if settings.tag_hosts else ():
+            tagged = [row for row in many if tag in _lower_tags(row)]
+            made.append(_source(name.lower(), namespace, tagged, settings, tag=f"{tag}."))
+    return made
+
+
+def _host_tags(rows: Iterable[Row]) -> list[str]:
+    """Tags that can be part of a host."""
+    tags = {tag for row in rows for tag in _lower_tags(row)}
+    return sorted(tag for tag in tags if _TAG.fullmatch(tag))
+
+
+def _lower_tags(row: Row) -> set[str]:
+    """The tags of an instance, as Consul's DNS knows them."""
+    return {str(tag).lower() for tag in row["Service"].get("Tags") or ()}
 
 
 def source_id(name: str, namespace: str, settings: ConsulSettings) -> str:
@@ -63,13 +82,14 @@ def _is_wanted(row: Row, settings: ConsulSettings) -> bool:
     )
 
 
-def _source(name: str, namespace: str, rows: list[Row], settings: ConsulSettings) -> Source:
+def _source(name: str, namespace: str, rows: list[Row], settings: ConsulSettings, *, tag: str = "") -> Source:
+    """tag: what stands before the name, with its dot; "": nothing."""
     rows = sorted(rows, key=lambda row: (row["Node"].get("Node", ""), row["Service"].get("ID", "")))
     external = any(_is_true(_meta(row["Service"]).get("external")) for row in rows)
     ports = _ports(rows, settings)
     named = any(not _is_ip(address_of(row, settings)[0]) for row in rows)
     service = Service(
-        host=f"{name}.{settings.suffix}",
+        host=f"{tag}{name}.{settings.suffix}",
         namespace=namespace,
         ports=ports,
         resolution=Resolution.DNS if named else Resolution.STATIC,
@@ -79,7 +99,7 @@ def _source(name: str, namespace: str, rows: list[Row], settings: ConsulSettings
     )
     instances = (_endpoint(row, name, namespace, ports, settings) for row in rows)
     return Source(
-        id=source_id(name, namespace, settings),
+        id=source_id(f"{tag}{name}", namespace, settings),
         namespace=namespace,
         services=(service,),
         rank=settings.rank,

@@ -205,13 +205,18 @@ class _Reader:
         proven = answer.proven and not answer.filtered and not fell
         if answer.index <= 1 and not rows:
             return
-        if _keys(self._rows.get(name, ())) - _keys(rows):
+        if self._loses(name, rows):
             sure = await self._sure(_path(name))
             rows, proven = sure.body or [], sure.proven and not sure.filtered and not fell
         if not rows and name in self._rows:
             return
         self._rows[name] = rows
         self._tell(name, rows, proven=proven)
+
+    def _loses(self, name: str, rows: list[convert.Row]) -> bool:
+        """Whether `rows` take an instance away, or a name, address or port of one."""
+        before = _keys(self._rows.get(name, ())) | _members(self._told.get(name, ()))
+        return bool(before - _keys(rows) - _members(convert.sources(name, rows, self._settings)))
 
     def _tell(self, name: str, rows: Iterable[convert.Row], *, proven: bool) -> None:
         before, found = self._told.get(name, []), convert.sources(name, rows, self._settings)
@@ -244,6 +249,7 @@ class _Reader:
 def names_filter(settings: ConsulSettings) -> str:
     """Which names are worth a query, in Consul's filter language."""
     parts = [f'ServiceKind != "{kind}"' for kind in sorted(convert.MESH_ONLY)]
+    parts.append(f'"{convert.OWNER_META}" not in ServiceMeta')
     if settings.tag:
         parts.append(f"{json.dumps(settings.tag)} in ServiceTags")
     if settings.meta:
@@ -254,6 +260,10 @@ def names_filter(settings: ConsulSettings) -> str:
 
 def _path(name: str) -> str:
     return f"/v1/health/service/{quote(name, safe='')}"
+
+
+def _members(sources: Iterable[Source]) -> set[tuple[str, str]]:
+    return {(source.id, f"{one.address} {one.ports}") for source in sources for one in source.inline}
 
 
 def _keys(rows: Iterable[convert.Row]) -> set[tuple[str, str]]:

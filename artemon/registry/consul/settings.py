@@ -50,6 +50,28 @@ class ConsulSettings(RegistrySettings):
         " 200 connections of one client (limits.http_max_conns_per_client).",
     )
 
+    export: str = Field(
+        "", description="Namespaces whose services are shown in Consul's catalog, comma-separated; *: all."
+    )
+    export_name: str = Field(
+        "{service}-{namespace}", description="What an exported service is called in Consul."
+    )
+    export_node: str = Field("", description="Node of the exported services; artemon-<mesh> when empty.")
+    tag_hosts: bool = Field(
+        False, description="Whether instances with a tag are a host of their own, <tag>.<name>.<suffix>."
+    )
+
+    @field_validator("export_name")
+    @classmethod
+    def _names_service(cls, value: str) -> str:
+        try:
+            names = {value.format(service=one, namespace="n") for one in "ab"}
+        except (LookupError, ValueError) as error:
+            raise ValueError(f'"{value}" may have {{service}} and {{namespace}} alone') from error
+        if len(names) < 2:
+            raise ValueError(f'"{value}" must have {{service}}')
+        return value
+
     @field_validator("protocol")
     @classmethod
     def _is_known(cls, value: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from consul_agent import Consul
-from live_mesh import LiveMesh, wait
+from consul_servers import Consul
+from live_mesh import LiveMesh, Pilotd, wait
 from meshlet_net import upstream_app
+from servers import find_consul
 
 pytestmark = [pytest.mark.consul, pytest.mark.envoy]
 URL = "http://web.service.consul:80/"
@@ -17,6 +19,8 @@ CLUSTER = "outbound|80||web.service.consul"
 
 @pytest.fixture
 def consul(tmp_path: Path) -> Iterator[Consul]:
+    if find_consul() is None:
+        pytest.skip("no Consul: run .ci/servers consul, or set ARTEMON_CONSUL")
     server = Consul(tmp_path / "consul").start()
     yield server
     server.kill()
@@ -87,3 +91,43 @@ def _pushes(mesh: LiveMesh, kind: str) -> float:
 
 def _state(mesh: LiveMesh) -> str:
     return str(mesh.pilots[0].page("/debug/registries")[1]["state"])
+
+
+def test_services_of_the_mesh_are_in_the_catalog_whichever_pilotd_leads(
+    tmp_path: Path, consul: Consul
+) -> None:
+    exporting = [f"{consul.url}?export=*&port=80&protocol=http&proof=1"]
+    mesh = LiveMesh(tmp_path, f"sqlite://{tmp_path}/mesh.db", pilots=2, registries=exporting, lease_ttl=5)
+    try:
+        with upstream_app("one") as one, upstream_app("plain") as plain:
+            consul.register("web-1", "web", plain)
+            mesh.start()
+            servers = [mesh.sidecar(f"r{n}", service="reviews", app=one) for n in range(2)]
+            for sidecar in servers:
+                sidecar.wait_ready()
+            wait(lambda: len(_exported(consul)) == 2, "both are in the catalog", 60)
+            wait(lambda: servers[0].get(URL) == (200, "plain"), "what Consul knows is in the mesh")
+            leader = next(pilot for pilot in mesh.pilots if _leads(pilot))
+            leader.kill()
+            wait(lambda: any(map(_leads, mesh.pilots)), "the other pilotd exports", 60)
+            servers[1].agent.process.terminate()
+            wait(lambda: len(_exported(consul)) == 1, "who left is out of the catalog", 60)
+            names = consul.call("GET", "/v1/catalog/services")
+            assert set(names) == {"consul", "web", "reviews-shop"}
+            left = consul.call("GET", "/v1/health/service/reviews-shop")[0]["Service"]
+            address = f"http://{left['Address']}:{left['Port']}/"
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                assert answer.read() == b"one"
+    finally:
+        mesh.clean()
+
+
+def _exported(consul: Consul) -> list[str]:
+    rows = consul.call("GET", "/v1/health/service/reviews-shop?passing=1")
+    return [row["Service"]["ID"] for row in rows]
+
+
+def _leads(pilot: Pilotd) -> bool:
+    if pilot.process is None or pilot.process.poll() is not None:
+        return False
+    return bool(pilot.page("/debug/registries")[1]["export"]["leads"])

@@ -93,6 +93,21 @@ def test_tags_and_metadata_are_labels_and_metadata_wins() -> None:
     }
 
 
+def test_a_tag_is_a_host_of_its_own_where_that_is_asked_for() -> None:
+    rows = [
+        row("web-1", Tags=["v1", "Primary"]),
+        row("web-2", Tags=["v1", "a=b", "no_host"], Address="10.0.0.8"),
+    ]
+    assert [one.services[0].host for one in sources("web", rows, settings())] == ["web.service.consul"]
+    found = {one.services[0].host: one for one in sources("web", rows, settings(tag_hosts=True))}
+    assert {host: len(one.inline) for host, one in found.items()} == {
+        "web.service.consul": 2,
+        "primary.web.service.consul": 1,
+        "v1.web.service.consul": 2,
+    }
+    assert found["primary.web.service.consul"].inline[0].service_account == "web"
+
+
 def test_the_order_of_tags_and_of_instances_changes_nothing() -> None:
     first, second = row("web-1", Tags=["a|1", "b|2"]), row("web-2", Port=8081)
     other = row("web-1", Tags=["b|2", "a|1"])

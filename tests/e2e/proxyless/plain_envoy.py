@@ -6,6 +6,7 @@ import json
 import subprocess
 import threading
 import urllib.request
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,26 @@ class Page:
 
 
 class PlainEnvoy:
-    """A running Envoy, used as an HTTP proxy. variant: `GRPC` (state of the world) or `DELTA_GRPC`."""
+    """A running Envoy, used as an HTTP proxy. variant: `GRPC` (state of the world) or `DELTA_GRPC`. serves:
+    the ports that it stands before, as in `ARTEMON_PORTS`."""
 
-    def __init__(self, folder: Path, name: str, pilot: int, variant: str, identity: Identity | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        pilot: int,
+        variant: str,
+        identity: Identity | None,
+        serves: Sequence[Json] = (),
+    ) -> None:
         self.name = name
         self._proxy, admin = free_ports(2)
+        metadata = {"HTTP_PROXY_PORT": str(self._proxy), "INTERCEPTION_MODE": "NONE"}
+        if serves:
+            metadata["ARTEMON_PORTS"] = json.dumps(serves)
         bootstrap = {
             "node": {
-                **node(name, HTTP_PROXY_PORT=str(self._proxy), INTERCEPTION_MODE="NONE"),
+                **node(name, **metadata),
                 "cluster": name,
             },
             "admin": {"address": _address(admin)},

@@ -31,7 +31,10 @@ PLURALS = {
     "VirtualService": "virtualservices",
     "DestinationRule": "destinationrules",
     "PeerAuthentication": "peerauthentications",
+    "RequestAuthentication": "requestauthentications",
+    "AuthorizationPolicy": "authorizationpolicies",
 }
+SECURITY = {"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"}
 PATIENCE = 15.0
 ADDRESS = "127.0.0.7"
 """Of clients; servers are elsewhere."""
@@ -136,6 +139,8 @@ class Pilot:
             "http": f"127.0.0.1:{self._http}",
             "node": "pilot-1",
             "config-signatures": "off",
+            "jwks-refresh": 0.5,
+            "jwks-allow": "127.0.0.1",
         }
         options = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
         command = dying_with_parent(sys.executable, "-m", "pilotd", *options)
@@ -158,7 +163,7 @@ class Pilot:
         """Write an object of namespace `books`; None deletes it."""
         store = await open_store(self.registry)
         key = f"artemon/default/config/{PLURALS[kind]}/books/{name}"
-        group = "security" if kind == "PeerAuthentication" else "networking"
+        group = "security" if kind in SECURITY else "networking"
         meta = {"name": name, "namespace": "books"}
         value = {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": meta, "spec": spec}
         try:

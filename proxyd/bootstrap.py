@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
+from artemon.model.canonical import canonical_name
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.settings import LOOPBACK, ProxydSettings
 
@@ -73,6 +75,20 @@ def _captured(settings: ProxydSettings) -> Json:
         "ARTEMON_INBOUND_PORT": str(settings.inbound_port),
         "ARTEMON_IPV6": "true" if has_ipv6() else "",
     }
+
+
+def trace_environment(settings: ProxydSettings, name: str) -> dict[str, str]:
+    """Whose spans an OpenTelemetry collector gets (`service.name` as Istio's `APP_LABEL_AND_NAMESPACE`)."""
+    workload = settings.service or name
+    attributes = {
+        "service.name": f"{canonical_name(workload, settings.labels)}.{settings.namespace}",
+        "service.instance.id": f"{name}.{settings.namespace}",
+        "service.version": settings.labels.get("version", ""),
+        "artemon.workload": workload,
+        "artemon.namespace": settings.namespace,
+    }
+    known = (f"{key}={quote(value, safe='')}" for key, value in attributes.items() if value)
+    return {"OTEL_RESOURCE_ATTRIBUTES": ",".join(known)}
 
 
 def bootstrap(settings: ProxydSettings, name: str) -> Json:

@@ -16,6 +16,7 @@ from artemon.model.metric_fields import (
     UNKNOWN,
     WITHOUT,
     WORKLOAD_PARTS,
+    WRITTEN,
     Field,
 )
 from artemon.pki.subject import PARTS
@@ -67,6 +68,8 @@ class IstioMetrics:
             return
         name, packed, more, value = found.groups()
         labels = self._labels(packed, name.startswith(_TCP))
+        if WRITTEN in more:
+            labels, more = _written(labels, more)
         key = f"{name}{{{labels}{more}}}"
         out[key] = value if key not in out else _sum(out[key], value)
 
@@ -153,3 +156,18 @@ def _service(text: str, around: str) -> dict[str, str]:
 def _sum(first: str, second: str) -> str:
     total = float(first) + float(second)
     return str(int(total)) if total.is_integer() else repr(total)
+
+
+def _written(labels: str, more: str) -> tuple[str, str]:
+    """The labels with those that a Telemetry wrote, and what is left."""
+    known = dict(_LABEL.findall(labels))
+    rest = []
+    for name, value in _LABEL.findall(more):
+        if name.startswith(WRITTEN):
+            known[name.removeprefix(WRITTEN)] = value or UNKNOWN
+        else:
+            rest.append(f',{name}="{value}"')
+    return ",".join(f'{name}="{value}"' for name, value in known.items()), "".join(rest)
+
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -25,8 +25,11 @@ class Process:
         self._handle = os.pidfd_open(pid)
 
     @classmethod
-    def start(cls, arguments: Sequence[str], *, directory: Path, output: Path) -> Self:
+    def start(
+        cls, arguments: Sequence[str], *, directory: Path, output: Path, environment: Mapping[str, str]
+    ) -> Self:
         """Start it in a session of its own, with output appended to a file: nothing ties its life to ours.
+        environment: beside what is not ours of our own environment.
 
         Raises ArtemonError when it cannot be started.
         """
@@ -36,7 +39,7 @@ class Process:
             child = subprocess.Popen(
                 arguments,
                 cwd=directory,
-                env=private,
+                env={**private, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -17,7 +17,7 @@ from artemon.daemon.health import Health
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.admin import Admin
-from proxyd.bootstrap import Json, node_id
+from proxyd.bootstrap import Json, node_id, trace_environment
 from proxyd.envoylog import LOG_FORMAT
 from proxyd.metrics import Metrics
 from proxyd.process import Process, running_in
@@ -52,6 +52,7 @@ class Supervisor:
         self._directory = Path(settings.run_dir)
         self._binary = binary
         self._node = node_id(settings, name)
+        self._environment = trace_environment(settings, name)
         self._admin = admin
         self._health = health
         self._log = log
@@ -174,7 +175,12 @@ class Supervisor:
         try:
             self._check_ports()
             write_secret(self._directory / self._file, self._bootstrap.encode())
-            process = Process.start(self.arguments(), directory=self._directory, output=self.log_file)
+            process = Process.start(
+                self.arguments(),
+                directory=self._directory,
+                output=self.log_file,
+                environment=self._environment,
+            )
         except (ArtemonError, OSError) as error:
             self._log.error("envoy not started", reason=str(error))
             return None

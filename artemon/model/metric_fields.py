@@ -19,6 +19,8 @@ EXPOSED = f"envoy_{STAT_PREFIX}_"
 """What Envoy puts before the name of such a metric."""
 SOURCE, DESTINATION = "s", "d"
 WITHOUT = "-"
+WRITTEN = "x_"
+"""Before the names of labels that a Telemetry writes."""
 
 
 class Field(IntEnum):

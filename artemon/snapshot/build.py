@@ -133,6 +133,10 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         frozenset({"RequestAuthentication"}),
         lambda world, _: _by_namespace(_objects(world, "RequestAuthentication")),
     ),
+    "telemetry": (
+        frozenset({"Telemetry"}),
+        lambda world, _: _by_namespace(_objects(world, "Telemetry")),
+    ),
     "keys": (frozenset({KEY_SET}), lambda world, _: dict(world.keys)),
     "trust": (frozenset({TRUST}), lambda world, _: Trust.of(world.trust)),
     "envoy_filters": (

@@ -27,11 +27,12 @@ _TYPES: dict[str, frozenset[str]] = {
     "EnvoyFilter": _PATCHED,
     "AuthorizationPolicy": frozenset({LDS}),
     "RequestAuthentication": frozenset({LDS}),
+    "Telemetry": frozenset({LDS}),
     KEY_SET: frozenset({LDS}),
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""
 
-_POLICIES = frozenset({"AuthorizationPolicy", "RequestAuthentication"})
+_POLICIES = frozenset({"AuthorizationPolicy", "RequestAuthentication", "Telemetry"})
 """Kinds that are for the proxies of their own namespace alone, or in the root namespace for all."""
 
 
@@ -62,6 +63,6 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
     if not same or any(getattr(before, name) != getattr(after, name) for name in own):
         return _ALL
     patched = frozenset[str]() if before.envoy_filters is after.envoy_filters else _PATCHED
-    if before.policies is not after.policies:
+    if before.policies is not after.policies or before.reports is not after.reports:
         patched = patched | {LDS}
     return patched | (frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS}))

@@ -15,6 +15,7 @@ from artemon.model.resource import Resource
 from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
+from artemon.model.telemetry import Telemetry
 from artemon.model.trust import Trust
 from artemon.snapshot.auto_addresses import AutoAddresses, with_addresses
 from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
@@ -26,6 +27,7 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners
 from artemon.snapshot.policies import ByNamespace, policies_for
+from artemon.snapshot.reports import Reports, reports_for
 from artemon.snapshot.scope import (
     EVERYTHING,
     ByHost,
@@ -62,6 +64,7 @@ class Config:
     envoy_filters: Mapping[str, Filters] = field(default_factory=dict)
     authorization: ByNamespace = field(default_factory=dict)
     authentication: ByNamespace = field(default_factory=dict)
+    telemetry: Mapping[str, tuple[Resource[Telemetry], ...]] = field(default_factory=dict)
     keys: KeySets = field(default_factory=dict)
     secrets: Secrets = field(default_factory=dict, repr=False)
     gates: tuple[Gate, ...] = ()
@@ -145,6 +148,7 @@ class Snapshot:
             trust_domain=self.config.mesh.trust_domain,
             envoy_filters=frame.envoy_filters,
             policies=frame.policies,
+            reports=frame.reports,
             bans=self.config.trust.bans,
         )
 
@@ -160,6 +164,7 @@ class _Frame:
     inbound_mtls: MtlsMode
     envoy_filters: Filters
     policies: Policies
+    reports: Reports
 
 
 def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
@@ -197,6 +202,9 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
             mesh=config.mesh,
             keys=config.keys,
             memo=memo,
+        ),
+        reports=reports_for(
+            config.telemetry, proxy, own=own, services=seen.services, mesh=config.mesh, memo=memo
         ),
     )
 

@@ -17,6 +17,7 @@ from artemon.model.resource import Resource
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
 from artemon.model.virtual_service import VirtualService
+from artemon.snapshot.reports import NO_REPORTS, Reports
 
 Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 
@@ -110,6 +111,7 @@ class ProxyView:
     envoy_filters: those that select this proxy, in no order that matters.
     policies: who may ask what of it; for proxies without any all the same object.
     bans: identities that nobody lets in.
+    reports: what it reports of its traffic, and to whom.
     """
 
     proxy: Proxy
@@ -126,3 +128,4 @@ class ProxyView:
     envoy_filters: Sequence[Resource[EnvoyFilter]] = ()
     policies: Policies = NO_POLICIES
     bans: tuple[str, ...] = ()
+    reports: Reports = NO_REPORTS

@@ -22,6 +22,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution
 from artemon.snapshot.memo import Memo
+from artemon.snapshot.reports import Reports
 from artemon.snapshot.view import NO_POLICIES, MtlsMode, Policies, ProxyView
 from artemon.translate.filters.bans import shut_out
 from artemon.translate.listeners.gateway import gateway_listeners
@@ -143,6 +144,7 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
     return memo.get(
         _reduced,
         view.policies,
+        view.reports,
         view.proxy,
         view.mesh,
         view.services,
@@ -157,9 +159,9 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
     )
 
 
-def _reduced(policies: Policies, *parts: Any) -> ProxyView:
+def _reduced(policies: Policies, reports: Reports, *parts: Any) -> ProxyView:
     *first, bans = parts
-    return replace(ProxyView(*first), policies=policies, bans=bans)
+    return replace(ProxyView(*first), policies=policies, reports=reports, bans=bans)
 
 
 def _mapping(*parts: Any) -> dict[str, Any]:

@@ -138,11 +138,24 @@ def _authorization_policy(resource: Resource[Any], known: Known, _: str) -> Foun
     yield from unmet(resource, ports if ports is not None else (), known.mesh())
 
 
+def _telemetry(resource: Resource[Any], known: Known, _: str) -> Found:
+    mesh, spec = known.mesh(), resource.spec
+    names = {one.name for one in mesh.extension_providers} if mesh is not None else None
+    lists = {"metrics": spec.metrics, "accessLogging": spec.access_logging, "tracing": spec.tracing}
+    for kind, entries in lists.items() if names is not None else ():
+        for index, entry in enumerate(entries):
+            for number, provider in enumerate(entry.providers):
+                if provider.name and provider.name not in (names or ()):
+                    path = f"spec.{kind}[{index}].providers[{number}].name"
+                    yield path, f'MeshConfig has no extension provider "{provider.name}"; it is told nothing'
+
+
 _FINDERS: Mapping[str, Callable[[Resource[Any], Known, str], Found]] = MappingProxyType(
     {
         kinds.VIRTUAL_SERVICE.name: _virtual_service,
         kinds.DESTINATION_RULE.name: _destination_rule,
         kinds.SERVICE_ENTRY.name: _service_entry,
         kinds.AUTHORIZATION_POLICY.name: _authorization_policy,
+        kinds.TELEMETRY_KIND.name: _telemetry,
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from artemon.model.cel import unsupported, unsupported_in_label
 from artemon.model.resource import Resource
 from artemon.model.telemetry import Metrics, MetricsOverrides, ProviderRef, Telemetry, Tracing
 from artemon.model.words import path_of
@@ -28,7 +29,10 @@ def telemetry(resource: Resource[Telemetry], context: Context) -> Problems:
         path = f"spec.accessLogging[{index}]"
         yield from _providers(logging.providers, path)
         if logging.filter is not None:
-            yield from wrong(f"{path}.filter.expression", cel.syntax(logging.filter.expression))
+            where, text = f"{path}.filter.expression", logging.filter.expression
+            refused = cel.syntax(text)
+            yield from wrong(where, refused)
+            yield from _ignored(where, "" if refused else unsupported(text), "nothing is logged")
 
 
 def _providers(providers: Sequence[ProviderRef], path: str) -> Problems:
@@ -44,6 +48,11 @@ def _metrics(metrics: Metrics, path: str) -> Problems:
         yield from _override(override, f"{path}.overrides[{index}]")
 
 
+def _ignored(path: str, reason: str, outcome: str) -> Problems:
+    if reason:
+        yield warning(path, f"{reason}; {outcome}")
+
+
 def _override(override: MetricsOverrides, path: str) -> Problems:
     if override.match is not None and override.match.custom_metric == "":
         yield error(f"{path}.match.customMetric", "must not be empty")
@@ -53,6 +62,8 @@ def _override(override: MetricsOverrides, path: str) -> Problems:
             yield warning(where, "a tag without a name has no effect")
         if tag.operation == "UPSERT" and not tag.value:
             yield error(f"{where}.value", "is required for UPSERT")
+        if tag.operation == "UPSERT" and tag.value:
+            yield from _ignored(f"{where}.value", unsupported_in_label(tag.value), "the label stays as it is")
         if tag.operation == "REMOVE" and tag.value:
             yield error(f"{where}.value", "must not be set for REMOVE")
 

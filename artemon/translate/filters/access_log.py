@@ -52,15 +52,20 @@ def access_logs(mesh: MeshConfig) -> list[AccessLog]:
     """The log that MeshConfig asks for, in every filter chain; none without `accessLogFile`."""
     if not mesh.access_log_file:
         return []
-    log = FileAccessLog(path=mesh.access_log_file, log_format=_format(mesh))
+    log = FileAccessLog(path=mesh.access_log_file, log_format=mesh_format(mesh))
     return [AccessLog(name="envoy.access_loggers.file", typed_config=packed(log))]
 
 
-def _format(mesh: MeshConfig) -> SubstitutionFormatString:
+def mesh_format(mesh: MeshConfig) -> SubstitutionFormatString:
+    """The format of the whole mesh."""
     written = mesh.access_log_format
     if mesh.access_log_encoding == "JSON":
         return SubstitutionFormatString(json_format=struct(json.loads(written) if written else JSON))
-    text = written or TEXT
+    return text_format(written or TEXT)
+
+
+def text_format(text: str) -> SubstitutionFormatString:
+    """Lines in a format."""
     out = SubstitutionFormatString()
     out.text_format_source.inline_string = text if text.endswith("\n") else text + "\n"
     return out

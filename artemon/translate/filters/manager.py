@@ -19,6 +19,7 @@ from artemon.translate.dynamic_dns import lookup_filter
 from artemon.translate.filters.http import http_filters
 from artemon.translate.telemetry.logs import http_logs
 from artemon.translate.telemetry.side import Side
+from artemon.translate.telemetry.tracing import trace
 from artemon.translate.wire import ZERO, ads, packed
 
 NAME = "envoy.filters.network.http_connection_manager"
@@ -62,6 +63,7 @@ def connection_manager(http: Http, view: ProxyView) -> HttpConnectionManager:
     )
     out.use_remote_address.value = http.side is Side.GATEWAY
     out.upgrade_configs.add(upgrade_type="websocket")
+    trace(out, view, http.side)
     _paths(out, mesh, strict=http.strict_paths)
     topology = mesh.default_config.gateway_topology
     _caller(out, http.side, topology.num_trusted_proxies if topology else 0)

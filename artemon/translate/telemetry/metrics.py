@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ResponseFlagFilter
 from envoy.data.accesslog.v3.accesslog_pb2 import AccessLogType
 
-from artemon.model.metric_fields import DESTINATION, PACKED, SEPARATOR, SOURCE, Field
+from artemon.model.cel import as_envoy_names_it, unsupported_in_label
+from artemon.model.metric_fields import DESTINATION, PACKED, SEPARATOR, SOURCE, WITHOUT, WRITTEN, Field
 from artemon.translate.telemetry.marks import AROUND, SERVICE, SPACE
 from artemon.translate.telemetry.side import Side
 from artemon.translate.telemetry.stats import Tags, stats_log
@@ -63,37 +64,73 @@ _NEVER_CONNECTED = ("UF", "UH", "NR", "NC", "UO", "URX")
 """Response flags of connections that end without an upstream."""
 
 
-def _packed(head: str, fields: Mapping[Field, str]) -> str:
-    return SEPARATOR.join((head, *(fields.get(one, "") for one in Field)))
+Counted = tuple[tuple[str, Tags], ...]
+"""Names of metrics, with labels that are changed: their expressions, "" for those that are taken away."""
 
 
-def _format(side: Side, *, http: bool) -> str:
+def _format(side: Side, removed: Iterable[str], *, http: bool) -> str:
     head, path = (DESTINATION, _FROM_DOWNSTREAM) if side is Side.INBOUND else (SOURCE, _TO_UPSTREAM)
     fields = {**(_HTTP if http else _TCP), **path}
     if http and side is Side.OUTBOUND:
         fields |= {Field.AROUND: _HOST_AROUND, Field.SERVICE: _HOST_ASKED}
-    return _packed(head, fields)
+    without = set(removed)
+    for one, labels in _FED.items():
+        if labels <= without:
+            fields.pop(one, None)
+    head = WITHOUT.join((head, *sorted(without)))
+    return SEPARATOR.join((head, *(fields.get(one, "") for one in Field)))
 
 
-@cache
-def http_metrics(side: Side) -> AccessLog:
+_FED: Mapping[Field, frozenset[str]] = {
+    Field.CODE: frozenset({"response_code"}),
+    Field.FLAGS: frozenset({"response_flags"}),
+    Field.GRPC_STATUS: frozenset({"grpc_response_status", "request_protocol"}),
+    Field.SERVICE: frozenset(
+        {"destination_service", "destination_service_name", "destination_service_namespace"}
+    ),
+}
+"""Fields that nothing but these labels is made from."""
+
+
+def _tags(side: Side, changes: Tags, *, http: bool) -> Tags:
+    """One label for all that is usual, and one for each that a Telemetry writes."""
+    removed = [name for name, expression in changes if not expression]
+    written = {name: as_envoy_names_it(text) for name, text in changes if _fits(text)}
+    more = ((f"{WRITTEN}{name}", f"%CEL({text})%") for name, text in written.items())
+    return ((PACKED, _format(side, removed, http=http)), *more)
+
+
+def _fits(text: str) -> bool:
+    return bool(text) and not unsupported_in_label(text)
+
+
+@lru_cache(maxsize=1024)
+def http_metrics(side: Side, counted: Counted) -> tuple[AccessLog, ...]:
     """What is counted of every request; not to be changed."""
-    tags: Tags = ((PACKED, _format(side, http=True)),)
-    return stats_log([(REQUESTS, "", tags)], [(name, value, tags) for name, value in HTTP_HISTOGRAMS.items()])
+    tags = {name: _tags(side, changes, http=True) for name, changes in counted}
+    counters = [(REQUESTS, "", tags[REQUESTS])] if REQUESTS in tags else []
+    histograms = [(name, value, tags[name]) for name, value in HTTP_HISTOGRAMS.items() if name in tags]
+    return (stats_log(counters, histograms),) if counters or histograms else ()
 
 
-@cache
-def tcp_metrics(side: Side) -> tuple[AccessLog, ...]:
+@lru_cache(maxsize=1024)
+def tcp_metrics(side: Side, counted: Counted) -> tuple[AccessLog, ...]:
     """What is counted of every connection, when it has an upstream and when it ends; not to be changed."""
-    tags: Tags = ((PACKED, _format(side, http=False)),)
-    opened = stats_log([(OPENED, "", tags)])
-    failed = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_NEVER_CONNECTED))
-    either = opened.filter.or_filter.filters
-    either.append(only(AccessLogType.TcpUpstreamConnected))
-    either.add().and_filter.filters.extend((only(AccessLogType.TcpConnectionEnd), failed))
-    closed = stats_log([(name, value, tags) for name, value in CLOSED.items()])
-    closed.filter.CopyFrom(only(AccessLogType.TcpConnectionEnd))
-    return opened, closed
+    tags = {name: _tags(side, changes, http=False) for name, changes in counted}
+    found = []
+    if OPENED in tags:
+        opened = stats_log([(OPENED, "", tags[OPENED])])
+        failed = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_NEVER_CONNECTED))
+        either = opened.filter.or_filter.filters
+        either.append(only(AccessLogType.TcpUpstreamConnected))
+        either.add().and_filter.filters.extend((only(AccessLogType.TcpConnectionEnd), failed))
+        found.append(opened)
+    ended = [(name, value, tags[name]) for name, value in CLOSED.items() if name in tags]
+    if ended:
+        closed = stats_log(ended)
+        closed.filter.CopyFrom(only(AccessLogType.TcpConnectionEnd))
+        found.append(closed)
+    return tuple(found)
 
 
 def only(kind: AccessLogType.ValueType) -> AccessLogFilter:

@@ -1,0 +1,247 @@
+"""What a proxy reports: the Telemetry objects of mesh, namespace and workload, merged (Istio's rules).
+
+Of each level one object counts, the oldest. Lower levels add to what is above them: whoever names providers
+replaces them, whoever does not speaks of those that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.mesh_providers import ExtensionProvider, provider_host
+from artemon.model.proxy import Proxy, ProxyType
+from artemon.model.resource import Resource
+from artemon.model.selector import PolicyTargetReference, matches
+from artemon.model.service import Service
+from artemon.model.telemetry import (
+    AccessLogging,
+    Metrics,
+    MetricsOverrides,
+    ProviderRef,
+    Telemetry,
+    Tracing,
+    TracingCustomTag,
+)
+from artemon.snapshot.memo import Memo
+
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+CLIENT, SERVER = "CLIENT", "SERVER"
+ALL = "ALL_METRICS"
+METRICS: Mapping[str, str] = {
+    "REQUEST_COUNT": "istio_requests_total",
+    "REQUEST_DURATION": "istio_request_duration_milliseconds",
+    "REQUEST_SIZE": "istio_request_bytes",
+    "RESPONSE_SIZE": "istio_response_bytes",
+    "TCP_OPENED_CONNECTIONS": "istio_tcp_connections_opened_total",
+    "TCP_CLOSED_CONNECTIONS": "istio_tcp_connections_closed_total",
+    "TCP_SENT_BYTES": "istio_tcp_sent_bytes_total",
+    "TCP_RECEIVED_BYTES": "istio_tcp_received_bytes_total",
+    "GRPC_REQUEST_MESSAGES": "istio_request_messages_total",
+    "GRPC_RESPONSE_MESSAGES": "istio_response_messages_total",
+}
+Tags = tuple[tuple[str, str], ...]
+"""Label -> expression; an empty one takes the label away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """How requests are traced. sampling: percent, None for the default. off: nothing is sent."""
+
+    provider: str = ""
+    sampling: float | None = None
+    off: bool = False
+    tags: tuple[tuple[str, TracingCustomTag], ...] = ()
+    by_request_id: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What is reported of traffic that goes out, or comes in.
+
+    metrics: names of those that are counted, with changed labels. logs: providers and filter expressions.
+    """
+
+    metrics: tuple[tuple[str, Tags], ...] = tuple((name, ()) for name in METRICS.values())
+    logs: tuple[tuple[str, str], ...] = ()
+    spans: Spans = Spans()
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """All of it. configured_logs: whether a Telemetry or a default provider decides of access logs, not
+    `accessLogFile`. hosts: providers -> host of their visible service."""
+
+    client: Direction = Direction()
+    server: Direction = Direction()
+    configured_logs: bool = False
+    hosts: tuple[tuple[str, str], ...] = ()
+
+    def host(self, provider: str) -> str:
+        """Where a provider is, "" where it is not seen."""
+        return dict(self.hosts).get(provider, "")
+
+
+NO_REPORTS = Reports()
+ByNamespace = Mapping[str, tuple[Resource[Telemetry], ...]]
+
+
+def reports_for(
+    telemetries: ByNamespace,
+    proxy: Proxy,
+    *,
+    own: Iterable[Service],
+    services: Mapping[str, Service],
+    mesh: MeshConfig,
+    memo: Memo,
+) -> Reports:
+    """What a proxy reports. The same for proxies of the same objects, as one object."""
+    chosen = [
+        *_level(telemetries.get(mesh.root_namespace, ()), mesh.root_namespace != proxy.namespace, proxy, own),
+        *_level(telemetries.get(proxy.namespace, ()), False, proxy, own),
+    ]
+    found = {one.name: _host(one, services) for one in mesh.extension_providers}
+    hosts = tuple((name, host) for name, host in found.items() if host)
+    return memo.get(_merged, mesh, *chosen, by=(hosts,))
+
+
+def _level(
+    many: Sequence[Resource[Telemetry]], root: bool, proxy: Proxy, own: Iterable[Service]
+) -> list[Resource[Telemetry]]:
+    """The object for all of a namespace, then the one for the workload; of the root namespace's, for others
+    than its own workloads, both as well."""
+    wide = [one for one in many if not _is_narrow(one.spec)]
+    narrow = [one for one in many if _is_narrow(one.spec) and _selects(one, proxy, own, anywhere=root)]
+    return [*wide[:1], *narrow[:1]]
+
+
+def _is_narrow(spec: Telemetry) -> bool:
+    return bool(spec.target_refs or spec.target_ref or (spec.selector and spec.selector.match_labels))
+
+
+def _selects(one: Resource[Telemetry], proxy: Proxy, own: Iterable[Service], *, anywhere: bool) -> bool:
+    spec = one.spec
+    targets = [*spec.target_refs, *([spec.target_ref] if spec.target_ref else ())]
+    if targets:
+        return not anywhere and any(_is_target(each, one.meta.namespace, proxy, own) for each in targets)
+    return matches(spec.selector.match_labels if spec.selector else {}, proxy.labels)
+
+
+def _is_target(target: PolicyTargetReference, namespace: str, proxy: Proxy, own: Iterable[Service]) -> bool:
+    if target.kind == "Gateway":
+        return proxy.type is ProxyType.ROUTER and proxy.labels.get(GATEWAY_NAME) == target.name
+    served = (one for one in own if one.namespace == namespace)
+    return target.kind == "Service" and any(one.host.partition(".")[0] == target.name for one in served)
+
+
+def _host(provider: ExtensionProvider, services: Mapping[str, Service]) -> str:
+    asked = (
+        provider.zipkin or provider.opentelemetry or provider.envoy_http_als or provider.envoy_tcp_als
+    ) or provider.envoy_otel_als
+    if asked is None:
+        return ""
+    namespace, host = provider_host(asked.service)
+    service = services.get(host)
+    if service is None or (namespace and service.namespace != namespace):
+        return ""
+    return host if any(port.number == asked.port for port in service.ports) else ""
+
+
+def _merged(mesh: MeshConfig, *parts: Any) -> Reports:
+    *objects, hosts = parts
+    specs: list[Telemetry] = [one.spec for one in objects]
+    logs = [entry for spec in specs for entry in spec.access_logging]
+    client, server = (
+        Direction(_metrics(specs, mesh, mode), _logs(specs, mesh, mode), _spans(specs, mesh, mode))
+        for mode in (CLIENT, SERVER)
+    )
+    configured = bool(logs or mesh.default_providers.access_logging)
+    return Reports(client, server, configured, hosts)
+
+
+def _speaks_of(match: Any, mode: str) -> bool:
+    return match is None or match.mode in ("CLIENT_AND_SERVER", mode)
+
+
+def _names(providers: Iterable[ProviderRef]) -> tuple[str, ...]:
+    return tuple(one.name for one in providers)
+
+
+def _named(entries: Iterable[Metrics | AccessLogging | Tracing]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for entry in entries for name in _names(entry.providers)))
+
+
+def _logs(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> tuple[tuple[str, str], ...]:
+    current: dict[str, str] = dict.fromkeys(mesh.default_providers.access_logging, "")
+    for spec in specs:
+        named = _named(spec.access_logging)
+        if named:
+            current = {name: current[name] for name in named if name in current}
+        inherited = tuple(current)
+        for entry in spec.access_logging:
+            if not _speaks_of(entry.match, mode):
+                continue
+            for name in _names(entry.providers) or inherited:
+                if entry.disabled:
+                    current.pop(name, None)
+                elif entry.filter is not None or name not in current:
+                    current[name] = entry.filter.expression if entry.filter else ""
+    return tuple(current.items())
+
+
+@dataclass(slots=True)
+class _Metric:
+    on: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def _metrics(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> tuple[tuple[str, Tags], ...]:
+    named = next((found for spec in reversed(specs) if (found := _named(spec.metrics))), None)
+    providers = mesh.default_providers.metrics if named is None else named
+    known = {one.name for one in mesh.extension_providers if one.prometheus is not None}
+    ours = known & set(providers)
+    if not ours:
+        return ()
+    current = {kind: _Metric() for kind in METRICS}
+    for entry in (entry for spec in specs for entry in spec.metrics):
+        if not entry.providers or ours & set(_names(entry.providers)):
+            for override in entry.overrides:
+                _override(current, override, mode)
+    return tuple((METRICS[kind], tuple(one.tags.items())) for kind, one in current.items() if one.on)
+
+
+def _override(current: Mapping[str, _Metric], override: MetricsOverrides, mode: str) -> None:
+    match = override.match
+    if not _speaks_of(match, mode) or (match is not None and match.custom_metric is not None):
+        return
+    asked = match.metric if match is not None and match.metric else ALL
+    for kind in current if asked == ALL else (asked,):
+        if override.disabled is not None:
+            current[kind].on = not override.disabled
+        for name, tag in override.tag_overrides.items():
+            if name:
+                current[kind].tags[name] = tag.value if tag.operation == "UPSERT" else ""
+
+
+def _spans(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> Spans:
+    defaults = mesh.default_config.tracing
+    out = Spans(
+        provider=next(iter(mesh.default_providers.tracing), ""),
+        sampling=(defaults.sampling or None) if defaults else None,
+        tags=tuple(defaults.custom_tags.items()) if defaults else (),
+    )
+    for entry in (spec.tracing[0] for spec in specs if spec.tracing):
+        if not _speaks_of(entry.match, mode):
+            continue
+        named = _names(entry.providers)
+        changes: dict[str, Any] = {
+            "provider": named[0] if named else None,
+            "sampling": entry.random_sampling_percentage,
+            "off": entry.disable_span_reporting,
+            "tags": tuple(entry.custom_tags.items()) or None,
+            "by_request_id": entry.use_request_id_for_trace_sampling,
+        }
+        out = replace(out, **{name: value for name, value in changes.items() if value is not None})
+    return out

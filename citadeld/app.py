@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,12 +23,14 @@ from artemon.store.schema import guard
 from citadeld.attestation import Attestation
 from citadeld.attestors.api import Surroundings
 from citadeld.attestors.open import open_attestors
+from citadeld.authorities.open import open_authority
 from citadeld.authority import KeyRoom, Lifetimes, describe
 from citadeld.books import Books
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
 from citadeld.decision import Method
 from citadeld.grants import Grants
 from citadeld.issuer import Issuer
+from citadeld.keyfiles import KeyFiles, passphrases
 from citadeld.limits import Limiter
 from citadeld.listeners import serve
 from citadeld.metrics import Metrics
@@ -40,7 +43,7 @@ from citadeld.rooms import Rooms
 from citadeld.rotating import Rotating
 from citadeld.rotation import ROLE, Rotation
 from citadeld.services import Services
-from citadeld.settings import CitadelSettings
+from citadeld.settings import OWN, CitadelSettings
 from citadeld.sweep import KEEP, sweep
 from citadeld.tokens import Tokens
 
@@ -58,7 +61,11 @@ def utc_now() -> datetime:
 def key_room(settings: CitadelSettings) -> KeyRoom:
     """The data directory."""
     lifetimes = Lifetimes(timedelta(days=settings.root_days), timedelta(days=settings.intermediate_days))
-    return KeyRoom(settings.data_dir, settings.trust_domain, lifetimes, utc_now)
+    keys = KeyFiles(passphrases(settings.key_encryption), settings.key_type, settings.root_key_type)
+    room = KeyRoom(settings.data_dir, settings.trust_domain, lifetimes, utc_now, keys)
+    if settings.authority == OWN:
+        return room
+    return replace(room, source=open_authority(settings.authority, room.place))
 
 
 async def citadeld(settings: CitadelSettings, context: Context) -> None:

@@ -1,15 +1,14 @@
-"""This replica's keys: the root (or the operator's), and an intermediate that exists nowhere else.
+"""This replica's keys: an intermediate that exists nowhere else, under the root of an authority.
 
-Files in the data directory: root-cert.pem, root-key.pem (0600; absent where the operator keeps it elsewhere),
-ca-cert.pem, ca-key.pem (0600): the intermediate. retired/: earlier intermediates, whose revocation lists are
-still signed until they expire.
+Files in the data directory: ca-cert.pem, ca-key.pem (0600): the intermediate. retired/: earlier
+intermediates, whose revocation lists are still signed until they expire. What the authority keeps there, see
+`citadeld.authorities.own`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,28 +17,22 @@ from cryptography import x509
 from artemon.daemon.files import make_private_dir, read_public, read_secret, write_public, write_secret
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import (
-    SERIAL_BYTES,
     Authority,
     chain_pem,
     fingerprint,
     load_certificates,
     make_intermediate,
-    make_root,
-    serial_number,
     validity_of,
 )
-from artemon.pki.keys import (
-    PrivateKey,
-    check_public_key,
-    generate_key,
-    load_private_key,
-    private_pem,
-    spki_sha256,
-)
+from artemon.pki.held import KeySigning, held
+from artemon.pki.keys import generate_key
 from artemon.pki.renewal import renewal_time
-from artemon.pki.verify import check_link
+from artemon.pki.verify import check_link, path_length
+from citadeld.authorities.api import Place, Source
+from citadeld.authorities.own import ROOT, OwnRoot
+from citadeld.keyfiles import KeyFiles, new_serial
 
-ROOT, ROOT_KEY, CA, CA_KEY = "root-cert.pem", "root-key.pem", "ca-cert.pem", "ca-key.pem"
+CA, CA_KEY = "ca-cert.pem", "ca-key.pem"
 RETIRED = "retired"
 
 
@@ -53,50 +46,59 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class KeyRoom:
-    """The data directory with the authorities' keys."""
+    """The data directory with this replica's intermediate. source: who signs it; None: the root that lies
+    there as well."""
 
     directory: Path
     trust_domain: str
     lifetimes: Lifetimes
     now: Callable[[], datetime]
+    keys: KeyFiles = field(default_factory=KeyFiles)
+    source: Source | None = None
+
+    @property
+    def place(self) -> Place:
+        """What an authority is lent."""
+        return Place(self.directory, self.trust_domain, self.keys, self.now, self.lifetimes.root)
+
+    @property
+    def authority(self) -> Source:
+        """Who signs."""
+        return self.source or OwnRoot(self.place)
+
+    def beside(self, directory: Path) -> KeyRoom:
+        """A room of a root of its own in another directory."""
+        return replace(self, directory=directory, source=None)
 
     def has_root(self) -> bool:
         """Whether there is a root here already."""
-        return read_public(self.directory / ROOT) is not None
+        return self.authority.root() is not None
 
     def make_root(self) -> x509.Certificate:
         """A new root with its key, written down. Raises ArtemonError when there is one."""
-        make_private_dir(self.directory)
-        if self.has_root() or read_secret(self.directory / ROOT_KEY) is not None:
-            raise ArtemonError(f"{self.directory} has a root already")
-        key = generate_key("p384")
-        root = make_root(
-            key,
-            self.trust_domain,
-            serial=new_serial(),
-            now=self.now(),
-            lifetime=self.lifetimes.root,
-        )
-        write_secret(self.directory / ROOT_KEY, private_pem(key))
-        write_public(self.directory / ROOT, chain_pem([root]))
-        return root
+        return self.authority.make_root()
 
     def root(self) -> x509.Certificate:
         """The root, whether or not it is valid now. Raises ArtemonError when there is none."""
-        pem = read_public(self.directory / ROOT)
-        if pem is None:
+        root = self.authority.root()
+        if root is None:
             raise ArtemonError(f"{self.directory / ROOT} is missing")
-        return load_certificates(pem)[0]
+        return root
 
     def present(self) -> Authority | None:
-        """The intermediate that is here, if any. Raises ArtemonError when its files do not fit."""
+        """The intermediate that is here, or the authority that signs itself, if any. Raises ArtemonError when
+        files do not fit."""
+        above = self.authority.authority()
+        if above is not None and path_length(above.certificate) == 0:
+            return above
         return self._intermediate(self.root())
 
     def load(self) -> Authority:
-        """The intermediate to sign with; made when there is none or half of its life is over.
+        """The intermediate to sign with; made when there is none or half of its life is over. An authority
+        that may have none below it signs itself.
 
         Raises ArtemonError: no root, files that do not fit together, keys readable by others, an
-        intermediate at its end without the root's key to make the next.
+        intermediate at its end without an authority to make the next.
         """
         make_private_dir(self.directory)
         root = self._root()
@@ -106,13 +108,16 @@ class KeyRoom:
             and renewal_time(validity_of(found.certificate), now=self.now(), jitter=0.5) > self.now()
         ):
             return found
-        key = self._key(ROOT_KEY, root)
-        if key is not None:
-            return self._make_intermediate(Authority(root, key))
+        above = self.authority.authority()
+        if above is not None and path_length(above.certificate) == 0:
+            return above
+        if above is not None:
+            return self._make_intermediate(above)
         if found is not None and validity_of(found.certificate).contains(self.now()):
             return found
         raise ArtemonError(
-            f"{self.directory}: there is neither a valid {CA} with {CA_KEY} nor {ROOT_KEY} to make one with"
+            f"{self.directory}: there is neither a valid {CA} with {CA_KEY} nor an authority "
+            "to make one with (root-key.pem)"
         )
 
     def retired(self) -> list[Authority]:
@@ -120,10 +125,10 @@ class KeyRoom:
         found = []
         for path in sorted((self.directory / RETIRED).glob("*-cert.pem")):
             key_path = path.with_name(path.name.replace("-cert", "-key"))
-            pem, key = read_public(path), read_secret(key_path)
+            pem, key = read_public(path), self.keys.read(key_path)
             chain = load_certificates(pem) if pem else ()
             if chain and key and validity_of(chain[0]).not_after > self.now():
-                found.append(Authority(chain[0], load_private_key(key), chain[1:]))
+                found.append(Authority(chain[0], held(KeySigning(key)), chain[1:]))
             else:
                 path.unlink(missing_ok=True)
                 key_path.unlink(missing_ok=True)
@@ -150,27 +155,18 @@ class KeyRoom:
         if pem is None:
             return None
         chain = [one for one in load_certificates(pem) if one != root]
-        key = self._key(CA_KEY, chain[0])
+        key = self.keys.of(self.directory / CA_KEY, chain[0])
         if key is None:
             raise ArtemonError(f"{self.directory / CA_KEY} is missing; remove {CA} to have both made anew")
         for depth, (child, parent) in enumerate(zip(chain, [*chain[1:], root], strict=True)):
             check_link(child, parent, depth=depth)
-        return Authority(chain[0], key, (*chain[1:], root))
+        return Authority(chain[0], held(KeySigning(key)), (*chain[1:], root))
 
-    def _key(self, name: str, certificate: x509.Certificate) -> PrivateKey | None:
-        pem = read_secret(self.directory / name)
-        if pem is None:
-            return None
-        key = load_private_key(pem)
-        if spki_sha256(key.public_key()) != spki_sha256(check_public_key(certificate.public_key())):
-            raise ArtemonError(f"{self.directory / name} is not the key of its certificate")
-        return key
-
-    def _make_intermediate(self, root: Authority) -> Authority:
-        key = generate_key("p256")
+    def _make_intermediate(self, above: Authority) -> Authority:
+        key = generate_key(self.keys.key_type)
         certificate = make_intermediate(
             key.public_key(),
-            root,
+            above,
             self.trust_domain,
             serial=new_serial(),
             now=self.now(),
@@ -178,14 +174,10 @@ class KeyRoom:
         )
         self._retire()
         (self.directory / CA).unlink(missing_ok=True)  # a crash leaves a key without a certificate: made anew
-        write_secret(self.directory / CA_KEY, private_pem(key))
-        write_public(self.directory / CA, chain_pem([certificate]))
-        return Authority(certificate, key, (root.certificate,))
-
-
-def new_serial() -> int:
-    """A serial number from the system's entropy."""
-    return serial_number(os.urandom(SERIAL_BYTES))
+        self.keys.write(self.directory / CA_KEY, key)
+        issuers = (above.certificate, *above.issuers)
+        write_public(self.directory / CA, chain_pem([certificate, *issuers[:-1]]))
+        return Authority(certificate, held(KeySigning(key)), issuers)
 
 
 def describe(certificate: x509.Certificate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -26,7 +26,7 @@ class Rooms:
     def every(self) -> list[KeyRoom]:
         """Those that have a root."""
         below = sorted((self.first.directory / ROOTS).glob("*/"))
-        rooms = [self.first, *(replace(self.first, directory=Path(path)) for path in below)]
+        rooms = [self.first, *(self.first.beside(Path(path)) for path in below)]
         return [room for room in rooms if room.has_root()]
 
     def of(self, root: str) -> KeyRoom | None:
@@ -51,8 +51,10 @@ class Rooms:
         return [room for room in found if room is not None]
 
     def make(self) -> x509.Certificate:
-        """Another root."""
-        room = replace(self.first, directory=self.first.directory / ROOTS / "new")
+        """Another root. Raises ArtemonError, also when roots are another authority's."""
+        if self.first.source is not None:
+            self.first.source.make_root()
+        room = self.first.beside(self.first.directory / ROOTS / "new")
         root = room.root() if room.has_root() else room.make_root()
         room.directory.rename(room.directory.with_name(fingerprint(root)[:NAME]))
         return root

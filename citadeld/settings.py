@@ -10,10 +10,12 @@ from artemon.daemon.http import split_address
 from artemon.daemon.identity_options import JOIN_PORT_OFFSET, MACHINE_PORT_OFFSET
 from artemon.daemon.settings import Settings
 from artemon.errors import ArtemonError
+from artemon.pki.keys import KeyType
 from artemon.pki.spiffe import check_trust_domain
 from citadeld.names import Names
 
 MAX_SOCKET_PATH = 100
+OWN = "own:"
 
 
 class CitadelSettings(Settings):
@@ -54,6 +56,16 @@ class CitadelSettings(Settings):
     )
     leaf_seconds: int = Field(3600, ge=10, le=86400, description="Lifetime of certificates.")
     intermediate_days: float = Field(30, gt=0, le=365, description="Lifetime of this replica's intermediate.")
+    key_type: KeyType = Field("p256", description="Of intermediates: p256, p384 or rsa2048.")
+    root_key_type: KeyType = Field("p384", description="Of roots that citadeld makes: p256, p384 or rsa2048.")
+    key_encryption: str = Field(
+        "",
+        description="What keys of authorities are encrypted with on disk: a file (0600), or credential:NAME "
+        "of systemd; lines of 32 random characters or more, the first encrypts. Empty: they are not.",
+    )
+    authority: str = Field(
+        OWN, description="Who signs intermediates: own: (a root in data_dir), or files:DIRECTORY."
+    )
     root_days: float = Field(3650, gt=0, le=7300, description="Lifetime of a root that citadeld makes.")
     rotation_dwell_seconds: float = Field(
         120,

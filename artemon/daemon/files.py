@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from artemon.errors import ArtemonError
@@ -46,6 +47,24 @@ def read_secret(path: Path) -> bytes | None:
             raise InsecureFile(f"{path}: belongs to user {found.st_uid}, not to this process")
         if found.st_mode & 0o077:
             raise InsecureFile(f"{path}: group or others may read it; run: chmod 600 {path}")
+        return file.read(MAX_FILE)
+
+
+def read_credential(name: str, environ: Mapping[str, str]) -> bytes:
+    """A credential that systemd passed to this service (systemd.exec(5), LoadCredential=). Raises
+    ArtemonError, InsecureFile when it is open to all users."""
+    folder = environ.get("CREDENTIALS_DIRECTORY", "")
+    if not folder or "/" in name or name in {"", ".", ".."}:
+        raise ArtemonError(f"there is no credential {name}: set LoadCredentialEncrypted={name} in the unit")
+    path = Path(folder) / name
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise ArtemonError(f"the credential {name} cannot be read: {error.strerror}") from error
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(file.fileno())  # systemd lets the service in by an ACL, which shows as group bits
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o007:
+            raise InsecureFile(f"{path}: every user may read this credential")
         return file.read(MAX_FILE)
 
 

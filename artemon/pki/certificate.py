@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from artemon.pki.errors import CertificateRefused
+from artemon.pki.held import digest_for
 from artemon.pki.keys import PrivateKey, PublicKey
 from artemon.pki.renewal import BACK_DATE, Validity
 from artemon.pki.spiffe import SpiffeId, SpiffeUri
@@ -27,7 +27,8 @@ SERIAL_BYTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate that signs, its key, and what leads from it to the root (root last)."""
+    """A certificate that signs, its key (which may be held: `artemon.pki.held`), and what leads from it to
+    the root (root last)."""
 
     certificate: x509.Certificate
     key: PrivateKey
@@ -183,8 +184,7 @@ def _sign(builder: x509.CertificateBuilder, key: PublicKey, signer: PrivateKey) 
     builder = builder.add_extension(
         x509.SubjectKeyIdentifier.from_public_key(key), critical=False
     ).add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-    strong = isinstance(signer, ec.EllipticCurvePrivateKey) and signer.key_size > 256
-    return builder.sign(signer, hashes.SHA384() if strong else hashes.SHA256())
+    return builder.sign(signer, digest_for(signer.public_key()))
 
 
 def _key_usage(*, authority: bool) -> x509.KeyUsage:

@@ -28,19 +28,26 @@ def generate_key(kind: KeyType = "p256") -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1() if kind == "p256" else ec.SECP384R1())
 
 
-def private_pem(key: PrivateKey) -> bytes:
-    """The key as unencrypted PKCS#8: for a file that only its owner can read."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+def private_pem(key: PrivateKey, passphrase: bytes = b"") -> bytes:
+    """The key as PKCS#8, for a file that only its owner can read; encrypted where there is a passphrase."""
+    how: serialization.KeySerializationEncryption = (
+        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
 
 
-def load_private_key(pem: bytes) -> PrivateKey:
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a private key is encrypted (PKCS#8, or as OpenSSL did it before)."""
+    return b"ENCRYPTED" in pem
+
+
+def load_private_key(pem: bytes, passphrase: bytes = b"") -> PrivateKey:
     """The private key in `pem`. Raises KeyRefused."""
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password=passphrase or None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyRefused("the private key cannot be read: it must be one unencrypted PEM key") from error
+        what = "another passphrase" if passphrase else "it must be one unencrypted PEM key"
+        raise KeyRefused(f"the private key cannot be read: {what}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise KeyRefused("the private key must be P-256, P-384 or RSA")
     check_public_key(key.public_key())

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 
 from artemon.pki.certificate import MAX_LEAF_LIFETIME, Authority
 from artemon.pki.errors import CertificateRefused
+from artemon.pki.held import digest_for
 from artemon.pki.keys import PublicKey
 from artemon.pki.renewal import BACK_DATE
 
@@ -122,7 +123,7 @@ def make_list(
             x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at.replace(microsecond=0))
         )
         builder = builder.add_revoked_certificate(one.build())
-    signed = builder.sign(issuer.key, hashes.SHA256())
+    signed = builder.sign(issuer.key, digest_for(issuer.key.public_key()))
     made = RevocationList(fingerprint, number, signed.public_bytes(serialization.Encoding.PEM).decode())
     key: PublicKey = issuer.key.public_key()
     if made.serials != wanted.keys() or not made.crl.is_signature_valid(key):

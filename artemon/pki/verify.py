@@ -138,6 +138,12 @@ def check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int)
         raise CertificateRefused("the chain is longer than an issuer allows")
 
 
+def path_length(certificate: x509.Certificate) -> int | None:
+    """How many authorities may be below this one; None: any number."""
+    constraints = _value(certificate, x509.BasicConstraints)
+    return None if constraints is None else constraints.path_length
+
+
 def _value(certificate: x509.Certificate, kind: type[E]) -> E | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value

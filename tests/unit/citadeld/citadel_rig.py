@@ -64,10 +64,15 @@ class Rig:
             return await call(channel, method, request, answer)
 
     async def by_token(
-        self, csr: bytes, token: str = "", *, headers: Sequence[tuple[str, str]] | None = None
+        self,
+        csr: bytes,
+        token: str = "",
+        *,
+        headers: Sequence[tuple[str, str]] | None = None,
+        root: Path | None = None,
     ) -> list[str]:
         headers = [("authorization", f"Bearer {token}")] if headers is None else headers
-        credentials = grpc.ssl_channel_credentials(self.root.read_bytes())
+        credentials = grpc.ssl_channel_credentials((root or self.root).read_bytes())
         return await certificate(self.settings.join_address, credentials, csr, headers)
 
     async def by_certificate(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.daemon.identity_options import JOIN_PORT_OFFSET, MACHINE_PORT_OFFSET
 from artemon.daemon.settings import Settings
 from artemon.errors import ArtemonError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError
 from artemon.model.access import HostGrant
 from artemon.model.kinds import SERVICE_ENTRY, VIRTUAL_SERVICE, WORKLOAD_ENTRY

@@ -10,7 +10,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from artemon.daemon.http import health_routes, serve_app, split_address
+from artemon.daemon.address import split_address
+from artemon.daemon.http import health_routes, serve_app
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.run import Context

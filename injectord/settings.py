@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.daemon.identity_options import IdentitySettings
 from artemon.errors import ArtemonError
 from artemon.inject import InjectConfig, Injector, read_config

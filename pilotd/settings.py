@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.daemon.identity_options import IdentitySettings
 from artemon.errors import ArtemonError
 

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import json_format
 
+from artemon.daemon.address import split_address
 from artemon.daemon.envoy import find, version
 from artemon.daemon.files import make_private_dir
-from artemon.daemon.http import serve_http, split_address
+from artemon.daemon.http import serve_http
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError

@@ -19,10 +19,12 @@ import yaml
 from artemon import log
 from artemon.daemon.files import make_private_dir, write_public
 from artemon.daemon.identity import IdentityKeeper
+from artemon.daemon.run import daemon
 from artemon.daemon.run import run as run_daemon
 from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError, Refused
 from proxyd.app import app
+from proxyd.intercept.commands import intercept
 from proxyd.settings import ProxydSettings
 
 NAME = "proxyd"
@@ -147,3 +149,6 @@ def _text(report: dict[str, Any]) -> str:
     lines = ["ready" if report.get("ready") else "not ready"]
     lines += [f"  {name}: {reason}" for name, reason in sorted(report.get("waiting", {}).items())]
     return "\n".join(lines)
+
+
+proxyd = daemon(NAME, ProxydSettings, app, commands=(run, join, status, intercept))

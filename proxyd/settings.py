@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.daemon.identity_options import EvidenceSettings, IdentityOptions
 from artemon.errors import ArtemonError
 from artemon.model.service import Protocol

@@ -12,16 +12,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from artemon.daemon.address import split_address
 from artemon.daemon.health import Health
 from artemon.errors import ArtemonError
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` as a pair. Raises ArtemonError with the text when it is neither."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise ArtemonError(f'"{text}" is not an address such as 127.0.0.1:15020')
-    return host.strip("[]"), int(port)
 
 
 def health_routes(health: Health, metrics: CollectorRegistry) -> list[web.RouteDef]:

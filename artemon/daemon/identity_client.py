@@ -17,8 +17,8 @@ from cryptography import x509
 from google.protobuf.message import Message
 
 from artemon.api.v1 import ca_pb2, trust_pb2
+from artemon.daemon.address import split_address
 from artemon.daemon.files import read_public
-from artemon.daemon.http import split_address
 from artemon.daemon.identity_tls import channel_options, server_name
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import chain_pem, fingerprint, load_certificates

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.daemon.settings import Settings
 from artemon.pki.keys import KeyType
 from artemon.pki.spiffe import SYSTEM_NAMESPACE, SpiffeId

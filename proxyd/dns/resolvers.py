@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from pathlib import Path
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError
 
 RESOLV_CONF = Path("/etc/resolv.conf")

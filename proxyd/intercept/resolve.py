@@ -7,11 +7,14 @@ import pwd
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
-from artemon.daemon.http import split_address
+from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem, Refused
 from proxyd.capture_settings import ALL
 from proxyd.intercept.capture import EVERY, NTS, SSH, Capture, Every, Network, networks
 from proxyd.settings import ProxydSettings
+
+REDIRECTED = (ip_address("127.0.0.1"), ip_address("::1"))
+"""Where redirected packets arrive. A server on all addresses would answer UDP from another one."""
 
 
 def resolve(settings: ProxydSettings, *, sessions: Iterable[int], resolvers: Iterable[str]) -> Capture:
@@ -82,7 +85,7 @@ def _dns_port(settings: ProxydSettings) -> int:
         address = ip_address(host)
     except ValueError as error:
         raise ArtemonError(f'dns_listen: "{host}" is not an IP address') from error
-    return port if address.is_loopback or address.is_unspecified else 0
+    return port if address in REDIRECTED else 0
 
 
 def _asked(settings: ProxydSettings, resolvers: Iterable[str]) -> tuple[Network, ...]:

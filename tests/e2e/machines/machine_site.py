@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from netns import APP_UID, PROXY_UID, Host
 
 from artemon.daemon.identity_files import save_identity
 from artemon.daemon.identity_tls import server_name
+from artemon.store.open import open_store
 
 NAMESPACE = "shop"
 PORT = 8080
@@ -62,6 +64,23 @@ class Control:
         save_identity(
             folder / "identity", self.ca.identity("artemon-system", "pilotd", server_name("pilotd"))
         )
+
+    def strict(self) -> None:
+        """Nobody in the namespace takes plaintext."""
+        value = {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "PeerAuthentication",
+            "metadata": {"name": "default", "namespace": NAMESPACE},
+            "spec": {"mtls": {"mode": "STRICT"}},
+        }
+        asyncio.run(self._write(f"config/peerauthentications/{NAMESPACE}/default", value))
+
+    async def _write(self, key: str, value: dict[str, Any]) -> None:
+        store = await open_store(f"sqlite://{self.folder / 'mesh.db'}")
+        try:
+            await store.put(f"artemon/default/{key}", json.dumps(value).encode())
+        finally:
+            await store.close()
 
     def start(self) -> None:
         settings = {

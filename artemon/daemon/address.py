@@ -1,0 +1,13 @@
+"""Addresses of listeners and servers."""
+
+from __future__ import annotations
+
+from artemon.errors import ArtemonError
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port` as a pair. Raises ArtemonError with the text when it is neither."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ArtemonError(f'"{text}" is not an address such as 127.0.0.1:15020')
+    return host.strip("[]"), int(port)

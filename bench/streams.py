@@ -95,7 +95,7 @@ async def _acked(discovery: Discovery) -> None:
     while discovery.world.position == before:
         await asyncio.sleep(0.0005)
     wanted = discovery.world.position[1]
-    while any(client.report is None or client.report.status.changed < wanted for client in clients):
+    while any(client.report is None or client.report.changed < wanted for client in clients):
         await asyncio.sleep(0.0005)
 
 

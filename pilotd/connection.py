@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
 from artemon.xds.types import LEAVING, LISTENER, SHORT
 from artemon.xds.wire import Bodies
+from pilotd.alarm import Alarm
 from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
 from pilotd.metrics import Metrics
 from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of, workload_of
@@ -175,16 +176,36 @@ class _Conversation:
         async with asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(self._write(client, report), name="xds-writer")
             revoked = tasks.create_task(self._until_revoked(client), name="xds-revoked")
-            while (data := await self._stream.read()) is not None:
-                request, node = _parsed(self._parse, data)
-                if node is not None and node.id and node.id != self._node_id:
-                    raise Ended("PERMISSION_DENIED", "the node may not change during a stream")
-                if request.type_url == LEAVING:
-                    self._serving.records.depart(client)
-                    continue
-                self._receive(client, report, request)
+            with self._alarmed(tasks):
+                await self._read(client, report)
             revoked.cancel()
             writer.cancel()
+
+    async def _read(self, client: Client, report: Report) -> None:
+        while (data := await self._stream.read()) is not None:
+            request, node = _parsed(self._parse, data)
+            if node is not None and node.id and node.id != self._node_id:
+                raise Ended("PERMISSION_DENIED", "the node may not change during a stream")
+            if request.type_url == LEAVING:
+                self._serving.records.depart(client)
+                continue
+            self._receive(client, report, request)
+
+    @contextmanager
+    def _alarmed(self, tasks: asyncio.TaskGroup) -> Iterator[None]:
+        """While the block runs, a client that takes nothing for too long ends the stream."""
+
+        def give_up() -> None:
+            tasks.create_task(self._taken_nothing(), name="xds-slow")
+
+        self._slow = Alarm(give_up)
+        try:
+            yield
+        finally:
+            self._slow.close()
+
+    async def _taken_nothing(self) -> None:
+        raise Ended("DEADLINE_EXCEEDED", f"the client took no response in {WRITE_SECONDS:.0f} s")
 
     async def _until_revoked(self, client: Client) -> None:
         await client.revoked.wait()
@@ -242,7 +263,7 @@ class _Conversation:
     def _settled(self, desired: Desired, report: Report) -> None:
         for url in self._session.types:
             kind = SHORT.get(url, "other")
-            if kind not in report.status.types:
+            if not report.knows(kind):
                 report.resumed(kind, desired.resources[url].version)
         refusing = frozenset(SHORT.get(url, "other") for url in self._session.refusing)
         if report.settled(desired.revision, desired.changed, refusing=refusing, trust=desired.trust):
@@ -252,12 +273,9 @@ class _Conversation:
         serving, kind = self._serving, SHORT.get(response.type_url, "other")
         data = serving.bodies.encode(response, response.nonce, delta=self._delta)
         started = serving.now()
-        try:
-            async with asyncio.timeout(WRITE_SECONDS):
-                await self._stream.write(data)
-        except TimeoutError:
-            raise Ended("DEADLINE_EXCEEDED", f"the client took no {kind} in {WRITE_SECONDS:.0f} s") from None
+        self._slow.set(WRITE_SECONDS)
+        await self._stream.write(data)
+        self._slow.clear()
         serving.metrics.send_time.observe(serving.now() - started)
-        serving.metrics.pushes.labels(kind).inc()
-        serving.metrics.sent_bytes.labels(kind).inc(len(data))
+        serving.metrics.sent(kind, len(data))
         report.sent(kind, response.version)

@@ -138,6 +138,7 @@ class Fleet:
             yield client
         finally:
             del self._clients[id(client)]
+            client.mailbox.close()
             self._metrics.connected.set(len(self._clients))
 
     async def publish(self, snapshot: Snapshot, changes: ChangeSet, *, since: float) -> int:
@@ -183,8 +184,7 @@ class Fleet:
         self._metrics.push_time.observe(self._now() - started)
         client.view = view
         self._tell_rejected(client, previous, resources)
-        same = all(resources[url] is previous[url] for url in {*resources, *previous})
-        if before and same:
+        if before and resources.same_as(previous):
             client.mailbox.put(
                 replace(before, resources=resources, revision=revision, trust=snapshot.trust_read)
             )
@@ -193,6 +193,8 @@ class Fleet:
 
     def _tell_rejected(self, client: Client, before: Resources, now: Resources) -> None:
         """Say once which patches are not in what the client should have."""
+        if now.rejected is before.rejected:
+            return
         for one in set(now.rejected).difference(before.rejected):
             self._metrics.rejected_patches.inc()
             self._log.warning(

@@ -20,10 +20,11 @@ OVERHEAD = 512
 
 @dataclass(slots=True)
 class _Record:
-    """wanted: None to be deleted. version: what we believe the key is at; None: not known. mine: whether it
-    is still for this process to write, whoever wrote it last."""
+    """wanted: None to be deleted. newest: makes what is wanted since. version: what we believe the key is at;
+    None: not known. mine: whether it is still for this process to write, whoever wrote it last."""
 
     wanted: bytes | None
+    newest: Callable[[], bytes] | None = None
     version: int | None = ABSENT
     mine: bool = True
 
@@ -62,20 +63,28 @@ class LeasedRecords:
         record = self._records.setdefault(key, _Record(None))
         record.mine = True
         if record.wanted != value or key in self._dirty:
-            record.wanted = value
+            record.wanted, record.newest = value, None
             self._touch(key)
+
+    def put_newest(self, key: str, value: Callable[[], bytes]) -> None:
+        """The key shall have what `value` returns at the time of writing."""
+        record = self._records.setdefault(key, _Record(None))
+        record.mine, record.newest = True, value
+        self._touch(key)
 
     def leave(self, key: str, value: bytes | None) -> None:
         """The key shall have this value (None: not exist), unless it is someone else's by now."""
         record = self._records.get(key)
         if record is not None:
-            record.wanted, record.mine = value, False
+            record.wanted, record.newest, record.mine = value, None, False
             self._touch(key)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys that are wanted."""
-        return tuple(key for key, record in self._records.items() if record.wanted is not None)
+        return tuple(
+            key for key, record in self._records.items() if record.wanted is not None or record.newest
+        )
 
     def _touch(self, key: str) -> None:
         self._dirty[key] = None
@@ -148,7 +157,10 @@ class LeasedRecords:
         batch: list[str] = []
         size = 0
         for key in self._dirty:
-            size += len(self._records[key].wanted or b"") + OVERHEAD
+            record = self._records[key]
+            if record.newest is not None:
+                record.wanted, record.newest = record.newest(), None
+            size += len(record.wanted or b"") + OVERHEAD
             if len(batch) == BATCH or (batch and size > MAX_TXN_BYTES):
                 break
             batch.append(key)
@@ -157,7 +169,7 @@ class LeasedRecords:
     def _written(self, key: str, value: bytes | None, revision: int) -> None:
         record = self._records[key]
         record.version = ABSENT if value is None else revision
-        if record.wanted == value:
+        if record.wanted == value and record.newest is None:
             self._dirty.pop(key, None)
             if value is None:
                 del self._records[key]

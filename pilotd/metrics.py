@@ -59,5 +59,14 @@ class Metrics:
         self.rejected_patches = counter(
             "pilot_rejected_patches", "Patches of EnvoyFilters left out of a proxy's configuration."
         )
+        self._sent: dict[str, tuple[Counter, Counter]] = {}
         self.workloads = gauge("pilot_registered_workloads", "Workload records that this process keeps.")
         self.registry_failures = counter("pilot_registry_write_failures", "Writes that failed.", "what")
+
+    def sent(self, kind: str, size: int) -> None:
+        """A response of this type, of `size` bytes, went out."""
+        if kind not in self._sent:
+            self._sent[kind] = self.pushes.labels(kind), self.sent_bytes.labels(kind)
+        count, total = self._sent[kind]
+        count.inc()
+        total.inc(size)

@@ -84,7 +84,7 @@ class Records:
         workload = workload_of(proxy)
         status = self._layout.status(proxy.name, proxy.namespace)
         report = Report(
-            proxy.id, self._pilot, lambda value: self._statuses.put(status, value), wall=self._wall
+            proxy.id, self._pilot, lambda value: self._statuses.put_newest(status, value), wall=self._wall
         )
         client.report, key = report, ""
         if workload is not None:
@@ -174,5 +174,5 @@ class Records:
         return set(lost) - set(self._holds.vanish(lost, now=now))
 
 
-def _forget(_: bytes) -> None:
+def _forget(_: Callable[[], bytes]) -> None:
     """Nowhere to write to."""

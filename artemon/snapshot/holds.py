@@ -89,6 +89,8 @@ class Holds:
         return keys
 
     def _judge(self, gone: list[str], now: float, *, restarting: bool) -> list[str]:
+        if not gone:
+            return []
         rules = self._rules
         recent = {key: at for key, at in self._vanished.items() if at > now - rules.window}
         self._vanished = {**recent, **dict.fromkeys(gone, now)}

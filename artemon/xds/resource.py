@@ -144,6 +144,13 @@ class Resources(Mapping[str, State]):
     def __getitem__(self, type_url: str) -> State:
         return self._states.get(type_url, NOTHING)
 
+    def same_as(self, other: Resources) -> bool:
+        """Whether both have the very same states."""
+        theirs = other._states
+        return len(theirs) == len(self._states) and all(
+            theirs.get(url) is state for url, state in self._states.items()
+        )
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._states)
 

@@ -78,6 +78,8 @@ class Session:
         self._share = share
         self._channels: dict[str, Channel] = {}
         self._ordered: tuple[Channel, ...] = ()
+        self.types: tuple[str, ...] = ()
+        """The types that the client asked for, in push order."""
         self._count = 0
         self._warming: set[str] = set()
 
@@ -85,11 +87,6 @@ class Session:
         """What the client wants of a type; None when it never asked."""
         channel = self._channels.get(type_url)
         return channel.subscription if channel else None
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The types that the client asked for, in push order."""
-        return tuple(channel.type_url for channel in self._ordered)
 
     @property
     def settled(self) -> bool:
@@ -108,7 +105,8 @@ class Session:
             if len(self._channels) >= MAX_TYPES:
                 raise TooMuch(f"more than {MAX_TYPES} types on one stream")
             channel = self._channels[request.type_url] = Channel(request.type_url, delta=self.delta)
-            self._ordered = tuple(self._channels[url] for url in in_push_order(self._channels))
+            self.types = tuple(in_push_order(self._channels))
+            self._ordered = tuple(self._channels[url] for url in self.types)
             return self._subscribe(channel, request, first=True)
         if not self.delta and request.nonce != channel.last_nonce:
             return [Expired(request.type_url, request.nonce)]

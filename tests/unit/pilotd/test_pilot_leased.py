@@ -106,3 +106,26 @@ async def test_many_records_take_several_transactions() -> None:
         async with asyncio.timeout(5):
             while len((await shaky.store.list(KEY)).entries) < 150:
                 await asyncio.sleep(0.01)
+
+
+async def test_what_is_made_late_is_made_once_a_write_and_never_lost() -> None:
+    async with kept() as (shaky, records):
+        made: list[bytes] = []
+
+        def newest() -> bytes:
+            made.append(b"%d" % len(made))
+            return made[-1]
+
+        shaky.down = True
+        for _ in range(5):
+            records.put_newest(KEY, newest)
+        assert KEY in records.keys
+        assert not made
+        shaky.down = False
+        await until(lambda: bool(made))
+        await shaky.is_(made[-1])
+        records.put_newest(KEY, lambda: b"last")
+        await shaky.is_(b"last")
+        records.put_newest(KEY, newest)
+        records.leave(KEY, None)
+        await shaky.is_(None)

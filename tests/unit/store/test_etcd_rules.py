@@ -230,3 +230,15 @@ def test_what_an_address_asks_for(
 ) -> None:
     found = endpoints(url, EtcdSettings.model_validate(settings))
     assert (found.targets, found.tls) == (targets, tls)
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["10.0.0.1", "127.0.0.1,10.0.0.1", "10.0.0.1:2379,127.0.0.1", "localhost.example", "0.0.0.0", "[::]",
+     "127.1",
+     "[::ffff:10.0.0.1]", "[fe80::1]", "2130706433", "etcd", "127.0.0.1.example:2379"],
+)  # fmt: skip
+def test_t34_nothing_goes_in_the_clear_to_other_machines(hosts: str) -> None:
+    with pytest.raises(StoreError, match="plaintext to another machine"):
+        endpoints(f"etcd+http://{hosts}", EtcdSettings())
+    assert endpoints(f"etcd://{hosts}", EtcdSettings()).tls

@@ -1,0 +1,84 @@
+"""T23: no annotation of a pod writes anything into it but what it stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from artemon.errors import Refused
+from artemon.inject import Injector
+from artemon.inject.annotations import CHECKS
+from artemon.inject.words import INJECT, STATUS
+
+PAYLOADS = (
+    "x\n  securityContext: {privileged: true}",
+    "x\nsecurityContext:\n  privileged: true",
+    "x: {privileged: true}",
+    '"}, "securityContext": {"privileged": true}, "x": {"y": "',
+    "{{ .Values.x }}",
+    "{{- toYaml .Spec }}",
+    "${PATH}",
+    "$(id)",
+    "`id`",
+    "a; id",
+    "a && id",
+    "--privileged",
+    "-u 0",
+    "0 -m x",
+    "1,2 -u 0",
+    "10.0.0.0/8 -x",
+    "a\x00b",
+    "a\u2028b",
+    "a\r\nb",
+    "../../etc/passwd",
+    "%2e%2e%2f",
+    "!!python/object/apply:os.system [id]",
+    "&a [*a]",
+    '{"privileged": true}',
+    '{"x": {"privileged": true}}',
+    '{"x": {"securityContext": {"privileged": true}}}',
+    '{"x": {"mountPath": "/", "name": "x", "command": ["id"]}}',
+    "[]",
+    "null",
+    "x" * 100_000,
+)
+
+
+def pod(**annotations: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a", "annotations": annotations},
+        "spec": {"containers": [{"name": "app", "image": "app:1"}]},
+    }
+
+
+def shape(obj: dict[str, Any]) -> dict[str, Any]:
+    """What no annotation changes: users, rights, commands, the application, what the pod has."""
+    spec = obj["spec"]
+    containers = [*spec["containers"], *(spec.get("initContainers") or ())]
+    return {
+        "rights": {one["name"]: one.get("securityContext") for one in containers},
+        "commands": {one["name"]: one.get("command") for one in containers},
+        "fields": {one["name"]: sorted(one) for one in containers},
+        "app": next(one for one in containers if one["name"] == "app"),
+        "spec": sorted(spec),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS.keys() - {INJECT, STATUS}))
+def test_t23_annotations_are_values(name: str) -> None:
+    plain = shape(dict(Injector().inject(pod()).result))
+    taken = 0
+    for payload in PAYLOADS:
+        try:
+            done = Injector().inject(pod(**{name: payload}))
+        except Refused:
+            continue
+        taken += 1
+        if done.skipped:
+            continue
+        found = shape(dict(done.result))
+        assert found == plain, (name, payload)
+    assert taken < len(PAYLOADS), "every text is taken"

@@ -84,11 +84,22 @@ def _source(name: str, sent: Collection[str]) -> str:
     return "pilotd" if name in sent else "ABSENT"
 
 
+def start(dump: Message) -> Rows:
+    """One row for each setting that Envoy is started with, and each patch of its bootstrap."""
+    rows: Rows = []
+    for part in dump.get("start", ()):
+        settings = {"concurrency": part.get("concurrency")} | (part.get("environment") or {})
+        told = [[name, str(value)] for name, value in settings.items() if value is not None]
+        rows += told if "environment" in part else [[str(part.get("name", "")), "patch"]]
+    return rows
+
+
 TABLES: Mapping[str, tuple[Sequence[str], Callable[[Message], Rows]]] = {
     "clusters": (("SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "CONFIGURED BY"), clusters),
     "listeners": (("ADDRESS", "PORT", "MATCH", "DESTINATION"), listeners),
     "routes": (("NAME", "VHOST", "DOMAINS", "MATCH", "DESTINATION", "CONFIGURED BY"), routes),
     "endpoints": (("ENDPOINT", "HEALTH", "WEIGHT", "CLUSTER"), endpoints),
+    "start": (("SETTING", "VALUE"), start),
     "secrets": (("SECRET", "FROM", "CLUSTERS", "LISTENERS"), secrets),
 }
 """Section -> titles and rows."""

@@ -13,9 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 from google.protobuf import any_pb2, json_format
 
+from artemon.api.v1.start_pb2 import ProxyStart
 from artemon.errors import ArtemonError
 from artemon.xds.resource import Resource
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, START
 from pilotd.fleet import Client, Fleet
 from pilotd.server import Page
 
@@ -79,7 +80,25 @@ def _dump(client: Client) -> dict[str, Any]:
             _readable(items[name]) for name in sorted(items) if wanted is not None and wanted.covers(name)
         ]
     dump["secrets"] = _secrets(client)
+    dump["start"] = _start(client)
     return dump
+
+
+def _start(client: Client) -> list[dict[str, Any]]:
+    """How its agent is to start it; nothing where no agent asks."""
+    desired = client.mailbox.value
+    if desired is None or client.session.subscription(START) is None:
+        return []
+    parts = []
+    for name, item in sorted(desired.resources[START].items.items()):
+        part = ProxyStart.FromString(item.body)
+        shown: dict[str, Any] = {"name": name}
+        if part.HasField("settings"):
+            shown["environment"] = dict(part.settings.environment)
+            if part.settings.HasField("concurrency"):
+                shown["concurrency"] = part.settings.concurrency
+        parts.append(shown)
+    return parts
 
 
 def _secrets(client: Client) -> list[dict[str, Any]]:

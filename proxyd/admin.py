@@ -33,6 +33,15 @@ class Admin:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
             return None
 
+    async def epoch(self) -> int | None:
+        """How many Envoys were there before it in a row of hot restarts; None when it does not answer."""
+        try:
+            async with self.http.get(f"{self.url}/server_info", timeout=PATIENCE) as answer:
+                found = (await answer.json(content_type=None))["command_line_options"]
+                return int(found.get("restart_epoch", 0))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+            return None
+
     async def statistics(self) -> str | None:
         """Its metrics as Prometheus text; None when it does not answer."""
         try:

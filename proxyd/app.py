@@ -23,7 +23,7 @@ from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
 from artemon.pki.subject import subject_text
 from artemon.xds.resource import Resource
-from artemon.xds.types import CLUSTER, LISTENER, NAMES, SECRET
+from artemon.xds.types import CLUSTER, LISTENER, NAMES, SECRET, START
 from proxyd import lastgood
 from proxyd.admin import Admin
 from proxyd.bells import Bells
@@ -33,12 +33,14 @@ from proxyd.dns.resolvers import resolvers
 from proxyd.dns.server import DnsServer
 from proxyd.envoylog import EnvoyLog
 from proxyd.istio_metrics import IstioMetrics, Own
+from proxyd.launch import plain
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
 from proxyd.sds import SecretStreams
 from proxyd.secrets import ROOTS, told_lists, told_roots
 from proxyd.server import ADS, SDS, serve
 from proxyd.settings import ProxydSettings
+from proxyd.start import Start
 from proxyd.status import status_routes
 from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
@@ -80,8 +82,8 @@ class Agent:
         self._node_id = node_id(settings, context.node)
         self._file = Path(settings.data_dir) / lastgood.FILE
         good = lastgood.load(self._file, self._node_id, self._log)
-        own = (NAMES,) if settings.dns_listen else ()
-        good = {url: named for url, named in good.items() if url != NAMES or own}
+        own = (START, NAMES) if settings.dns_listen else (START,)
+        good = {url: named for url, named in good.items() if url != NAMES or NAMES in own}
         never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
         self._saved = 0
         pinned = {SECRET: frozenset({ROOTS})}
@@ -111,6 +113,15 @@ class Agent:
         )
         self._admin = Admin(http, f"http://{_host(settings.loopback)}:{settings.admin_port}")
         self._supervisor = self._supervise(binary)
+        self._start = Start(
+            self._view,
+            self._supervisor,
+            own=bootstrap(settings, context.node),
+            concurrency=settings.concurrency,
+            binary=binary,
+            moved=self._moved,
+            log=self._log,
+        )
         self._metrics.expiry.set_function(self._certificate_seconds)
         self._metrics.age.set_function(self._view_seconds)
 
@@ -118,7 +129,7 @@ class Agent:
         name = self._context.node
         return Supervisor(
             self._settings,
-            bootstrap(self._settings, name),
+            plain(bootstrap(self._settings, name), self._settings.concurrency),
             name=name,
             binary=binary,
             admin=self._admin,
@@ -160,7 +171,7 @@ class Agent:
                 tasks.create_task(self._supervisor.watch(self._on_state)),
             ]
             mesh = tasks.create_task(self._follow_pilotd())
-            envoy = tasks.create_task(self._supervisor.run())
+            envoy = tasks.create_task(self._run_envoy())
             await context.stop.wait()
             context.health.expect("running", "proxyd is being stopped")
             self._upstream.leave()
@@ -172,6 +183,12 @@ class Agent:
             for task in work:
                 task.cancel()
         await self._save()
+
+    async def _run_envoy(self) -> None:
+        await self._start.first(self._changed, ask=bool(self._settings.pilotd))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._supervisor.run())
+            tasks.create_task(self._start.follow(self._changed))
 
     async def _answer_names(self, stack: AsyncExitStack) -> list[Names]:
         """Listen for DNS queries, where the settings say so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,11 @@ PROC = Path("/proc")
 class Process:
     """One running process. A pidfd stands for it, so a pid used again is never mistaken for it."""
 
-    def __init__(self, pid: int, *, child: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, pid: int) -> None:
         """Raises ProcessLookupError when there is no such process."""
         self.pid = pid
-        self._child = child
         self._handle = os.pidfd_open(pid)
+        self._waiters: set[asyncio.Event] = set()
 
     @classmethod
     def start(
@@ -36,24 +37,26 @@ class Process:
         private = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            child = subprocess.Popen(
-                arguments,
+            done = subprocess.run(
+                ["/bin/sh", "-c", _ORPHAN, arguments[0], *arguments],
                 cwd=directory,
                 env={**private, **environment},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                check=True,
             )
-        except OSError as error:
-            raise ArtemonError(f"{arguments[0]} cannot be started: {error.strerror}") from error
+            return cls(int(done.stdout))
+        except (OSError, subprocess.CalledProcessError, ValueError) as error:
+            raise ArtemonError(f"{arguments[0]} cannot be started: {error}") from error
         finally:
             os.close(log)
-        return cls(child.pid, child=child)
 
     async def wait(self) -> str:
-        """Return when it has ended, with what is known of the reason."""
+        """Return when it has ended, with what is known of the reason, or when it hands over."""
         ended = asyncio.Event()
+        self._waiters.add(ended)
         loop = asyncio.get_running_loop()
         handle = os.dup(self._handle)
         loop.add_reader(handle, ended.set)
@@ -62,7 +65,18 @@ class Process:
         finally:
             loop.remove_reader(handle)
             os.close(handle)
-        return self._reason()
+            self._waiters.discard(ended)
+        return "handed over" if self.running else self._reason()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return not select.select([self._handle], [], [], 0)[0]
+
+    def hand_over(self) -> None:
+        """Another process has taken its place: whoever waits for its end until now, waits no longer."""
+        for one in self._waiters:
+            one.set()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when it has ended."""
@@ -83,16 +97,23 @@ class Process:
     def close(self) -> None:
         """Forget it. It goes on."""
         os.close(self._handle)
-        if self._child is not None:
-            self._child.returncode = self._child.returncode or 0
 
     def _reason(self) -> str:
-        status = self._child.wait() if self._child is not None else None
+        """How it ended, where it is our child after all: we are the first process of a container."""
+        try:
+            status = os.waitid(os.P_PIDFD, self._handle, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return "its log says why, if it could"
         if status is None:
-            return "ended"
-        return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+            return "it is being examined"
+        if status.si_code == os.CLD_EXITED:
+            return f"exit status {status.si_status}"
+        return f"signal {signal.Signals(status.si_status).name}"
 
 
+_ORPHAN = """(while kill -0 $$ 2>/dev/null; do sleep 0.01; done; exec "$@") >&2 & echo $!"""
+"""Starts a process that waits until the shell is gone. An Envoy that can be replaced asks the kernel to be
+ended with its parent; whose parent is the machine's first process is not ended with us."""
 _OURS = ("ARTEMON_", "NOTIFY_", "WATCHDOG_", "LISTEN_")
 
 

@@ -1,13 +1,10 @@
-"""Keeps one Envoy running: adopts the one that is there, starts it, starts it again, drains it."""
+"""Keeps one Envoy running: adopts the one that is there, starts it, replaces it, drains it."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import random
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +14,16 @@ from artemon.daemon.health import Health
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.admin import Admin
-from proxyd.bootstrap import Json, node_id, trace_environment
-from proxyd.envoylog import LOG_FORMAT
+from proxyd.bootstrap import node_id, trace_environment
+from proxyd.launch import (
+    MOST_BASE,
+    Generation,
+    Launch,
+    can_restart_hot,
+    check_ports,
+    common_arguments,
+    parted,
+)
 from proxyd.metrics import Metrics
 from proxyd.process import Process, running_in
 from proxyd.settings import ProxydSettings
@@ -30,6 +35,8 @@ EAGER_SECONDS, CALM_SECONDS = 0.1, 2.0
 STOP_SECONDS = 5.0
 ADOPT_TRIES = 20
 ADOPT_PAUSE = 0.2
+TAKE_OVER_SECONDS = 60.0
+"""How long a new Envoy may take until it serves; the old one serves meanwhile."""
 
 
 class Supervisor:
@@ -38,7 +45,7 @@ class Supervisor:
     def __init__(
         self,
         settings: ProxydSettings,
-        bootstrap: Json,
+        launch: Launch,
         *,
         name: str,
         binary: Path,
@@ -48,7 +55,7 @@ class Supervisor:
         metrics: Metrics,
     ) -> None:
         self._settings = settings
-        self._bootstrap = json.dumps(bootstrap, indent=1)
+        self._launch = launch
         self._directory = Path(settings.run_dir)
         self._binary = binary
         self._node = node_id(settings, name)
@@ -58,9 +65,11 @@ class Supervisor:
         self._log = log
         self._metrics = metrics
         self._process: Process | None = None
+        self._parent: Process | None = None
+        self._generation = Generation(0)
         self._useful = False
-        digest = hashlib.sha256(self._bootstrap.encode()).hexdigest()[:16]
-        self._file = f"bootstrap-{digest}.json"
+        self._changing = False
+        self._hot = can_restart_hot()
         health.expect(CONDITION, "Envoy has not been started")
 
     @property
@@ -73,19 +82,14 @@ class Supervisor:
         """Whether an Envoy runs, as far as we know."""
         return self._process is not None
 
-    def arguments(self) -> tuple[str, ...]:
-        """The command line. The bootstrap's digest is in it, so a running Envoy tells what it was given."""
-        drain = max(1, round(self._settings.drain_seconds))
-        options = {
-            "-c": self._file,
-            "--concurrency": str(self._settings.concurrency),
-            "-l": self._settings.envoy_log_level,
-            "--log-format": LOG_FORMAT,
-            "--drain-time-s": str(drain),
-            "--drain-strategy": "immediate",
-        }
-        flags = ("--disable-hot-restart", "--skip-deprecated-logs", "--log-format-escaped")
-        return (str(self._binary), *(part for pair in options.items() for part in pair), *flags)
+    @property
+    def launch(self) -> Launch:
+        """What it runs with, or will be started with."""
+        return self._launch
+
+    def use(self, launch: Launch) -> None:
+        """What the first Envoy is started with; before `run`."""
+        self._launch = launch
 
     async def run(self) -> None:
         """Keep it running until cancelled; it goes on running then."""
@@ -95,44 +99,126 @@ class Supervisor:
         while True:
             began = loop.time()
             if self._process is None:
-                self._process = self._start()
-            if self._process is not None:
-                reason = await self._process.wait()
-                self._process.close()
+                self._process = self._start(Generation(random.randrange(1, MOST_BASE)))  # noqa: S311
+            process = self._process
+            if process is not None:
+                reason = await process.wait()
+                if process is not self._process:
+                    continue
+                process.close()
                 self._process = None
-                self._log.error("envoy ended", reason=reason)
-                self._metrics.restarts.inc()
+                self._ended(reason)
             self._health.expect(CONDITION, "Envoy is being started")
             if loop.time() - began > STEADY_SECONDS:
                 backoff.reset()
             await asyncio.sleep(backoff.next(random.random()))  # noqa: S311
 
+    def _ended(self, reason: str) -> None:
+        if not self._changing:
+            self._log.error("envoy ended", reason=reason)
+        if self._parent is None:
+            self._generation.forget()
+        self._metrics.restarts.inc()
+
     async def watch(self, on_state: Callable[[str | None], None]) -> None:
         """Ask Envoy for its state, often until it is live; tell whoever asks for readiness."""
         while True:
             state = await self._admin.state() if self.running else None
-            on_state(state)
-            if state == "LIVE":
-                self._useful = True
-                self._health.meet(CONDITION)
-            else:
-                self._health.expect(CONDITION, f"Envoy is {state or 'not answering'}")
+            if not self._changing:
+                on_state(state)
+                if state == "LIVE":
+                    self._useful = True
+                    self._health.meet(CONDITION)
+                else:
+                    self._health.expect(CONDITION, f"Envoy is {state or 'not answering'}")
             await asyncio.sleep(CALM_SECONDS if self._health.ready else EAGER_SECONDS)
+
+    async def change(self, launch: Launch) -> None:
+        """Replace the Envoy that runs by one with other settings, and return when that one serves.
+
+        The new one takes the listening sockets over from the old one, which finishes what it has begun (hot
+        restart); where there is no shared memory, the old one drains and ends first. Raises ArtemonError when
+        the new one does not come to serve; one with the settings before is started then.
+        """
+        before, self._launch = self._launch, launch
+        parent = self._process
+        if parent is None:
+            return
+        self._changing = True
+        try:
+            await (self._take_over(parent) if self._hot else self._replace(parent))
+        except BaseException:
+            self._launch = before
+            raise
+        finally:
+            self._changing = False
+
+    async def _take_over(self, parent: Process) -> None:
+        generation = self._generation.next()
+        child = self._start(generation)
+        if child is None:
+            raise ArtemonError("it cannot be started")
+        self._process, self._parent = child, parent
+        parent.hand_over()
+        try:
+            await self._live(child, generation.epoch)
+        except ArtemonError:
+            # The old one has given up its admin interface for the new one, and is of no more use.
+            self._parent = None
+            for one in (child, parent):
+                await one.stop(STOP_SECONDS)
+            parent.close()
+            raise
+        self._log.info("envoy replaced", pid=child.pid, before=parent.pid)
+
+    async def _replace(self, process: Process) -> None:
+        await self._drain()
+        await process.stop(STOP_SECONDS)
+        await self._live(None, 0)
+
+    async def settle(self) -> None:
+        """Return when the old Envoy of a change has ended; another change can be made then."""
+        parent = self._parent
+        if parent is None:
+            return
+        try:
+            await asyncio.wait_for(parent.wait(), self._settings.drain_seconds + STOP_SECONDS + 2)
+        except TimeoutError:
+            await parent.stop(STOP_SECONDS)
+        self._parent = None
+        parent.close()
+
+    async def _live(self, child: Process | None, epoch: int) -> None:
+        """Return when the Envoy of `epoch` serves. Raises ArtemonError when it ends or takes too long."""
+        deadline = asyncio.get_running_loop().time() + TAKE_OVER_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            if await self._admin.state() == "LIVE" and await self._admin.epoch() == epoch:
+                return
+            if child is not None and not child.running:
+                raise ArtemonError("it ended before it served; its log says why")
+            await asyncio.sleep(EAGER_SECONDS)
+        raise ArtemonError(f"it does not serve after {TAKE_OVER_SECONDS:.0f} s")
 
     async def stop(self) -> None:
         """Drain: fail health checks, close gracefully, wait, end."""
         process, self._process = self._process, None
+        parent, self._parent = self._parent, None
         if process is None:
             return
+        await self._drain()
+        for one in filter(None, (process, parent)):
+            await one.stop(STOP_SECONDS)
+            self._log.info("envoy stopped", pid=one.pid)
+            one.close()
+        self._generation.forget()
+
+    async def _drain(self) -> None:
         seconds = self._settings.drain_seconds
         if seconds:
             self._log.info("envoy drains", seconds=seconds)
             await self._admin.tell("/healthcheck/fail")
             await self._admin.tell("/drain_listeners?graceful")
             await asyncio.sleep(seconds)
-        await process.stop(STOP_SECONDS)
-        self._log.info("envoy stopped", pid=process.pid)
-        process.close()
 
     def give_up(self) -> None:
         """proxyd fails. An Envoy that has ever been live goes on; another is of no use."""
@@ -140,8 +226,10 @@ class Supervisor:
             self._process.signal(signal.SIGKILL)
 
     async def _adopt(self) -> Process | None:
-        """The Envoy of an earlier proxyd, if it was started just as we would; any other one is ended."""
-        for pid, arguments in running_in(self._directory).items():
+        """The Envoy of an earlier proxyd, if it was started just as we would (of a row of hot restarts the
+        last one); any other one is ended."""
+        running = running_in(self._directory)
+        for pid, arguments in sorted(running.items(), key=lambda one: -parted(one[1])[1].epoch):
             if not any(part.startswith("bootstrap-") for part in arguments):
                 continue
             try:
@@ -151,6 +239,7 @@ class Supervisor:
             obstacle = await self._obstacle(arguments)
             if not obstacle:
                 self._useful = True
+                self._generation = parted(arguments)[1]
                 self._log.info("envoy adopted", pid=pid)
                 return process
             self._log.warning("envoy not adopted", pid=pid, reason=obstacle)
@@ -159,7 +248,10 @@ class Supervisor:
         return None
 
     async def _obstacle(self, arguments: tuple[str, ...]) -> str:
-        if arguments != self.arguments():
+        rest, _ = parted(arguments)
+        if arguments[0] != str(self._binary) or rest != common_arguments(
+            self._settings, self._launch, hot=self._hot
+        ):
             return "it was started with other settings"
         for _ in range(ADOPT_TRIES):
             if (node := await self._admin.node()) is not None:
@@ -169,35 +261,34 @@ class Supervisor:
             return "its admin does not answer"
         return "it is draining" if await self._admin.state() == "DRAINING" else ""
 
-    def _start(self) -> Process | None:
-        for old in self._directory.glob("bootstrap-*.json"):
-            old.unlink()
+    def _start(self, generation: Generation) -> Process | None:
+        launch = self._launch
         try:
-            self._check_ports()
-            write_secret(self._directory / self._file, self._bootstrap.encode())
+            if not generation.epoch:
+                check_ports(self._settings)
+            for old in list(self._directory.glob("bootstrap-*.json")):
+                old.unlink()
+            write_secret(self._directory / launch.file, launch.bootstrap.encode())
             process = Process.start(
-                self.arguments(),
+                self._arguments(generation),
                 directory=self._directory,
                 output=self.log_file,
-                environment=self._environment,
+                environment={**self._environment, **dict(launch.environment)},
             )
         except (ArtemonError, OSError) as error:
             self._log.error("envoy not started", reason=str(error))
             return None
-        self._log.info("envoy started", pid=process.pid, binary=str(self._binary))
+        self._generation = generation
+        self._log.info(
+            "envoy started",
+            pid=process.pid,
+            binary=str(self._binary),
+            concurrency=launch.concurrency,
+            environment=",".join(name for name, _ in launch.environment) or "-",
+            patches=",".join(launch.patches) or "-",
+        )
         return process
 
-    def _check_ports(self) -> None:
-        own = self._settings
-        for address, port in (
-            (own.loopback, own.admin_port),
-            (own.bind, own.stats_port),
-            (own.bind, own.ready_port),
-        ):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, port))
-                except OSError as error:
-                    raise ArtemonError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+    def _arguments(self, generation: Generation) -> list[str]:
+        common = common_arguments(self._settings, self._launch, hot=self._hot)
+        return [str(self._binary), *common, *(generation.arguments() if self._hot else ())]

@@ -210,6 +210,18 @@ class View:
                     pending.errors.append(text)
         kind.refresh()
 
+    def on_trial(self, type_url: str) -> dict[str, str]:
+        """Names and versions of what is on trial; the version of a removal is empty."""
+        trial = self._types[type_url].trial
+        return {name: item.version if item else "" for name, item in trial.items()}
+
+    def forget(self, type_url: str, name: str) -> None:
+        """What was good once is no longer."""
+        kind = self._types[type_url]
+        kind.good.pop(name, None)
+        self._revision += 1
+        kind.refresh()
+
     def answers(self) -> list[Answer]:
         """The responses of pilotd that can be answered now; each is returned once."""
         settled = [pending for pending in self._pending if self._settled(pending)]

@@ -139,6 +139,10 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
     ),
     "keys": (frozenset({KEY_SET}), lambda world, _: dict(world.keys)),
     "trust": (frozenset({TRUST}), lambda world, _: Trust.of(world.trust)),
+    "proxy_configs": (
+        frozenset({"ProxyConfig"}),
+        lambda world, _: _by_namespace(_objects(world, "ProxyConfig")),
+    ),
     "envoy_filters": (
         frozenset({"EnvoyFilter"}),
         lambda world, _: _by_namespace(_objects(world, "EnvoyFilter")),

@@ -7,11 +7,13 @@ from artemon.snapshot.changes import BAN, KEY_SET, MESH, SECRET, SERVICE, TRUST,
 from artemon.snapshot.view import ProxyView
 
 CDS, EDS, LDS, RDS, SDS, ECDS = "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"
+START = "START"
+"""How the agent starts it."""
 
 _ALL = frozenset({CDS, EDS, LDS, RDS})
-_PATCHED = frozenset({CDS, LDS, RDS, ECDS})
+_PATCHED = frozenset({CDS, LDS, RDS, ECDS, START})
 _TYPES: dict[str, frozenset[str]] = {
-    MESH: _ALL,
+    MESH: _ALL | {START},
     WORKLOAD: _ALL,
     SERVICE: _ALL,
     "ServiceEntry": _ALL,
@@ -25,6 +27,7 @@ _TYPES: dict[str, frozenset[str]] = {
     BAN: frozenset({LDS}),
     "PeerAuthentication": frozenset({CDS, EDS, LDS}),
     "EnvoyFilter": _PATCHED,
+    "ProxyConfig": frozenset({START}),
     "AuthorizationPolicy": frozenset({LDS}),
     "RequestAuthentication": frozenset({LDS}),
     "Telemetry": frozenset({LDS}),
@@ -32,7 +35,7 @@ _TYPES: dict[str, frozenset[str]] = {
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""
 
-_POLICIES = frozenset({"AuthorizationPolicy", "RequestAuthentication", "Telemetry"})
+_OF_NAMESPACES = frozenset({"AuthorizationPolicy", "RequestAuthentication", "ProxyConfig", "Telemetry"})
 """Kinds that are for the proxies of their own namespace alone, or in the root namespace for all."""
 
 
@@ -49,7 +52,7 @@ def touches(changes: ChangeSet, view: ProxyView) -> bool:
         return any(key.host in view.services for key in changes.services)
     if types(changes) == {SDS} and TRUST not in changes.kinds:
         return view.proxy.type is ProxyType.ROUTER and view.proxy.namespace in changes.namespaces
-    if changes.kinds and changes.kinds <= _POLICIES:
+    if changes.kinds and changes.kinds <= _OF_NAMESPACES:
         return bool(changes.namespaces & {view.proxy.namespace, view.mesh.root_namespace})
     return bool(types(changes))
 
@@ -61,8 +64,10 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
     own = ("proxy", "gateways", "own", "inbound_mtls", "bans")
     same = all(getattr(before, name) is getattr(after, name) for name in shared)
     if not same or any(getattr(before, name) != getattr(after, name) for name in own):
-        return _ALL
+        return _ALL if before.mesh is after.mesh else _ALL | {START}
     patched = frozenset[str]() if before.envoy_filters is after.envoy_filters else _PATCHED
+    if before.proxy_configs is not after.proxy_configs:
+        patched = patched | {START}
     if before.policies is not after.policies or before.reports is not after.reports:
         patched = patched | {LDS}
     return patched | (frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS}))

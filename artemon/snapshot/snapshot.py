@@ -27,6 +27,7 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners
 from artemon.snapshot.policies import ByNamespace, policies_for
+from artemon.snapshot.proxy_configs import Configs, configs_for
 from artemon.snapshot.reports import Reports, reports_for
 from artemon.snapshot.scope import (
     EVERYTHING,
@@ -62,6 +63,7 @@ class Config:
     sidecars: Mapping[str, tuple[Resource[Sidecar], ...]]
     modes: Modes
     envoy_filters: Mapping[str, Filters] = field(default_factory=dict)
+    proxy_configs: Mapping[str, Configs] = field(default_factory=dict)
     authorization: ByNamespace = field(default_factory=dict)
     authentication: ByNamespace = field(default_factory=dict)
     telemetry: Mapping[str, tuple[Resource[Telemetry], ...]] = field(default_factory=dict)
@@ -147,6 +149,7 @@ class Snapshot:
             inbound_mtls=frame.inbound_mtls,
             trust_domain=self.config.mesh.trust_domain,
             envoy_filters=frame.envoy_filters,
+            proxy_configs=frame.proxy_configs,
             policies=frame.policies,
             reports=frame.reports,
             bans=self.config.trust.bans,
@@ -163,6 +166,7 @@ class _Frame:
     sidecar: Resource[Sidecar] | None
     inbound_mtls: MtlsMode
     envoy_filters: Filters
+    proxy_configs: Configs
     policies: Policies
     reports: Reports
 
@@ -193,6 +197,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
         sidecar=sidecar,
         inbound_mtls=config.modes.of(proxy.namespace, proxy.labels),
         envoy_filters=filters_for(config.envoy_filters, proxy, config.mesh.root_namespace, memo),
+        proxy_configs=configs_for(config.proxy_configs, proxy, config.mesh.root_namespace, memo),
         policies=policies_for(
             config.authorization,
             config.authentication,

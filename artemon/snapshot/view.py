@@ -12,6 +12,7 @@ from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy
+from artemon.model.proxy_config import ProxyConfig
 from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Resource
 from artemon.model.service import Endpoint, Service
@@ -109,6 +110,7 @@ class ProxyView:
     sidecar: the Sidecar resource in force, if any.
     inbound_mtls: this workload's mode. Server modes of others are already in `Endpoint.mtls`.
     envoy_filters: those that select this proxy, in no order that matters.
+    proxy_configs: how it is to be started, the weakest first.
     policies: who may ask what of it; for proxies without any all the same object.
     bans: identities that nobody lets in.
     reports: what it reports of its traffic, and to whom.
@@ -126,6 +128,7 @@ class ProxyView:
     inbound_mtls: MtlsMode
     trust_domain: str
     envoy_filters: Sequence[Resource[EnvoyFilter]] = ()
+    proxy_configs: Sequence[Resource[ProxyConfig]] = ()
     policies: Policies = NO_POLICIES
     bans: tuple[str, ...] = ()
     reports: Reports = NO_REPORTS

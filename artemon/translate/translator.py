@@ -24,9 +24,10 @@ from artemon.translate.name_table import NameStates
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
 from artemon.translate.patches import with_patches
+from artemon.translate.start import start_of
 from artemon.translate.targets import Client
 from artemon.xds.resource import NO_RESOURCES, Resources, State
-from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES, START
 
 
 class Translator:
@@ -52,7 +53,9 @@ class Translator:
         if slot.made_of[0] is not outbound.clusters or slot.made_of[1] is not own:
             slot.made_of, slot.states = (outbound.clusters, own), self._states(outbound, own, before)
         instances = self._memo.get(_Instances, outbound).state(before[ENDPOINTS])
-        made = Resources({**slot.states, ENDPOINTS: instances, **self._names(view, before)})
+        start = start_of(view, self._memo)
+        others = {START: start.state(before[START]), **self._names(view, before)}
+        made = Resources({**slot.states, ENDPOINTS: instances, **others}, rejected=tuple(start.rejected))
         return with_patches(made, view, self._memo, before=before) if view.envoy_filters else made
 
     def _states(self, outbound: Outbound, own: Own, before: Resources) -> dict[str, State]:
@@ -113,7 +116,7 @@ def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
     }
 
 
-_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "bans")
+_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "proxy_configs", "bans")
 _PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in _OTHERWISE)
 _parts = attrgetter(*_PARTS)
 

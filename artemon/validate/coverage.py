@@ -127,7 +127,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         kinds.ENVOY_FILTER.name: {
             **_all("workloadSelector", "priority", "targetRefs"),
             "configPatches": {
-                "applyTo": set(OPERATIONS) - {"BOOTSTRAP"},
+                "applyTo": set(OPERATIONS),
                 "match": {
                     **_all("proxy", "routeConfiguration", "cluster"),
                     "context": {"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY"},
@@ -136,6 +136,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
                 "patch": _all("operation", "value", "filterClass"),
             },
         },
+        kinds.PROXY_CONFIG.name: _all("selector", "concurrency", "environmentVariables"),
         kinds.ROLE_BINDING.name: _all("role", "subjects"),
         kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
         kinds.IDENTITY_GRANT.name: _all("attestor", "facts", "serviceAccounts", "serviceAccountFact"),

@@ -11,6 +11,7 @@ ROUTES = _API + "envoy.config.route.v3.RouteConfiguration"
 SECRET = _API + "envoy.extensions.transport_sockets.tls.v3.Secret"
 EXTENSION = _API + "envoy.config.core.v3.TypedExtensionConfig"
 NAMES = _API + "istio.networking.nds.v1.NameTable"
+START = _API + "artemon.v1.ProxyStart"
 
 LEAVING = "type.artemon.io/leaving"
 """Whoever asks for this is about to go: nothing is sent, but its workload gets no more requests."""
@@ -31,5 +32,6 @@ SHORT = {
     SECRET: "sds",
     EXTENSION: "ecds",
     NAMES: "nds",
+    START: "start",
 }
 """The names that people and metrics use."""

@@ -19,7 +19,8 @@ _ALL = "all"
 @output("text", "json", "yaml")
 @connected
 def proxy_config(target: Target, section: str, node: str, output: str) -> int:
-    """Show what a proxy was sent: its clusters, listeners, routes, endpoints, or the secrets it refers to.
+    """Show what a proxy was sent: its clusters, listeners, routes, endpoints, the secrets it refers
+    to, or what its Envoy is started with.
 
     NODE is the name of a proxy as proxy-status shows it; its namespace may be left out.
 

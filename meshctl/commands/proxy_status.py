@@ -11,7 +11,7 @@ from artemon.model.rejected_patch import RejectedPatch
 from meshctl.connection import connected, output, show, table, talk
 from meshctl.context import Target
 
-TYPES = ("cds", "lds", "eds", "rds")
+TYPES = ("cds", "lds", "eds", "rds", "start")
 
 
 @click.command("proxy-status")

@@ -29,10 +29,11 @@ _SHOWN = 8
 def with_patches(made: Resources, view: ProxyView, memo: Memo, *, before: Resources) -> Resources:
     """`made` with the EnvoyFilters of the view applied, and what of them was left out (`rejected`).
 
-    before: what the proxy had, patched. Nothing in `made` is changed.
+    before: what the proxy had, patched. Nothing in `made` is changed; what it was made without already is
+    added to.
     """
     plan = plan_of(view, memo)
-    states, rejected = {url: made[url] for url in made}, list(plan.rejected)
+    states, rejected = {url: made[url] for url in made}, [*plan.rejected, *made.rejected]
     for url in TYPES:
         after = memo.get(PatchedSet, made[url].items, plan, memo, by=(url,))
         if after.items is not made[url].items:

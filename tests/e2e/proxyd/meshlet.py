@@ -18,6 +18,7 @@ import grpc
 import yaml
 from meshlet_net import eventually, fetch, loopback
 
+from artemon.api.v1.start_pb2 import ProxyStart, StartSettings
 from artemon.daemon.identity_files import Identity, make_identity, save_identity
 from artemon.daemon.identity_tls import grpc_server_credentials, server_name
 from artemon.pki.certificate import (
@@ -31,10 +32,11 @@ from artemon.pki.certificate import (
 )
 from artemon.pki.keys import generate_key, private_pem
 from artemon.pki.spiffe import SpiffeId
+from artemon.translate.start import SETTINGS
 from artemon.xds.request import Node, parse_delta
 from artemon.xds.resource import NO_RESOURCES, Resource, Resources
 from artemon.xds.session import Event, Session
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, NAMES, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, NAMES, ROUTES, START
 from artemon.xds.wire import Bodies
 
 ROOT = Path(__file__).parents[3]
@@ -78,8 +80,9 @@ class Pilot:
 
     def __init__(self, ca: Ca, *, daemon: str = "pilotd") -> None:
         self._identity = ca.identity("artemon-system", daemon, server_name(daemon))
-        self._desired: Resources = NO_RESOURCES
         self._streams: set[asyncio.Event] = set()
+        self._desired: Resources = NO_RESOURCES
+        self.publish()
         self._server: grpc.aio.Server | None = None
         self.port = 0
         self.events: list[Event] = []
@@ -97,7 +100,9 @@ class Pilot:
             LISTENER: {},
             ROUTES: {},
             NAMES: {},
+            START: {},
         }
+        items[START][SETTINGS] = Resource.of(SETTINGS, START, ProxyStart(settings=StartSettings()))
         for url, name, message in messages:
             items[url][name] = Resource.of(name, url, message)
         self._desired = Resources.of(items, previous=self._desired)

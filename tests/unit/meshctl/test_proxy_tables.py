@@ -24,6 +24,15 @@ ADDRESS = {"socketAddress": {"address": "10.0.0.1", "portValue": 80}}
     ("section", "dump", "rows"),
     [
         pytest.param(
+            "start",
+            [
+                {"name": "settings", "environment": {"A": "b"}, "concurrency": 2},
+                {"name": "EnvoyFilter/ns/f/0"},
+            ],
+            [["concurrency", "2"], ["A", "b"], ["EnvoyFilter/ns/f/0", "patch"]],
+            id="start",
+        ),
+        pytest.param(
             "clusters",
             [{"name": "outbound|80|v1|a.shop.svc", "type": "EDS", "metadata": CONFIG}],
             [["a.shop.svc", "80", "v1", "outbound", "EDS", "vs.shop"]],

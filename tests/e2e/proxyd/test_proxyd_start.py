@@ -1,0 +1,132 @@
+"""How Envoy is started is pilotd's to say, and a change of that loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from meshlet import Agent, Pilot
+from meshlet_net import eventually, fetch, proto
+from worlds import Item, world
+
+from artemon.api.v1.start_pb2 import BootstrapPatch, ProxyStart, StartSettings
+from artemon.translate.start import SETTINGS
+from artemon.xds.session import Accepted, Rejected
+from artemon.xds.types import ROUTES, START
+
+pytestmark = pytest.mark.envoy
+
+TAG = {"stats_config": {"stats_tags": [{"tag_name": "of_the_mesh", "regex": "^none(x)"}]}}
+TWO_ADMIN_LAYERS = {"layered_runtime": {"layers": [{"name": "again", "admin_layer": {}}]}}
+ADMIN = {"admin": {"address": {"pipe": {"path": "mine.sock"}}}}
+
+
+def settings(**fields: Any) -> Item:
+    return START, SETTINGS, ProxyStart(settings=StartSettings(**fields))
+
+
+def patch(name: str, place: int, change: dict[str, Any]) -> Item:
+    body = proto(Bootstrap, **change).SerializeToString()
+    return START, name, ProxyStart(patch=BootstrapPatch(place=place, bootstrap=body))
+
+
+async def admin(agent: Agent, path: str) -> Any:
+    status, text = await fetch(f"http://{agent.ip}:15000{path}")
+    return json.loads(text) if status == 200 else {}
+
+
+async def workers(agent: Agent) -> int:
+    return int((await admin(agent, "/server_info")).get("command_line_options", {}).get("concurrency", 0))
+
+
+async def tags(agent: Agent) -> list[str]:
+    for one in (await admin(agent, "/config_dump")).get("configs", ()):
+        if "bootstrap" in one:
+            return [tag["tag_name"] for tag in one["bootstrap"]["stats_config"]["stats_tags"]]
+    return []
+
+
+async def test_envoy_starts_as_pilotd_says_and_again_from_disk(agent: Agent, pilot: Pilot, app: int) -> None:
+    told = (settings(concurrency=2, environment={"WHO": "mesh"}), patch("EnvoyFilter/ns/tag/0", 1, TAG))
+    pilot.publish(*world(agent.ip, app), *told)
+    agent.start()
+    await agent.ready()
+    (envoy,) = agent.envoys()
+    assert await workers(agent) == 2
+    assert "of_the_mesh" in await tags(agent)
+    assert b"WHO=mesh" in Path(f"/proc/{envoy}/environ").read_bytes().split(b"\0")
+    assert agent.said("concurrency=2 environment=WHO patches=EnvoyFilter/ns/tag/0") == 1
+    await pilot.until(Accepted, type_url=START)
+    await eventually(lambda: kept(agent, "EnvoyFilter/ns/tag/0", ROUTES), "saved")
+    await pilot.stop()
+    agent.kill()
+    agent.start()
+    await agent.ready()
+    assert agent.envoys() == [envoy]
+    os.kill(envoy, signal.SIGKILL)
+    await eventually(lambda: agent.envoys() and envoy not in agent.envoys(), "another Envoy")
+    await agent.ready()
+    assert await workers(agent) == 2
+    assert agent.stop() == 0
+    assert agent.envoys() == []
+
+
+async def test_a_change_replaces_envoy_and_loses_no_request(agent: Agent, pilot: Pilot, app: int) -> None:
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+    (before,) = agent.envoys()
+    done = asyncio.Event()
+    load = asyncio.ensure_future(ask_until(agent, done))
+    pilot.publish(*world(agent.ip, app), settings(concurrency=2), patch("EnvoyFilter/ns/tag/0", 1, TAG))
+    await pilot.until(Accepted, type_url=START, count=2)
+    assert await workers(agent) == 2
+    assert "of_the_mesh" in await tags(agent)
+    await eventually(lambda: before not in agent.envoys(), "the old Envoy has ended")
+    done.set()
+    answers = await load
+    assert answers
+    assert set(answers) == {(200, "hello")}
+    assert len(agent.envoys()) == 1
+    assert agent.said("envoy replaced") == 1
+    await agent.ready()
+
+
+async def test_what_cannot_be_is_refused_alone(agent: Agent, pilot: Pilot, app: int) -> None:
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+    bad, forbidden, good = "EnvoyFilter/ns/bad/0", "EnvoyFilter/ns/admin/0", "EnvoyFilter/ns/tag/0"
+    patches = (patch(bad, 1, TWO_ADMIN_LAYERS), patch(forbidden, 2, ADMIN), patch(good, 3, TAG))
+    pilot.publish(*world(agent.ip, app), *patches)
+    refusals = await pilot.until(Rejected, type_url=START)
+    named = dict(name for refusal in refusals for name in refusal.resources)
+    assert named.keys() == {bad, forbidden}
+    message = " ".join(refusal.message for refusal in refusals)
+    assert "must stay as they are" in message
+    assert "admin layer" in message
+    await eventually(lambda: has_tag(agent), "the good patch is in force")
+    assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
+
+
+async def ask_until(agent: Agent, done: asyncio.Event) -> list[tuple[int, str]]:
+    """One request after the other."""
+    answers = []
+    while not done.is_set():
+        answers.append(await fetch(f"http://{agent.ip}:28080/"))
+    return answers
+
+
+async def has_tag(agent: Agent) -> bool:
+    return "of_the_mesh" in await tags(agent)
+
+
+def kept(agent: Agent, *names: str) -> bool:
+    file = agent.data / "last-good.json"
+    return file.exists() and all(name in file.read_text() for name in names)

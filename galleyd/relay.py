@@ -51,6 +51,7 @@ class Relay:
             web.post(tokens, self.create_token),
             web.delete(f"{tokens}/{{id}}", self.revoke_token),
             web.get("/artemon/v1/debug/{page:(?!release)[a-z_]+}", self.debug),
+            web.get("/artemon/v1/callers", self.callers),
             web.get("/artemon/v1/registries", self.registries),
             web.post("/artemon/v1/registries/release", self.release),
         ]
@@ -109,6 +110,16 @@ class Relay:
         if found.status != 200:
             raise status.ApiError(found.status, "NotFound", _reason(found.body))
         return web.Response(body=found.body, content_type="application/json")
+
+    async def callers(self, request: web.Request) -> web.Response:
+        """GET: who comes to proxies without mutual TLS where it is not required, in the namespaces that the
+        caller may look into."""
+        seen = request[ask.JUDGE].namespaces("get", "debug")
+        answers = await self._of_all("/debug/callers")
+        items = [item for answer in answers for item in answer.get("found", ())]
+        silent = [answer for answer in answers if "error" in answer]
+        mine = [item for item in items if seen is None or item["namespace"] in seen]
+        return web.json_response({"items": mine, "unreachable": silent})
 
     async def registries(self, request: web.Request) -> web.Response:
         """GET: what every pilotd says of its registries, and how old its view of each is."""

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "translate": "meshctl.commands.translate",
     "explain": "meshctl.commands.explain",
     "inject": "meshctl.commands.inject",
+    "authn": "meshctl.commands.authn",
     "authz": "meshctl.commands.authz",
     "install": "meshctl.commands.install",
     "apply": "meshctl.commands.apply",

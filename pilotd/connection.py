@@ -8,15 +8,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from artemon.errors import ArtemonError
+from artemon.errors import ArtemonError, Refused
 from artemon.log import Log
+from artemon.model.plaintext import PlaintextReport
 from artemon.model.proxy import Proxy
 from artemon.pki.spiffe import SpiffeId
 from artemon.xds.channel import Response
 from artemon.xds.request import Malformed, Node, Request, TooMuch, parse_delta, parse_sotw
 from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
-from artemon.xds.types import LEAVING, LISTENER, SHORT
+from artemon.xds.types import CALLERS, LEAVING, LISTENER, SHORT
 from artemon.xds.wire import Bodies
 from pilotd.alarm import Alarm
 from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
@@ -126,6 +127,13 @@ def _parsed(
         raise Ended("RESOURCE_EXHAUSTED", str(error)) from error
 
 
+def _report(request: Request) -> PlaintextReport | None:
+    try:
+        return PlaintextReport.decode((request.subscribe or request.names or ("",))[0])
+    except Refused as refusal:
+        raise Ended("INVALID_ARGUMENT", str(refusal)) from refusal
+
+
 class _Conversation:
     def __init__(self, stream: Stream, serving: Serving, node: Node, *, delta: bool) -> None:
         self._stream = stream
@@ -188,6 +196,9 @@ class _Conversation:
                 raise Ended("PERMISSION_DENIED", "the node may not change during a stream")
             if request.type_url == LEAVING:
                 self._serving.records.depart(client)
+                continue
+            if request.type_url == CALLERS:
+                client.callers = _report(request)
                 continue
             self._receive(client, report, request)
 

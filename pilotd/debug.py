@@ -17,6 +17,7 @@ from artemon.api.v1.start_pb2 import ProxyStart
 from artemon.errors import ArtemonError
 from artemon.xds.resource import Resource
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, START
+from pilotd.callers import plaintext_callers
 from pilotd.fleet import Client, Fleet
 from pilotd.server import Page
 
@@ -41,6 +42,7 @@ class Pages:
         self._pages: dict[str, Callable[[Query], Any]] = {
             "/debug/syncz": self._syncz,
             "/debug/config_dump": self._config_dump,
+            "/debug/callers": lambda _: plaintext_callers(fleet),
             "/debug/problems": lambda _: self._problems(),
             "/debug/registries": lambda _: registries(),
             "/debug/release": lambda _: release(),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from artemon.log import Log
+from artemon.model.plaintext import PlaintextReport
 from artemon.model.proxy import GRPC, Proxy
 from artemon.pki.spiffe import SpiffeId
 from artemon.snapshot import impact
@@ -72,6 +73,7 @@ class Client:
         self.revoked = asyncio.Event()
         self.view: ProxyView | None = None
         self.report: Report | None = None
+        self.callers: PlaintextReport | None = None
         self.mailbox: Mailbox[Desired | None] = Mailbox(None)
         """None: nothing is known yet, so nothing is sent."""
 
@@ -110,6 +112,11 @@ class Fleet:
     def ready(self) -> bool:
         """Whether there is a snapshot to serve from."""
         return self._snapshot is not None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is served from; None before there is anything."""
+        return self._snapshot
 
     @property
     def clients(self) -> tuple[Client, ...]:

@@ -50,6 +50,15 @@ class Admin:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
 
+    async def counted(self, name: str) -> str | None:
+        """The metrics with this name, as Prometheus text; None when it does not answer."""
+        url = f"{self.url}/stats/prometheus?usedonly&filter={name}"
+        try:
+            async with self.http.get(url, timeout=SCRAPE) as answer:
+                return await answer.text() if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+
     async def tell(self, path: str) -> bool:
         """Ask it to do something; whether it said that it did."""
         try:

@@ -28,6 +28,7 @@ from proxyd import lastgood
 from proxyd.admin import Admin
 from proxyd.bells import Bells
 from proxyd.bootstrap import bootstrap, node, node_id
+from proxyd.callers import Callers
 from proxyd.dns.names import Names
 from proxyd.dns.resolvers import resolvers
 from proxyd.dns.server import DnsServer
@@ -167,6 +168,7 @@ class Agent:
                 tasks.create_task(self._keep_last_good()),
                 tasks.create_task(self._keep_trust()),
                 tasks.create_task(secrets.watch_files()),
+                tasks.create_task(Callers(self._admin.counted, self._upstream.report).run()),
                 tasks.create_task(envoy_log.follow()),
                 tasks.create_task(self._supervisor.watch(self._on_state)),
             ]

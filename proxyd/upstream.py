@@ -19,8 +19,9 @@ from artemon.daemon.identity_files import Identity
 from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
 from artemon.errors import ArtemonError
 from artemon.log import Log
+from artemon.model.plaintext import PlaintextReport
 from artemon.xds.client import ClientSession
-from artemon.xds.types import LEAVING, SHORT
+from artemon.xds.types import CALLERS, LEAVING, SHORT
 from proxyd.bells import Bells
 from proxyd.metrics import Metrics
 from proxyd.view import View
@@ -83,6 +84,8 @@ class Upstream:
     ) -> None:
         self._addresses = by_preference(addresses, node.id)
         self._leaving = False
+        self._callers: PlaintextReport | None = None
+        self._callers_told = False
         self._node = node
         self._view = view
         self._changed = changed
@@ -110,6 +113,7 @@ class Upstream:
                 async with _open(connect(address)) as call, asyncio.TaskGroup() as tasks:
                     self._view.restart()
                     session = ClientSession(self._node, self._view.held())
+                    self._callers_told = False
                     tasks.create_task(self._renewal(renewed))
                     tasks.create_task(self._steady(address))
                     tasks.create_task(self._homesick(connect, address))
@@ -166,6 +170,11 @@ class Upstream:
                 await channel.close(None)
             raise _GoingHome
 
+    def report(self, callers: PlaintextReport) -> None:
+        """Tell pilotd, and every pilotd that comes after it."""
+        self._callers, self._callers_told = callers, False
+        self._moved.ring()
+
     def leave(self) -> None:
         """Tell pilotd that this workload is about to go, so that it gets no more requests."""
         self._leaving = True
@@ -205,9 +214,14 @@ class Upstream:
             else session.accept(answer.type_url, answer.nonce)
             for answer in self._view.answers()
         ]
+        told = []
+        if self._callers is not None and not self._callers_told and session.introduced:
+            text = self._callers.encode()
+            told = [discovery_pb2.DeltaDiscoveryRequest(type_url=CALLERS, resource_names_subscribe=[text])]
+            self._callers_told = True
         leaving = [discovery_pb2.DeltaDiscoveryRequest(type_url=LEAVING)] if self._leaving else []
         self._leaving = False
-        return [request for request in (*leaving, *answers, *wants) if request is not None]
+        return [request for request in (*leaving, *answers, *wants, *told) if request is not None]
 
 
 _FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)

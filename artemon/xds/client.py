@@ -36,6 +36,11 @@ class ClientSession:
         self._held = held
         self._wanted: dict[str, frozenset[str]] = {}
 
+    @property
+    def introduced(self) -> bool:
+        """Whether the node was said: the first request of the stream has been made."""
+        return self._node is None
+
     def want(self, type_url: str, names: Iterable[str]) -> discovery_pb2.DeltaDiscoveryRequest | None:
         """Be subscribed to exactly `names` (EVERYTHING: to whatever there is). None when nothing changes.
 

@@ -16,6 +16,9 @@ START = _API + "artemon.v1.ProxyStart"
 LEAVING = "type.artemon.io/leaving"
 """Whoever asks for this is about to go: nothing is sent, but its workload gets no more requests."""
 
+CALLERS = "type.artemon.io/callers"
+"""A report of callers without mutual TLS (`artemon.model.plaintext`), as the one name that is asked for."""
+
 PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EXTENSION)
 """Make before break (xDS protocol, "Eventual consistency considerations"): whatever is referred to comes
 before what refers to it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -38,6 +39,8 @@ class Http:
     """Whether a request may go to a host that is looked up for it."""
     first: Sequence[HttpFilter] = ()
     strict_paths: bool = False
+    logs: Sequence[AccessLog] = ()
+    """Beside those of every chain."""
 
 
 def http_filter(http: Http, view: ProxyView) -> Filter:
@@ -56,7 +59,7 @@ def connection_manager(http: Http, view: ProxyView) -> HttpConnectionManager:
             first=http.first,
             before_router=[lookup_filter(mesh)] if http.looks_up else (),
         ),
-        access_log=http_logs(view, http.side),
+        access_log=[*http_logs(view, http.side), *http.logs],
         stream_idle_timeout=ZERO,
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
         path_with_escaped_slashes_action=HttpConnectionManager.KEEP_UNCHANGED,

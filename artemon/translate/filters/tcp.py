@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy, UpstreamConnectMode
 
@@ -22,10 +23,13 @@ def tcp_filter(cluster: str, view: ProxyView) -> Filter:
     return shared_tcp_filter(((cluster, 1),), view, stat_prefix=cluster)
 
 
-def inbound_tcp_filter(cluster: str, view: ProxyView, *, terminates: bool) -> Filter:
+def inbound_tcp_filter(
+    cluster: str, view: ProxyView, *, terminates: bool, logs: Sequence[AccessLog] = ()
+) -> Filter:
     """All connections to the application. terminates: whether mutual TLS ends before; then the application is
-    connected to when it is known who calls."""
+    connected to when it is known who calls. logs: beside those of every chain."""
     proxy = _proxy(view, cluster, Side.INBOUND)
+    proxy.access_log.extend(logs)
     proxy.cluster = cluster
     if terminates:
         proxy.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE

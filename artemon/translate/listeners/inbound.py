@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
@@ -45,6 +46,7 @@ from artemon.translate.listeners.chains import (
 )
 from artemon.translate.listeners.tls import mesh_socket, sidecar_socket
 from artemon.translate.routes.action import action_within
+from artemon.translate.telemetry.plaintext import plaintext_log
 from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import ZERO
 
@@ -174,12 +176,20 @@ def _chains(view: ProxyView, door: Door, guard: Guard, *, match_port: bool) -> I
         out.filter_chain_match.application_protocols.extend(shape.alpn)
         if tls is not None:
             out.transport_socket.CopyFrom(tls)
+        logs = _logs(door, shape)
         if shape.http:
-            out.filters.append(_http(view, door, guard))
+            out.filters.append(_http(view, door, guard, logs))
         else:
-            onward = inbound_tcp_filter(door.cluster, view, terminates=shape.terminates)
+            onward = inbound_tcp_filter(door.cluster, view, terminates=shape.terminates, logs=logs)
             out.filters.extend((*guard.network, onward))
         yield out
+
+
+def _logs(door: Door, shape: Shape) -> tuple[AccessLog, ...]:
+    """Who comes without mutual TLS is counted where it is not required, though it may be one day."""
+    if door.mode != "PERMISSIVE" or shape.terminates:
+        return ()
+    return (plaintext_log(door.port, http=shape.http, tls=shape.transport == TLS),)
 
 
 def _shapes(view: ProxyView, door: Door) -> Iterator[tuple[Shape, TransportSocket | None]]:
@@ -200,7 +210,7 @@ def _chain_name(door: Door, shape: Shape) -> str:
     return door.name
 
 
-def _http(view: ProxyView, door: Door, guard: Guard) -> Filter:
+def _http(view: ProxyView, door: Door, guard: Guard, logs: Sequence[AccessLog]) -> Filter:
     grpc = door.served is not None and door.served.protocol in (Protocol.GRPC, Protocol.GRPC_WEB)
     http = Http(
         side=Side.INBOUND,
@@ -209,6 +219,7 @@ def _http(view: ProxyView, door: Door, guard: Guard) -> Filter:
         grpc_web=door.served is not None and door.served.protocol is Protocol.GRPC_WEB,
         first=guard.http,
         strict_paths=guard.strict_paths,
+        logs=logs,
     )
     return http_filter(http, view)
 

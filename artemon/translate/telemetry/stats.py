@@ -9,6 +9,7 @@ anew with every change of a listener.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config
@@ -29,8 +30,35 @@ Tags = tuple[tuple[str, str], ...]
 _SCOPE_FIELD = 6
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Statistics that are kept together: the name that they share, and how many there may be."""
+
+    shared: str
+    counters: int
+    histograms: int
+
+    def encode(self) -> bytes:
+        """As on the wire."""
+        return b"".join(
+            (
+                _limit(1, self.counters),
+                _limit(3, self.histograms),
+                varint(4 << 3) + varint(1),
+                field(5, STAT_PREFIX.encode()),
+                field(6, self.shared.encode()),
+            )
+        )
+
+
+ISTIO = Scope(SHARED, MAX_COUNTERS, MAX_HISTOGRAMS)
+
+
 def stats_log(
-    counters: Iterable[tuple[str, str, Tags]], histograms: Iterable[tuple[str, str, Tags]] = ()
+    counters: Iterable[tuple[str, str, Tags]],
+    histograms: Iterable[tuple[str, str, Tags]] = (),
+    *,
+    scope: Scope = ISTIO,
 ) -> AccessLog:
     """A logger of metrics: name, value as Envoy formats it ("" counts one), labels."""
     config = Config()
@@ -45,7 +73,7 @@ def stats_log(
         histogram = config.histograms.add(value_format=value)
         histogram.unit = _UNITS[name.rpartition("_")[2]]
         _describe(histogram.stat, name, tags)
-    body = config.SerializeToString(deterministic=True) + field(_SCOPE_FIELD, _SCOPE)
+    body = config.SerializeToString(deterministic=True) + field(_SCOPE_FIELD, scope.encode())
     return AccessLog(name=NAME, typed_config=Packed(type_url=URL, value=body))
 
 
@@ -61,17 +89,6 @@ def _describe(stat: Config.Stat, name: str, tags: Tags) -> None:
 def _limit(number: int, value: int) -> bytes:
     body: bytes = UInt32Value(value=value).SerializeToString()
     return field(number, body)
-
-
-_SCOPE = b"".join(
-    (
-        _limit(1, MAX_COUNTERS),
-        _limit(3, MAX_HISTOGRAMS),
-        varint(4 << 3) + varint(1),
-        field(5, STAT_PREFIX.encode()),
-        field(6, SHARED.encode()),
-    )
-)
 
 
 def standalone(log: AccessLog) -> None:

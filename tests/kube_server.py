@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +20,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from servers import CACHE, Etcd, dying_with_parent, free_ports
+from servers import CACHE, Etcd, ServerProcess, free_ports
 
 T = TypeVar("T")
 PATIENCE = 120.0
@@ -55,15 +54,15 @@ class Refusal(Exception):
         self.code, self.message = code, message
 
 
-class KubeApi:
+class KubeApi(ServerProcess):
     """One kube-apiserver process; may be killed and started again on its data. stranger: the token of
     somebody without rights."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.etcd = folder, Etcd(folder / "etcd")
+        super().__init__(folder)
+        self.etcd = Etcd(folder / "etcd")
         self.port = free_ports(1)[0]
         self.token, self.stranger = secrets.token_hex(16), secrets.token_hex(16)
-        self._process: subprocess.Popen[bytes] | None = None
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         (folder / "sa.key").write_bytes(pem)
@@ -106,7 +105,7 @@ class KubeApi:
     def run(self) -> None:
         """Start the server on an etcd that runs."""
         binary, etcd = find_kube_apiserver() or "", self.etcd.url.replace("etcd://", "http://")
-        command = dying_with_parent(
+        self.launch(
             *(binary, f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={self.port}"),
             *("--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"),
             *(f"--cert-dir={self.folder / 'certs'}", f"--token-auth-file={self.folder / 'tokens.csv'}"),
@@ -117,15 +116,7 @@ class KubeApi:
             f"--service-account-signing-key-file={self.folder / 'sa.key'}",
             *("--enable-priority-and-fairness=false", "--profiling=false"),
         )
-        with (self.folder / "apiserver.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until(lambda: self.call("GET", "/readyz?verbose", plain=True), "the API server")
-
-    def kill(self) -> None:
-        """As a crash; etcd goes on."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
     def close(self) -> None:
         """End both processes."""

@@ -39,7 +39,12 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    body: str
+    content: bytes
+
+    @property
+    def body(self) -> str:
+        """As text."""
+        return self.content.decode("utf-8", "replace")
 
 
 class Agents:
@@ -103,11 +108,10 @@ class Agents:
                 server_hostname=self._access.server_name or None,
                 allow_redirects=False,
             ) as answer:
-                body = await answer.text("utf-8", "replace")
-                reply = Reply(answer.status, answer.headers, body)
+                reply = Reply(answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translate(base, error, safe=request.safe) from error
-        if (problem := failure(base, reply.status, reply.body, safe=request.safe)) is not None:
+        if reply.status != 200 and (problem := failure(base, reply.status, reply.body, safe=request.safe)):
             raise problem
         return reply
 

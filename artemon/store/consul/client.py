@@ -17,6 +17,7 @@ from consul.callback import CB
 
 from artemon.errors import StoreError
 from artemon.store.consul.agents import Agents, Reply, Request
+from artemon.store.consul.tree import items_of
 
 FILTERED = "X-Consul-Results-Filtered-By-ACLs"
 KNOWN_LEADER = "X-Consul-KnownLeader"
@@ -91,6 +92,12 @@ class Transport(consul.HTTPClient):  # type: ignore[misc] # untyped
         """Release the connections."""
         await self._agents.close()
 
+    async def raw(self, path: str, params: Pairs) -> Reply:
+        """GET, without reading the answer's body."""
+        query = dict(params)
+        waits = seconds(str(query["wait"])) if "index" in query else 0.0
+        return await self._agents.call(Request("GET", self._uri(path, params), waits=waits))
+
     def _uri(self, path: str, params: Pairs | None) -> str:
         return str(self.uri(path, list(params) if params else None))
 
@@ -119,6 +126,28 @@ class Client(consul.Consul):  # type: ignore[misc] # untyped
     ) -> Transport:
         """See py-consul."""
         return Transport(self._agents)
+
+    async def tree(
+        self, prefix: str, *, index: int = 0, wait: float = 0.0, consistency: str = "default"
+    ) -> Answer:
+        """All that lies under `prefix`; the value is Consul's index and the items (py-consul's own decodes
+        every value)."""
+        params: list[tuple[str, Any]] = [("recurse", "1"), *self._pairs()]
+        if index:
+            params += [("index", index), ("wait", f"{round(wait * 1000)}ms")]
+        if consistency != "default":
+            params.append((consistency, "1"))
+        reply = await self.http.raw(f"/v1/kv/{prefix}", params)
+        number = int(reply.headers.get("X-Consul-Index") or 0)
+        return Answer((number, items_of(reply.content if reply.status == 200 else b"")), reply.headers)
+
+    async def moved(self, prefix: str, *, index: int, wait: float) -> Answer:
+        """Wait until something under `prefix` is newer than `index`; the value is the index then. Little is
+        sent, also where much lies there."""
+        params: list[tuple[str, Any]] = [("keys", "1"), ("separator", "/"), *self._pairs()]
+        params += [("index", index), ("wait", f"{round(wait * 1000)}ms")]
+        reply = await self.http.raw(f"/v1/kv/{prefix}", params)
+        return Answer(int(reply.headers.get("X-Consul-Index") or 0), reply.headers)
 
     async def transact(self, operations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The entries that a transaction wrote (py-consul's own has no datacenter and is never safe).

@@ -7,11 +7,12 @@ minutes) and may stand still though everything changed (a snapshot was restored)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from artemon.errors import StoreError
-from artemon.store.api import Batch, Bookmark, Deleted, Entry, Position, Snapshot
+from artemon.store.api import Batch, Bookmark, Deleted, Entry, Position
+from artemon.store.consul.tree import Item, entries_of
 
 
 class WentBack(StoreError):
@@ -24,48 +25,41 @@ def entry_of(item: Mapping[str, Any]) -> Entry:
     return Entry(str(item["Key"]), item["Value"] or b"", version, created, item.get("Session") or "")
 
 
-def entries_of(items: Iterable[Mapping[str, Any]] | None) -> tuple[Entry, ...]:
-    """Entries sorted by key, from an answer that may have none."""
-    return tuple(sorted(map(entry_of, items or ()), key=lambda entry: entry.key))
-
-
 class Deliveries:
     """The conversation of one watch.
 
     ask: the index to wait at; 0: do not wait, because what was said last may hide a change.
     """
 
-    def __init__(self, snapshot: Snapshot, index: int) -> None:
-        self.position = snapshot.position
-        self._known = {entry.key: entry for entry in snapshot.entries}
+    def __init__(self, position: Position, items: Iterable[Item], index: int) -> None:
+        self.position = position
+        self._known = {item.key: item for item in items}
         self.ask = max(index, 1)
 
     def doubt(self) -> None:
         """An error or a pause: the next query must not wait."""
         self.ask = 0
 
-    def receive(self, index: int, entries: tuple[Entry, ...], *, early: bool) -> Batch | Bookmark:
+    def receive(self, index: int, items: Sequence[Item], *, early: bool) -> Batch | Bookmark:
         """What an answer brings. early: it came before the wait was over. Raises WentBack."""
-        changes = self._changes(index, entries)
+        fresh = {item.key: item for item in items}
+        changes = self._changes(index, fresh)
         stood = index == self.ask and early
         self.ask = 0 if index < self.ask or stood else max(index, 1)
-        self._known = {entry.key: entry for entry in entries}
+        self._known = fresh
         self.position = Position(self.position.epoch, max(self.position.revision, index))
         return Batch(changes, self.position) if changes else Bookmark(self.position)
 
-    def _changes(self, index: int, entries: tuple[Entry, ...]) -> tuple[Entry | Deleted, ...]:
-        fresh = {entry.key: entry for entry in entries}
+    def _changes(self, index: int, fresh: Mapping[str, Item]) -> tuple[Entry | Deleted, ...]:
         known, seen = self._known, self.position.revision
-        changed = [entry for entry in entries if known.get(entry.key) != entry]
+        changed = [item for key, item in fresh.items() if known.get(key) != item]
         gone = known.keys() - fresh.keys()
-        if any(entry.version <= seen for entry in changed) or (gone and index <= seen):
+        if any(item.version <= seen for item in changed) or (gone and index <= seen):
             raise WentBack(f"consul: index {index} has a state from before {seen}")
-        again = [
-            entry for entry in changed if entry.key in known and known[entry.key].created != entry.created
-        ]
-        deleted = [Deleted(entry.key, max(seen + 1, entry.created - 1)) for entry in again]
+        again = [item for item in changed if item.key in known and known[item.key].created != item.created]
+        deleted = [Deleted(item.key, max(seen + 1, item.created - 1)) for item in again]
         deleted += [Deleted(key, index) for key in sorted(gone)]
-        return tuple(sorted([*deleted, *changed], key=lambda change: change.version))
+        return tuple(sorted([*deleted, *entries_of(changed)], key=lambda change: change.version))
 
 
 class History:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from artemon.errors import Unavailable
 from artemon.store import clock
-from artemon.store.api import Entry, Position
-from artemon.store.consul.client import Client
-from artemon.store.consul.deliveries import History, entries_of
+from artemon.store.api import Position
+from artemon.store.consul.client import Answer, Client
+from artemon.store.consul.deliveries import History
 from artemon.store.consul.errors import Denied
+from artemon.store.consul.tree import Item
 
 PROBE = "~"
 """A name under the prefix that nothing has: whether it may be read shows whether others may."""
@@ -17,10 +18,10 @@ PROBE = "~"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """entries: sorted by key. index: Consul's, of this prefix. position: everything up to it is in, which a
-    consistent reading shows of all that was known before it. seconds: what decoding took."""
+    """items: sorted by key. index: Consul's, of this prefix. position: everything up to it is in, which a
+    consistent reading shows of all that was known before it. seconds: what it took."""
 
-    entries: tuple[Entry, ...]
+    items: tuple[Item, ...]
     index: int
     position: Position
     seconds: float
@@ -31,31 +32,36 @@ async def read_prefix(
     history: History,
     prefix: str,
     *,
-    index: int = 0,
+    after: int = 0,
     wait: float = 0.0,
     consistent: bool = False,
 ) -> Reading:
-    """Everything under `prefix`, with `index` only after a change or when `wait` is over.
+    """Everything under `prefix`. after: the state must be newer than this index, then any server may say it,
+    as it should within `wait` seconds. consistent: as the leader knows it now.
 
     Raises Denied where anything may not be read: Consul would call it empty. Raises StoreError."""
-    before = history.position
-    answer = await client.kv.get(
-        prefix,
-        recurse=True,
-        index=index or None,
-        wait=f"{round(wait * 1000)}ms" if index else None,
-        consistency="consistent" if consistent else "default",
-    )
+    before, started = history.position, clock.now()
+    consistency = "consistent" if consistent else "stale" if after else "default"
+    answer = await client.tree(prefix, index=after, wait=wait, consistency=consistency)
+    _believe(answer, prefix)
+    number, items = answer.value
+    if not items:
+        await client.kv.get(prefix + PROBE, consistency="consistent" if consistent else "default")
+    position = history.read(number)
+    if consistent and before.epoch == position.epoch:
+        position = max(position, before)
+    return Reading(items, number, position, clock.now() - started)
+
+
+async def wait_moved(client: Client, prefix: str, index: int, wait: float) -> int:
+    """The index of `prefix` when it is another than `index`, or after `wait` seconds. Raises StoreError."""
+    answer = await client.moved(prefix, index=index, wait=wait)
+    _believe(answer, prefix)
+    return int(answer.value)
+
+
+def _believe(answer: Answer, prefix: str) -> None:
     if answer.filtered:
         raise Denied(f"consul: the token may not read everything under {prefix!r}")
     if answer.leaderless:
         raise Unavailable("consul: the agent knows no leader")
-    started = clock.now()
-    number, items = int(answer.value[0]), answer.value[1]
-    if not items:
-        await client.kv.get(prefix + PROBE, consistency="consistent" if consistent else "default")
-    entries = entries_of(items)
-    position = history.read(number)
-    if consistent and before.epoch == position.epoch:
-        position = max(position, before)
-    return Reading(entries, number, position, clock.now() - started)

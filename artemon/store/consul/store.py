@@ -22,6 +22,7 @@ from artemon.store.consul.errors import Conflict
 from artemon.store.consul.reading import read_prefix
 from artemon.store.consul.settings import ConsulSettings, access, endpoints
 from artemon.store.consul.transaction import Moved, Operation, Transaction, index_of, still_bound
+from artemon.store.consul.tree import entries_of
 from artemon.store.consul.watch import Reset, Resumption
 from artemon.store.lease import RenewedLease
 from artemon.store.limits import check_key, check_prefix, check_ttl, check_txn
@@ -73,7 +74,7 @@ class ConsulStore(BaseStore):
         check_prefix(prefix)
         self._work.check()
         reading = await read_prefix(self._client, self._history, prefix, consistent=True)
-        return Snapshot(reading.entries, reading.position)
+        return Snapshot(entries_of(reading.items), reading.position)
 
     async def txn(self, checks: Sequence[Check], ops: Sequence[Op]) -> TxnResult:
         """See `Store.txn`."""
@@ -156,7 +157,7 @@ class ConsulStore(BaseStore):
                     yield Stale(silence)
                 await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
                 continue
-            yield Snapshot(first.entries, first.position, reason)
+            yield Snapshot(entries_of(first.items), first.position, reason)
             backoff.reset()
             wait, stale_after = self._settings.bookmark, self._settings.stale_after
             resumption = Resumption(

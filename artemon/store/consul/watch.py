@@ -10,10 +10,10 @@ from artemon.backoff import Backoff
 from artemon.errors import StoreError
 from artemon.log import Log
 from artemon.store import clock
-from artemon.store.api import Batch, Bookmark, Snapshot, Stale
+from artemon.store.api import Batch, Bookmark, Stale
 from artemon.store.consul.client import Client
 from artemon.store.consul.deliveries import Deliveries, History, WentBack
-from artemon.store.consul.reading import Reading, read_prefix
+from artemon.store.consul.reading import Reading, read_prefix, wait_moved
 
 log = Log("artemon.store.consul")
 
@@ -45,8 +45,7 @@ class Resumption:
     ) -> None:
         self._client, self._history, self._prefix = client, history, prefix
         self._wait, self._stale_after = wait, stale_after
-        snapshot = Snapshot(first.entries, first.position)
-        self._deliveries, self._spurious = Deliveries(snapshot, first.index), 0
+        self._deliveries, self._spurious = Deliveries(first.position, first.items, first.index), 0
         self.alive = clock.now()
 
     async def items(self) -> AsyncGenerator[Batch | Bookmark | Stale]:
@@ -72,22 +71,30 @@ class Resumption:
             await asyncio.sleep(self._pause(item, busy))
 
     async def _next(self) -> tuple[Batch | Bookmark, float]:
-        """What the next query brings, and how long its answer took to come and to be read."""
+        """What comes next, and how long it took to be read. A small query waits; then everything is read,
+        from the nearest server where it is known how new it must be."""
         ask, sent = self._deliveries.ask, clock.now()
-        reading = await read_prefix(self._client, self._history, self._prefix, index=ask, wait=self._wait)
+        moved = await wait_moved(self._client, self._prefix, ask, self._wait) if ask else 0
         early = bool(ask) and clock.now() - sent < self._wait
+        after = moved - 1 if 1 < ask < moved else 0
+        reading = await self._read(after=after, wait=self._wait)
         try:
-            item = self._deliveries.receive(reading.index, reading.entries, early=early)
+            item = self._deliveries.receive(reading.index, reading.items, early=early)
         except WentBack:
-            reading = await read_prefix(self._client, self._history, self._prefix, consistent=True)
+            reading = await self._read(consistent=True)
             try:
-                item = self._deliveries.receive(reading.index, reading.entries, early=False)
+                item = self._deliveries.receive(reading.index, reading.items, early=False)
             except WentBack as error:
                 self._history.replaced()
                 raise Reset(str(error)) from error
         quiet = isinstance(item, Bookmark) and early
         self._spurious = self._spurious + 1 if quiet else 0
         return item, reading.seconds
+
+    async def _read(self, *, after: int = 0, wait: float = 0.0, consistent: bool = False) -> Reading:
+        return await read_prefix(
+            self._client, self._history, self._prefix, after=after, wait=wait, consistent=consistent
+        )
 
     def _pause(self, item: Batch | Bookmark, busy: float) -> float:
         """Every answer brings the whole prefix: leave as much time between two as reading one takes."""

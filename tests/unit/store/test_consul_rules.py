@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
 from artemon.errors import LeaseGone, StoreError, TooLarge, Unavailable, Unknown
-from artemon.store.api import ABSENT, Batch, Bookmark, Check, Delete, Deleted, Entry, Position, Put, Snapshot
+from artemon.store.api import ABSENT, Batch, Bookmark, Check, Delete, Deleted, Entry, Position, Put
 from artemon.store.consul.client import seconds
 from artemon.store.consul.deliveries import Deliveries, History, WentBack
 from artemon.store.consul.errors import Conflict, Denied, Fault, failure
 from artemon.store.consul.transaction import NEVER, Moved, Transaction
+from artemon.store.consul.tree import Item, entries_of, items_of
 
 
-def at(index: int, *entries: Entry) -> Deliveries:
-    return Deliveries(Snapshot(entries, Position("e", index)), index)
+class Talk:
+    """Deliveries, of entries as the test writes them."""
+
+    def __init__(self, index: int, entries: tuple[Entry, ...]) -> None:
+        self.deliveries = Deliveries(Position("e", index), items(entries), index)
+        self.doubt = self.deliveries.doubt
+
+    @property
+    def ask(self) -> int:
+        return self.deliveries.ask
+
+    @property
+    def position(self) -> Position:
+        return self.deliveries.position
+
+    def receive(self, index: int, entries: tuple[Entry, ...], *, early: bool) -> Batch | Bookmark:
+        return self.deliveries.receive(index, items(entries), early=early)
+
+
+def items(entries: tuple[Entry, ...]) -> tuple[Item, ...]:
+    """As Consul says them."""
+    rows = [
+        {
+            "LockIndex": 0,
+            "Key": one.key,
+            "Flags": 7,
+            "Value": base64.b64encode(one.value).decode() if one.value else None,
+            "CreateIndex": one.created,
+            "ModifyIndex": one.version,
+            **({"Session": one.lease} if one.lease else {}),
+        }
+        for one in entries
+    ]
+    found = items_of(json.dumps(rows).encode())
+    assert entries_of(found) == entries
+    return found
+
+
+def at(index: int, *entries: Entry) -> Talk:
+    return Talk(index, entries)
 
 
 A3, B5 = Entry("a", b"1", 3, 3), Entry("b", b"1", 5, 5)

@@ -6,7 +6,6 @@ Clients run in a process of their own, so that what they cost is not pilotd's.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import subprocess
@@ -20,16 +19,20 @@ from prometheus_client import CollectorRegistry
 
 from artemon.daemon.health import Health
 from artemon.log import Log
+from artemon.store import clock
 from artemon.store.api import Put, Store
 from artemon.store.open import open_store
 from bench import world as mesh
 from bench.report import Figure
+from pilotd.collector import Collector
 from pilotd.discovery import Discovery, Options
 from pilotd.server import listening
 
 STREAMS = 200
 CHANGES = 60
 PAUSE = 0.1
+SETTLE = 6.0
+"""Seconds until pilotd, which is idle then, has put its memory in order."""
 
 
 @asynccontextmanager
@@ -48,10 +51,12 @@ async def served(services: int) -> AsyncIterator[tuple[Discovery, Store, int]]:
         work = tasks.create_task(discovery.run(Health()))
         while not discovery.fleet.ready:
             await asyncio.sleep(0.01)
+        collecting = tasks.create_task(Collector(discovery.publisher.quiet, now=clock.now).run())
         page = discovery.pages.page
         async with listening("127.0.0.1:0", discovery.serving, page, credentials=None) as port:
             yield discovery, store, port
         work.cancel()
+        collecting.cancel()
     await store.close()
 
 
@@ -64,8 +69,7 @@ async def _measure() -> list[Figure]:
         assert clients.stdout is not None
         ready = json.loads(await clients.stdout.readline())
         storm = time.perf_counter() - began
-        gc.collect()
-        gc.freeze()
+        await asyncio.sleep(SETTLE)
         cpu, latencies = time.process_time(), []
         for number in range(1, CHANGES + 1):
             started = time.perf_counter()

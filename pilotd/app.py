@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -19,8 +18,10 @@ from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
 from artemon.daemon.trust import follow_bundle
 from artemon.registry.open import open_registries
+from artemon.store import clock
 from artemon.store.layout import Layout
 from artemon.store.schema import guard
+from pilotd.collector import Collector
 from pilotd.debug import serve_pages
 from pilotd.discovery import Discovery, Keys, Options
 from pilotd.fleet import Limits
@@ -48,7 +49,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             work = [
-                tasks.create_task(_settle_memory(context.health), name="memory"),
+                tasks.create_task(_settle_memory(context.health, discovery), name="memory"),
                 tasks.create_task(keeper.run(), name="identity"),
                 tasks.create_task(
                     follow_bundle(store, Layout(settings.mesh).bundle, keeper, context.log), name="trust"
@@ -92,12 +93,10 @@ async def _serve(
         discovery.records.close()
 
 
-async def _settle_memory(health: Health) -> None:
-    """Once everything has been read: what was made until then stays, the collector need not look at it again
-    (a full collection over a large mesh would hold every stream up)."""
+async def _settle_memory(health: Health, discovery: Discovery) -> None:
+    """Once everything has been read, and then when there is time."""
     await health.wait_ready()
-    gc.collect()
-    gc.freeze()
+    await Collector(discovery.publisher.quiet, now=clock.now).run()
 
 
 def _options(settings: PilotdSettings, context: Context) -> Options:

@@ -44,9 +44,14 @@ class Publisher:
         self._now = now
         self._want_keys = want_keys
         self._published = published
+        self._worked_at = now()
         self.snapshot: Snapshot | None = None
         self.conflicts: Mapping[Conflict, int] = {}
         """Servers of Gateways that lose something to an older Gateway, with the port."""
+
+    def quiet(self) -> float:
+        """Seconds since anything was published."""
+        return self._now() - self._worked_at
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -56,7 +61,8 @@ class Publisher:
             await asyncio.sleep(debounce.wait(self._now()))
             started = self._now()
             await self._publish()
-            debounce.worked(started, self._now())
+            self._worked_at = self._now()
+            debounce.worked(started, self._worked_at)
 
     async def _publish(self) -> None:
         changes, since = self._ingest.take()

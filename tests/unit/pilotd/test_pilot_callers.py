@@ -31,10 +31,10 @@ async def test_reports_are_shown_with_names() -> None:
             await one.until(CLUSTER, "inbound|9080||")
         assert page(running)["reviews-1"]["since"] == "", "it has not counted yet"
         client.ask(CALLERS, REPORT.encode())
+        served = [{"port": 9080, "host": "reviews.books.svc.cluster.local"}]
+        await until(lambda: page(running)["reviews-1"]["permissive"] == served)
         await until(lambda: bool(page(running)["reviews-1"]["seen"]))
         found = page(running)
-        host = "reviews.books.svc.cluster.local"
-        assert found["reviews-1"]["permissive"] == [{"port": 9080, "host": host}]
         assert [(one["from"], one["name"], one["count"]) for one in found["reviews-1"]["seen"]] == [
             ("127.0.1.2", "books/reviews-2", 7),
             ("192.0.2.1", "", 1),

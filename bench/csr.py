@@ -35,6 +35,7 @@ from citadeld.app import METHODS, Citadel, key_room
 from citadeld.callers import Door
 from citadeld.decision import Caller, Method
 from citadeld.limits import Limiter, Rate
+from citadeld.rooms import Rooms
 from citadeld.settings import CitadelSettings
 
 IDENTITY = SpiffeId("cluster.local", "shop", "cart")
@@ -78,10 +79,11 @@ async def opened(folder: Path) -> tuple[Open, Context]:
     """A citadeld with a root, which does not run yet."""
     settings = settings_in(folder)
     context = Context("citadeld", "bench", Log("citadeld"), Health(), CollectorRegistry())
-    store, room = await open_store(settings.registry), key_room(settings)
-    if not room.has_root():
-        room.make_root()
-    return Open(settings, context, store, room), context
+    store, rooms = await open_store(settings.registry), Rooms(key_room(settings))
+    if not rooms.first.has_root():
+        rooms.first.make_root()
+    authority = rooms.active(()).load()
+    return Open(settings, context, store, rooms=rooms, authority=authority), context
 
 
 async def serve(folder: Path) -> None:
@@ -94,20 +96,18 @@ async def alone(folder: Path) -> list[Figure]:
     """What one certificate costs without a network: checks, serial, signature, audit."""
     citadel, _ = await opened(folder)
     audit = asyncio.ensure_future(citadel._audit.run())
-    csrs, caller = (
-        [make_csr(generate_key(), IDENTITY) for _ in range(AT_ONCE)],
-        Caller("certificate", "", IDENTITY),
-    )
+    csrs = [[make_csr(generate_key(), IDENTITY) for _ in range(COUNT // AT_ONCE)] for _ in range(AT_ONCE)]
+    caller = Caller("certificate", "", IDENTITY)
     took: list[float] = []
 
-    async def issue(csr: bytes, times: int) -> None:
-        for _ in range(times):
+    async def issue(many: list[bytes]) -> None:
+        for csr in many:
             begun = time.perf_counter()
             await citadel._issuer.issue(caller, csr, lifetime=timedelta(hours=1))
             took.append(time.perf_counter() - begun)
 
     begun, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(issue(csr, COUNT // AT_ONCE) for csr in csrs))
+    await asyncio.gather(*map(issue, csrs))
     wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
     audit.cancel()
     done = len(took)

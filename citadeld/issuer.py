@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -36,7 +37,7 @@ from artemon.pki.renewal import Validity
 from artemon.pki.spiffe import SpiffeId
 from artemon.pki.subject import check_subject
 from artemon.pki.verify import check_issued
-from artemon.store.api import ABSENT, Check, Op, Put, Store
+from artemon.store.api import ABSENT, Check, Entry, Op, Put, Store
 from citadeld.decision import Caller, Denied, Grounds, Reason
 from citadeld.metrics import Metrics
 from citadeld.names import Names
@@ -55,6 +56,36 @@ class Told:
 
 
 NOTHING = Told()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that was judged good. digest: of its key."""
+
+    leaf: Leaf
+    digest: str
+    caller: Caller
+    node: str
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is the same for all leaves of one authority. keys: digests of those of the whole chain."""
+
+    fingerprint: str
+    chain: tuple[str, ...]
+    keys: frozenset[str]
+
+
+def _known(authority: Authority) -> _Known:
+    return _known_of(authority.certificate, *authority.issuers)
+
+
+@lru_cache(maxsize=4)
+def _known_of(*chain: x509.Certificate) -> _Known:
+    digests = frozenset(spki_sha256(check_public_key(one.public_key())) for one in chain)
+    return _Known(fingerprint(chain[0]), tuple(pem_list(chain)), digests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +114,10 @@ class Issuer:
         Raises Denied, StoreError, AuditUnavailable, CertificateRefused: then no certificate was given away.
         """
         assert caller.identity is not None
-        key = self._judge(csr, caller.identity)
+        key, digest = self._judge(csr, caller.identity)
         leaf = Leaf(caller.identity, key, lifetime, self.names.of(caller.identity), self._subject(told))
-        certificate, authority = await self._certify(leaf, caller, node=told.node, claim=claim)
+        asked = _Asked(leaf, digest, caller, told.node, claim)
+        certificate, authority = await self._certify(asked)
         await self.audit.append(
             "issued",
             identity=leaf.identity,
@@ -97,13 +129,13 @@ class Issuer:
             node=told.node,
             subject=leaf.subject,
             serial=f"{certificate.serial_number:x}",
-            key=spki_sha256(key),
+            key=digest,
             names=",".join(leaf.names),
             until=certificate.not_valid_after_utc.isoformat(),
-            issuer=fingerprint(authority.certificate),
+            issuer=authority.fingerprint,
         )
         self.metrics.count("success_cert_issuance")
-        return pem_list([certificate, authority.certificate, *authority.issuers])
+        return [*pem_list([certificate]), *authority.chain]
 
     def _subject(self, told: Told) -> str:
         try:
@@ -112,7 +144,7 @@ class Issuer:
             self.metrics.count("id_extraction_err")
             raise Denied(Reason.MALFORMED, str(error)) from error
 
-    def _judge(self, csr: bytes, identity: SpiffeId) -> PublicKey:
+    def _judge(self, csr: bytes, identity: SpiffeId) -> tuple[PublicKey, str]:
         try:
             key = check_csr(csr, identity)
         except CsrMalformed as error:
@@ -121,29 +153,26 @@ class Issuer:
         except CsrRefused as error:
             self.metrics.count("id_extraction_err")
             raise Denied(Reason.MALFORMED, str(error)) from error
-        authority = self.authority()
-        ours = [authority.certificate, *authority.issuers]
-        if spki_sha256(key) in {spki_sha256(check_public_key(one.public_key())) for one in ours}:
+        digest = spki_sha256(key)
+        if digest in _known(self.authority()).keys:
             self.metrics.count("id_extraction_err")
             raise Denied(Reason.MALFORMED, "the request carries the key of an authority")
-        return key
+        return key, digest
 
-    async def _certify(
-        self, leaf: Leaf, caller: Caller, *, node: str, claim: Claim | None
-    ) -> tuple[x509.Certificate, Authority]:
-        authority = self.authority()
+    async def _certify(self, asked: _Asked) -> tuple[x509.Certificate, _Known]:
+        authority, leaf = self.authority(), asked.leaf
         serial, now = serial_number(os.urandom(SERIAL_BYTES)), self.now()
         try:
             validity = leaf_validity(leaf.lifetime, authority, now)
-            record = _record(leaf.identity, authority, caller, validity=validity, node=node, now=now)
-            await self._persist(leaf, serial, record=record, claim=claim, good=self._good(caller))
+            record = _record(asked, _known(authority), validity=validity, now=now)
+            await self._persist(asked, serial, record=record)
             signed = make_leaf(leaf, authority, serial=serial, now=now)
             parsed = load_certificates(chain_pem([signed]))[0]
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)
         except (CertificateRefused, StoreError):
             self.metrics.count("csr_sign_err")
             raise
-        return parsed, authority
+        return parsed, _known(authority)
 
     def _good(self, caller: Caller) -> list[Check]:
         """What holds while neither the identity nor the certificate that asks is revoked."""
@@ -151,17 +180,12 @@ class Issuer:
         revoked = [ban_key(caller.identity), *([f"{SERIALS}{caller.serial}"] if caller.serial else [])]
         return [Check(self.prefix + key, ABSENT) for key in revoked]
 
-    async def _persist(
-        self, leaf: Leaf, serial: int, *, record: bytes, claim: Claim | None, good: list[Check]
-    ) -> None:
+    async def _persist(self, asked: _Asked, serial: int, *, record: bytes) -> None:
         """Serial, key owner and used token in one transaction: all, or nothing is signed."""
-        issued, fingerprint_ = f"{self.prefix}trust/issued/{serial:x}", spki_sha256(leaf.key)
-        owner_key = f"{self.prefix}trust/keys/{fingerprint_}"
+        leaf, claim, good = asked.leaf, asked.claim, self._good(asked.caller)
+        issued, owner_key = f"{self.prefix}trust/issued/{serial:x}", f"{self.prefix}trust/keys/{asked.digest}"
+        owner: Entry | None = None  # asked for when somebody has the key already: agents make new ones
         for _ in range(ATTEMPTS):
-            owner = await self.store.get(owner_key)
-            if owner is not None and not _is_owner(owner.value, leaf.identity):
-                self.metrics.count("id_extraction_err")
-                raise Denied(Reason.MALFORMED, "the key belongs to another identity; make a new one")
             checks = [Check(issued, ABSENT), Check(owner_key, owner.version if owner else ABSENT), *good]
             ops: list[Op] = [Put(issued, record), Put(owner_key, record)]
             if claim is not None:
@@ -183,28 +207,24 @@ class Issuer:
                 raise Denied(
                     Reason.NOT_AUTHENTICATED, "the join token is not valid: it is unknown, expired or used up"
                 )
+            owner = await self.store.get(owner_key)
+            if owner is not None and not _is_owner(owner.value, leaf.identity):
+                self.metrics.count("id_extraction_err")
+                raise Denied(Reason.MALFORMED, "the key belongs to another identity; make a new one")
         raise Denied(Reason.NOT_NOW, "the key is certified by others at the same time; try again")
 
 
-def _record(
-    identity: SpiffeId,
-    authority: Authority,
-    caller: Caller,
-    *,
-    validity: Validity,
-    node: str,
-    now: datetime,
-) -> bytes:
+def _record(asked: _Asked, authority: _Known, *, validity: Validity, now: datetime) -> bytes:
     fields: dict[str, object] = {
-        "identity": str(identity),
-        "node": node,
+        "identity": str(asked.leaf.identity),
+        "node": asked.node,
         "notBefore": validity.not_before.isoformat(),
         "notAfter": validity.not_after.isoformat(),
-        "issuer": fingerprint(authority.certificate),
+        "issuer": authority.fingerprint,
         "issued": now.isoformat(),
     }
-    if caller.attested is not None:
-        fields["attested"] = caller.attested.fields()
+    if asked.caller.attested is not None:
+        fields["attested"] = asked.caller.attested.fields()
     return json.dumps(fields).encode()
 
 

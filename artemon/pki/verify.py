@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from artemon.pki.certificate import Leaf, validity_of
 from artemon.pki.errors import CertificateRefused, InvalidSpiffeId, KeyRefused
-from artemon.pki.keys import check_public_key, spki_sha256
+from artemon.pki.keys import check_public_key
 from artemon.pki.renewal import Validity
 from artemon.pki.spiffe import SpiffeId, SpiffeUri
 from artemon.pki.subject import subject_name
@@ -86,7 +86,7 @@ def check_issued(
         ("identity", check_leaf(certificate), leaf.identity),
         ("names", tuple(extra), leaf.names),
         ("serial", certificate.serial_number, serial),
-        ("key", spki_sha256(check_public_key(certificate.public_key())), spki_sha256(leaf.key)),
+        ("key", "the one" if certificate.public_key() == leaf.key else "another", "the one"),
         ("validity", validity_of(certificate), validity),
         ("subject", certificate.subject, subject_name(leaf.subject)),
         ("extensions", len(certificate.extensions), 6),

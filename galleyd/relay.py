@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import grpc
 from aiohttp import web
@@ -52,6 +53,7 @@ class Relay:
             web.delete(f"{tokens}/{{id}}", self.revoke_token),
             web.get("/artemon/v1/debug/{page:(?!release)[a-z_]+}", self.debug),
             web.get("/artemon/v1/callers", self.callers),
+            web.get("/artemon/v1/telemetry/{page:[a-z]+}", self.telemetry),
             web.get("/artemon/v1/registries", self.registries),
             web.post("/artemon/v1/registries/release", self.release),
         ]
@@ -120,6 +122,21 @@ class Relay:
         silent = [answer for answer in answers if "error" in answer]
         mine = [item for item in items if seen is None or item["namespace"] in seen]
         return web.json_response({"items": mine, "unreachable": silent})
+
+    async def telemetry(self, request: web.Request) -> web.Response:
+        """GET: what mixerd knows of the namespaces that the caller may see."""
+        seen = request[ask.JUDGE].namespaces("get", "telemetry")
+        query = {name: value for name, value in request.query.items() if name != "namespaces"}
+        if seen is not None:
+            query["namespaces"] = ",".join(sorted(seen))
+        asked = DebugRequest(path=f"/{request.match_info['page']}?{urlencode(query)}")
+        found = await self._first(
+            "mixerd", self.settings.mixerd, path="/artemon.v1.Debug/Get", asked=asked, answer=DebugResponse
+        )
+        if found.status != 200:
+            kind = "NotFound" if found.status == 404 else "BadRequest"
+            raise status.ApiError(found.status, kind, _reason(found.body))
+        return web.Response(body=found.body, content_type="application/json")
 
     async def registries(self, request: web.Request) -> web.Response:
         """GET: what every pilotd says of its registries, and how old its view of each is."""

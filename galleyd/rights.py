@@ -33,6 +33,7 @@ _SEEN = (
     _CONFIG
     | PATCHES
     | {"hostgrants", "identitygrants", "namespaces", "events", "proxies", "history", "debug", "metrics"}
+    | {"telemetry"}
 )
 _OWNED = frozenset({"rolebindings", "hostgrants", "identitygrants", "secrets", "jointokens"})
 

@@ -37,6 +37,7 @@ class GalleySettings(IdentitySettings):
     oidc_prefix: str = Field("oidc:", description="Put before its users and groups.")
     hosts: tuple[str, ...] = Field((), description="Further host names under which clients may call.")
     pilotd: tuple[str, ...] = Field((), description="Addresses of pilotd, to relay its debug answers.")
+    mixerd: tuple[str, ...] = Field((), description="Addresses of mixerd, to relay what it knows.")
     secrets_key_file: str = Field(
         "", description="File (0600) of the keys that Secrets are encrypted with; empty: no Secrets."
     )

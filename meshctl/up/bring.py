@@ -21,7 +21,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from artemon.daemon.secrets_key import make_key_file
 from artemon.errors import ArtemonError, Problem, Refused, Unavailable
 from artemon.tls import client_context
-from meshctl.up import checks, joining, members, plan, preflight
+from meshctl.up import checks, joining, members, plan, preflight, telemetry
 from meshctl.up.layout import CONTROL_PLANE, GATEWAY, HEALTH_PORTS, INSTANCES, PROXY_PORT, Layout
 from meshctl.up.processes import Process, Program, load_processes, save, start_time
 from meshctl.up.supervisor import PLAN, STATE
@@ -204,10 +204,13 @@ async def _configure(mesh: Mesh) -> None:
         mesh.layout.server, connector=connector, headers={"Authorization": f"Bearer {token}"}
     ) as session:
         settings = await _call(session, "GET", "/artemon/v1/mesh")
-        if not settings.get("proxyHttpPort"):
-            await _call(session, "PUT", "/artemon/v1/mesh", {**settings, "proxyHttpPort": PROXY_PORT})
+        wanted = {**settings, "proxyHttpPort": settings.get("proxyHttpPort") or PROXY_PORT}
+        wanted["extensionProviders"] = telemetry.with_providers(settings.get("extensionProviders") or ())
+        if wanted != settings:
+            await _call(session, "PUT", "/artemon/v1/mesh", wanted)
         text = files("meshctl.bookinfo").joinpath("mesh.yaml").read_text(encoding="utf-8")
-        absent = [item for item in yaml.safe_load_all(text) if not await _exists(session, item)]
+        objects = [*yaml.safe_load_all(text), telemetry.service(mesh.layout.control)]
+        absent = [item for item in objects if not await _exists(session, item)]
         if absent:
             await _call(session, "POST", "/artemon/v1/transactions", {"objects": absent})
 
@@ -217,6 +220,8 @@ PLURALS = {
     "Gateway": "gateways",
     "VirtualService": "virtualservices",
     "DestinationRule": "destinationrules",
+    "ServiceEntry": "serviceentries",
+    "Telemetry": "telemetries",
 }
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-CONTROL_PLANE = ("citadeld", "galleyd", "pilotd")
-HEALTH_PORTS = {"citadeld": 15113, "galleyd": 15114, "pilotd": 15112}
+CONTROL_PLANE = ("citadeld", "galleyd", "pilotd", "mixerd")
+HEALTH_PORTS = {"citadeld": 15113, "galleyd": 15114, "pilotd": 15112, "mixerd": 15104}
 SOCKET_PATH_LIMIT = 80
 """Longest run directory that leaves room for socket names below the 108 bytes of sun_path (unix(7))."""
 

@@ -26,7 +26,7 @@ from meshctl.up.layout import (
 )
 from meshctl.up.processes import Program
 
-CITADELD_PORT, JOIN_PORT, PILOTD_PORT, GALLEYD_PORT = 15013, 15016, 15012, 15014
+CITADELD_PORT, JOIN_PORT, PILOTD_PORT, GALLEYD_PORT, MIXERD_PORT = 15013, 15016, 15012, 15014, 15004
 SYSTEM_NAMESPACE = "artemon-system"
 
 
@@ -52,7 +52,12 @@ def accounts(*, demo: bool) -> Iterator[tuple[str, str, str]]:
 
 def addresses(layout: Layout, *, registry: str, demo: bool) -> Iterator[tuple[str, int, str]]:
     """Every address that will be listened on: (host, port, by whom)."""
-    ports = {"citadeld": (CITADELD_PORT, JOIN_PORT), "galleyd": (GALLEYD_PORT,), "pilotd": (PILOTD_PORT,)}
+    ports = {
+        "citadeld": (CITADELD_PORT, JOIN_PORT),
+        "galleyd": (GALLEYD_PORT,),
+        "pilotd": (PILOTD_PORT,),
+        "mixerd": (MIXERD_PORT,),
+    }
     for name in CONTROL_PLANE:
         for port in (*ports[name], HEALTH_PORTS[name]):
             yield layout.control, port, name
@@ -73,6 +78,7 @@ def write_settings(layout: Layout, *, registry: str, demo: bool) -> None:
         "citadeld": _citadeld(layout, registry),
         "galleyd": _galleyd(layout, registry),
         "pilotd": _pilotd(layout, registry),
+        "mixerd": _mixerd(layout),
     }
     if demo:
         rows |= {instance.name: _proxyd(layout, instance) for instance in (GATEWAY, *INSTANCES)}
@@ -112,6 +118,7 @@ def _galleyd(layout: Layout, registry: str) -> dict[str, Any]:
         "identity_dir": str(layout.data("galleyd") / "identity"),
         "admin_token_file": str(layout.admin_token),
         "pilotd": [f"{layout.control}:{PILOTD_PORT}"],
+        "mixerd": [f"{layout.control}:{MIXERD_PORT}"],
         "secrets_key_file": str(layout.secrets_key),
         **_identity(layout, "galleyd"),
     }
@@ -127,6 +134,16 @@ def _pilotd(layout: Layout, registry: str) -> dict[str, Any]:
         "socket": str(layout.run("pilotd") / "pilotd.sock"),
         "secrets_key_file": str(layout.secrets_key),
         **_identity(layout, "pilotd"),
+    }
+
+
+def _mixerd(layout: Layout) -> dict[str, Any]:
+    return {
+        "http": f"{layout.control}:{HEALTH_PORTS['mixerd']}",
+        "listen": f"{layout.control}:{MIXERD_PORT}",
+        "data_dir": str(layout.data("mixerd")),
+        "identity_dir": str(layout.data("mixerd") / "identity"),
+        **_identity(layout, "mixerd"),
     }
 
 

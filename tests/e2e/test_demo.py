@@ -146,6 +146,37 @@ def test_the_page_renders_with_every_service_and_identity(mesh: Mesh) -> None:
 
 
 @pytest.mark.browser
+def test_who_calls_whom_is_seen_on_the_command_line(mesh: Mesh) -> None:
+    def known(*command: str) -> Any:
+        return json.loads(mesh.run(*command, "-o", "json").stdout)
+
+    def edges() -> dict[tuple[str, str], dict[str, Any]]:
+        get(mesh, "/productpage")
+        found = known("graph", "--seconds", "300")["edges"]
+        return {(one["source"], one["target"]): one for one in found}
+
+    pair = ("bookinfo/productpage", "bookinfo/reviews")
+    eventually(lambda: edges().get(pair, {}).get("mtls") == 1.0)
+    eventually(lambda: any(one["spans"] >= 4 for one in known("traces")["items"]))
+    trace = next(one["trace"] for one in known("traces")["items"] if one["spans"] >= 4)
+    assert {one["namespace"] for one in known("traces", trace)["items"]} == {"bookinfo", "istio-system"}
+    assert known("logs", "--service", "reviews")["items"]
+    assert "bookinfo/reviews" in mesh.run("top").stdout
+
+
+def test_metrics_of_both_sides_have_istios_names(mesh: Mesh) -> None:
+    def requests(host: str, *labels: str) -> list[str]:
+        with urllib.request.urlopen(f"http://{host}:15020/stats/prometheus", timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        named = [line for line in lines if line.startswith("istio_requests_total{")]
+        return [line for line in named if all(label in line for label in labels)]
+
+    source = ('reporter="source"', 'destination_workload="details"', 'source_workload="productpage"')
+    eventually(lambda: bool(requests("127.0.77.11", *source)))
+    target = ('reporter="destination"', 'source_workload="productpage"', 'security_policy="mutual_tls"')
+    eventually(lambda: bool(requests("127.0.77.12", *target)))
+
+
 def test_the_page_renders_in_a_browser(mesh: Mesh, tmp_path: Path) -> None:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

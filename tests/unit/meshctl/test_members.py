@@ -39,7 +39,7 @@ def test_a_server_that_is_nowhere_is_one_line_with_ways_out(tmp_path: Path, bina
 @pytest.mark.parametrize("name", ["etcd", "consul"])
 def test_three_members_are_started_before_the_daemons(layout: Layout, binaries: Path, name: str) -> None:
     names = [program.name for program in plan.programs(layout, registry=name, demo=False)]
-    assert names == [f"{name}-1", f"{name}-2", f"{name}-3", "citadeld", "galleyd", "pilotd"]
+    assert names == [f"{name}-1", f"{name}-2", f"{name}-3", "citadeld", "galleyd", "pilotd", "mixerd"]
     wanted = [
         port for _, port, who in plan.addresses(layout, registry=name, demo=False) if who.startswith(name)
     ]

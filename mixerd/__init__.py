@@ -1,0 +1,1 @@
+"""Telemetry: takes access logs and spans in batches, keeps the recent ones, answers who calls whom."""

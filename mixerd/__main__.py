@@ -1,0 +1,16 @@
+"""The command `mixerd`."""
+
+from __future__ import annotations
+
+from artemon.daemon.run import daemon
+from mixerd.app import app
+from mixerd.settings import MixerSettings
+
+
+def main() -> None:
+    """Run mixerd."""
+    daemon("mixerd", MixerSettings, app)()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What is asked of mixerd: a path with its query to a status and JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from mixerd.desk import Desk
+from mixerd.graph import graph, services
+
+WINDOW_SECONDS = 60.0
+LIMIT, MOST = 50, 1000
+Page = Callable[[Mapping[str, str], frozenset[str] | None], Awaitable[Any]]
+
+
+class Pages:
+    """Answers. `namespaces` in a query, which galleyd sets: what the asker may see; absent: everything."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._table: dict[str, Page] = {
+            "graph": self._graph,
+            "top": self._top,
+            "traces": self._traces,
+            "trace": self._trace,
+            "logs": self._logs,
+        }
+
+    async def answer(self, path: str) -> tuple[int, bytes]:
+        """`/<page>?<query>`."""
+        parts = urlsplit(path)
+        page = self._table.get(parts.path.strip("/"))
+        if page is None:
+            return 404, _body({"error": f"there is no page {parts.path}"})
+        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        seen = query.pop("namespaces", None)
+        namespaces = None if seen is None else frozenset(filter(None, seen.split(",")))
+        try:
+            return 200, _body(await page(query, namespaces))
+        except ValueError as error:
+            return 400, _body({"error": str(error)})
+
+    async def _graph(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        seconds = _seconds(query)
+        return graph(self._desk.counts.window(seconds, self._desk.now()), seconds, namespaces)
+
+    async def _top(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        seconds = _seconds(query)
+        found = services(self._desk.counts.window(seconds, self._desk.now()), seconds, namespaces)
+        return {"seconds": seconds, "items": sorted(found, key=lambda one: (-one["calls"], one["name"]))}
+
+    async def _traces(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        return await self._kept(self._desk.keep.traces, query.get("service", ""), namespaces, _limit(query))
+
+    async def _trace(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        return await self._kept(self._desk.keep.trace, query.get("id", ""), namespaces)
+
+    async def _logs(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        where = {name: value for name, value in query.items() if name != "limit" and value}
+        return await self._kept(self._desk.keep.calls, where, namespaces, _limit(query))
+
+    async def _kept(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        await self._desk.flush()
+        async with self._desk.access:
+            return {"items": await asyncio.to_thread(read, *arguments)}
+
+
+def _seconds(query: Mapping[str, str]) -> float:
+    try:
+        found = float(query.get("seconds") or WINDOW_SECONDS)
+    except ValueError as error:
+        raise ValueError("seconds must be a number") from error
+    if not 5 <= found <= 86400:
+        raise ValueError("seconds must be 5 to 86400")
+    return found
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit") or str(LIMIT)
+    if not text.isdigit() or not 0 < int(text) <= MOST:
+        raise ValueError(f"limit must be 1 to {MOST}")
+    return int(text)
+
+
+def _body(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,110 @@
+"""The gRPC server: access logs, spans, questions. Every caller shows a certificate of the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from cryptography import x509
+from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
+from artemon.daemon.identity_tls import peer_spiffe_id
+from artemon.errors import ArtemonError
+from mixerd import reading
+from mixerd.desk import Desk
+from mixerd.records import Reporter
+
+MAX_MESSAGE = 16 * 1024 * 1024
+DRAIN_SECONDS = 1.0
+OPTIONS = (("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0))
+Context = grpc.aio.ServicerContext[Any, Any]
+Answer = Callable[[str], Awaitable[tuple[int, bytes]]]
+
+
+async def reporter_of(context: Context, trust_domain: str) -> Reporter:
+    """Who calls; the call is ended for whoever is not of the mesh."""
+    identity = peer_spiffe_id(context)
+    if identity is None or identity.trust_domain != trust_domain:
+        await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only workloads of the mesh report")
+    found = list(context.auth_context().get("x509_pem_cert", ()))
+    certificate = x509.load_pem_x509_certificate(found[0]) if found else None
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.USER_ID) if certificate else []
+    return Reporter.of(identity, str(names[0].value) if names else "")
+
+
+class Services:
+    """The handlers."""
+
+    def __init__(self, desk: Desk, answer: Answer, trust_domain: str) -> None:
+        self._desk, self._answer, self._trust_domain = desk, answer, trust_domain
+
+    async def logs(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
+        """`AccessLogService/StreamAccessLogs`: until the proxy ends the stream."""
+        reporter = await reporter_of(context, self._trust_domain)
+        async for data in messages:
+            message = await _read(StreamAccessLogsMessage, data, context)
+            self._desk.calls(reading.request(one, reporter) for one in message.http_logs.log_entry)
+            self._desk.calls(reading.connection(one, reporter) for one in message.tcp_logs.log_entry)
+        return bytes(StreamAccessLogsResponse().SerializeToString())
+
+    async def spans(self, data: bytes, context: Context) -> bytes:
+        """`TraceService/Export`."""
+        reporter = await reporter_of(context, self._trust_domain)
+        message = await _read(ExportTraceServiceRequest, data, context)
+        self._desk.spans(reading.spans(message, reporter))
+        return bytes(ExportTraceServiceResponse().SerializeToString())
+
+    async def ask(self, data: bytes, context: Context) -> bytes:
+        """`artemon.v1.Debug/Get`, for galleyd and other system identities."""
+        peer = peer_spiffe_id(context)
+        if peer is None or not peer.is_system or peer.trust_domain != self._trust_domain:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only system identities may look")
+        request = await _read(DebugRequest, data, context)
+        status, body = await self._answer(request.path)
+        return bytes(DebugResponse(status=status, body=body).SerializeToString())
+
+    def table(self) -> Mapping[str, Mapping[str, Any]]:
+        """By service and method."""
+        return {
+            "envoy.service.accesslog.v3.AccessLogService": {
+                "StreamAccessLogs": grpc.stream_unary_rpc_method_handler(self.logs)
+            },
+            "opentelemetry.proto.collector.trace.v1.TraceService": {
+                "Export": grpc.unary_unary_rpc_method_handler(self.spans)
+            },
+            "artemon.v1.Debug": {"Get": grpc.unary_unary_rpc_method_handler(self.ask)},
+        }
+
+
+async def _read(kind: Any, data: bytes, context: Context) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not {kind.DESCRIPTOR.name}")
+
+
+@asynccontextmanager
+async def listening(
+    address: str, services: Mapping[str, Mapping[str, Any]], credentials: grpc.ServerCredentials
+) -> AsyncIterator[int]:
+    """Serves while the block runs; yields the port. Raises ArtemonError: the address cannot be used."""
+    server = grpc.aio.server(options=OPTIONS)
+    for service, methods in services.items():
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(methods)),))
+    try:
+        port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise ArtemonError(f"cannot listen on {address}: is another process using it?") from error
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(DRAIN_SECONDS)

@@ -1,0 +1,23 @@
+"""What mixerd can be told."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from artemon.daemon.identity_options import IdentitySettings
+
+
+class MixerSettings(IdentitySettings):
+    """Settings of mixerd."""
+
+    listen: str = Field(
+        "127.0.0.1:15004", description="Address where proxies report and galleyd asks (gRPC, mTLS)."
+    )
+    data_dir: str = Field("/var/lib/artemon/mixerd", description="Directory (0700) of what is kept.")
+    keep_minutes: float = Field(60.0, gt=0, description="Age at which logs, spans and counts are forgotten.")
+    keep_rows: int = Field(200_000, ge=1000, description="Most logs, and most spans, that are kept.")
+    pending_rows: int = Field(
+        50_000,
+        ge=100,
+        description="Most logs and spans that wait to be written; others are dropped.",
+    )

@@ -1,4 +1,4 @@
-"""pilotd's resident memory when idle at full size, in a process of its own."""
+"""pilotd's resident memory when idle at full size, in a process of its own, over a registry in a file."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from bench import world as mesh
+import pilotd.app  # noqa: F401 - all of pilotd's code is in memory, as in the daemon
+from artemon.store.open import open_store
 from bench.report import Figure
-from bench.streams import STREAMS, served
+from bench.streams import STREAMS, fill, served
 
 
 def resident() -> float:
-    """Megabytes of memory that this process alone holds (private pages)."""
+    """Megabytes of memory that this process holds (RSS)."""
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
     sizes = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
-    return (sizes["Rss:"]) / 1024
+    return sizes["Rss:"] / 1024
 
 
-async def _measure() -> None:
+async def _measure(registry: str) -> None:
     empty = resident()
-    async with served(mesh.SERVICES) as (_, _, port):
+    store = await open_store(registry)
+    async with served(store) as (_, port):
         await asyncio.sleep(0.5)
         idle = resident()
         clients = await asyncio.create_subprocess_exec(
@@ -34,13 +37,23 @@ async def _measure() -> None:
         busy = resident()
         clients.terminate()
         await clients.wait()
+    await store.close()
     print(json.dumps([empty, idle, busy]))
+
+
+async def _prepare(registry: str) -> None:
+    store = await open_store(registry)
+    await fill(store)
+    await store.close()
 
 
 def run() -> list[Figure]:
     """The figures."""
-    command = [sys.executable, "-m", "bench.memory"]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    with TemporaryDirectory() as folder:
+        registry = f"sqlite://{folder}/mesh.db"
+        asyncio.run(_prepare(registry))
+        command = [sys.executable, "-m", "bench.memory", registry]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
     empty, idle, busy = json.loads(done.stdout.splitlines()[-1])
     return [
         Figure("pilotd's code and libraries", empty, "MB"),
@@ -51,4 +64,4 @@ def run() -> list[Figure]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_measure())
+    asyncio.run(_measure(sys.argv[1]))

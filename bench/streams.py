@@ -35,16 +35,19 @@ SETTLE = 6.0
 """Seconds until pilotd, which is idle then, has put its memory in order."""
 
 
-@asynccontextmanager
-async def served(services: int) -> AsyncIterator[tuple[Discovery, Store, int]]:
-    """A discovery over a registry in memory that holds the mesh; yields it with its plaintext port."""
-    store = await open_store("memory://")
-    for service in range(services):
+async def fill(store: Store) -> None:
+    """Write the mesh into a registry."""
+    for service in range(mesh.SERVICES):
         ops = [
             Put(f"artemon/default/{mesh.key(service, number)}", mesh.instance(service, number))
             for number in range(mesh.ENDPOINTS)
         ]
         await store.txn([], ops)
+
+
+@asynccontextmanager
+async def served(store: Store) -> AsyncIterator[tuple[Discovery, int]]:
+    """A discovery over a registry; yields it with its plaintext port."""
     options = Options(pilot="bench", require_identity=False)
     discovery = Discovery(store, options, log=Log("pilotd"), registry=CollectorRegistry())
     async with asyncio.TaskGroup() as tasks:
@@ -54,14 +57,15 @@ async def served(services: int) -> AsyncIterator[tuple[Discovery, Store, int]]:
         collecting = tasks.create_task(Collector(discovery.publisher.quiet, now=clock.now).run())
         page = discovery.pages.page
         async with listening("127.0.0.1:0", discovery.serving, page, credentials=None) as port:
-            yield discovery, store, port
+            yield discovery, port
         work.cancel()
         collecting.cancel()
-    await store.close()
 
 
 async def _measure() -> list[Figure]:
-    async with served(mesh.SERVICES) as (discovery, store, port):
+    store = await open_store("memory://")
+    await fill(store)
+    async with served(store) as (discovery, port):
         began = time.perf_counter()
         clients = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bench.clients", str(port), str(STREAMS), stdout=subprocess.PIPE
@@ -81,6 +85,7 @@ async def _measure() -> list[Figure]:
         cpu = (time.process_time() - cpu) / CHANGES
         clients.terminate()
         await clients.wait()
+    await store.close()
     cuts = quantiles(latencies, n=100)
     return [
         Figure(f"{STREAMS} streams connected and in step", storm, "s"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from artemon.errors import Problem, Refused
@@ -88,18 +90,18 @@ def _workload(namespace: str, fields: Mapping[str, Any]) -> Workload:
     return Workload(
         node=_text(fields, "node"),
         namespace=namespace,
-        service=_text(fields, "service"),
+        service=_word(fields, "service"),
         address=_text(fields, "address"),
-        ports=tuple(_port(port) for port in fields.get("ports") or ()),
-        labels={str(k): str(v) for k, v in (fields.get("labels") or {}).items()},
-        service_account=_text(fields, "serviceAccount") or "default",
-        locality=_text(fields, "locality"),
-        network=_text(fields, "network"),
+        ports=_shared(tuple(_port(port) for port in fields.get("ports") or ())),
+        labels=_labels(tuple((str(k), str(v)) for k, v in (fields.get("labels") or {}).items())),
+        service_account=_word(fields, "serviceAccount") or "default",
+        locality=_word(fields, "locality"),
+        network=_word(fields, "network"),
         weight=weight,
         health=Health(fields.get("health") or "HEALTHY"),
         mtls=bool(fields.get("mtls", True)),
-        name=_text(fields, "name"),
-        cluster=_text(fields, "cluster"),
+        name=_word(fields, "name"),
+        cluster=_word(fields, "cluster"),
     )
 
 
@@ -108,6 +110,23 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string")
     return value
+
+
+def _word(fields: Mapping[str, Any], name: str) -> str:
+    """A text that many workloads have in common: one object for all of them."""
+    return intern(_text(fields, name))
+
+
+@lru_cache(maxsize=4096)
+def _shared(ports: tuple[WorkloadPort, ...]) -> tuple[WorkloadPort, ...]:
+    """One object for all workloads with the same ports."""
+    return ports
+
+
+@lru_cache(maxsize=4096)
+def _labels(pairs: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """One object for all workloads with the same labels."""
+    return {intern(key): intern(value) for key, value in pairs}
 
 
 def _port(fields: Mapping[str, Any]) -> WorkloadPort:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from artemon.model.resource import Resource
 from artemon.model.selector import matches
@@ -29,8 +30,14 @@ class Member:
 def member_of(origin: Workload | Resource[WorkloadEntry]) -> Member:
     """The member that a joined workload or a WorkloadEntry is."""
     if isinstance(origin, Workload):
-        return Member(origin.namespace, {**origin.labels, SERVICE_TAG: origin.service}, origin)
+        return Member(origin.namespace, _tags(tuple(origin.labels.items()), origin.service), origin)
     return Member(origin.meta.namespace, origin.spec.labels, origin)
+
+
+@lru_cache(maxsize=4096)
+def _tags(labels: tuple[tuple[str, str], ...], service: str) -> Mapping[str, str]:
+    """One object for all members with the same labels."""
+    return {**dict(labels), SERVICE_TAG: service}
 
 
 class Membership:

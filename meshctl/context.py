@@ -86,12 +86,16 @@ def read_config(path: Path) -> Config:
 
 def remember_context(name: str, *, server: str, ca: Path, token: Path) -> None:
     """Write context `name` into the configuration file and make it the current one; the rest stays."""
-    path = config_path()
-    config = read_config(path)
+    config = read_config(config_path())
     known = config.contexts.get(name, Place())
     place = known.model_copy(update={"server": server, "ca": str(ca), "token": str(token)})
-    fresh = Config(current=name, contexts={**config.contexts, name: place})
-    text = yaml.safe_dump(fresh.model_dump(by_alias=True, exclude_defaults=True), sort_keys=False)
+    write_config(Config(current=name, contexts={**config.contexts, name: place}))
+
+
+def write_config(config: Config) -> None:
+    """Replace the configuration file, readable by its owner alone. Raises ArtemonError."""
+    path = config_path()
+    text = yaml.safe_dump(config.model_dump(by_alias=True, exclude_defaults=True), sort_keys=False)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -100,6 +104,14 @@ def remember_context(name: str, *, server: str, ca: Path, token: Path) -> None:
         draft.replace(path)
     except OSError as error:
         raise ArtemonError(f"{path}: the context cannot be written: {error.strerror}") from error
+
+
+def known_context(config: Config, name: str) -> Place:
+    """The context of that name. Raises ArtemonError with the names that there are."""
+    if name not in config.contexts:
+        known = ", ".join(config.contexts) or "none"
+        raise ArtemonError(f'there is no context "{name}" (known: {known})')
+    return config.contexts[name]
 
 
 def find_target(
@@ -136,9 +148,8 @@ def _place(config: Config, name: str, flags: Mapping[str, str | None], environ: 
     given = {field: environ[variable] for field, variable in VARIABLES.items() if environ.get(variable)}
     given |= {field: value for field, value in flags.items() if value}
     elsewhere = "server" in given and not name
-    if name and name not in config.contexts:
-        known = ", ".join(config.contexts) or "none"
-        raise ArtemonError(f'there is no context "{name}" (known: {known})')
+    if name:
+        known_context(config, name)
     stored: Any = Place() if elsewhere else config.contexts.get(name or config.current, Place())
     return Place(**{**stored.model_dump(), **given})
 

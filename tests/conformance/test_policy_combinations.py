@@ -56,10 +56,13 @@ def drawn() -> list[Case]:
     draws = Draws(SEED)
     found = draws.combinations()
     some = found if WANTED == "all" else found[: int(WANTED or SAMPLE)]
-    return [
-        Case(number % BATCH, gateway, draws.policies(action, terms))
-        for number, (action, terms) in enumerate(some)
+    places = [
+        (gateway, one)
+        for number, one in enumerate(some)
         for gateway in ((False, True) if WANTED else (number % 3 == 0,))
+    ]
+    return [
+        Case(number % BATCH, gateway, draws.policies(*one)) for number, (gateway, one) in enumerate(places)
     ]
 
 

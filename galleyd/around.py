@@ -1,4 +1,4 @@
-"""What is in the registry beside configuration and counts for warnings: MeshConfig and joined workloads."""
+"""What counts for warnings beside configuration: MeshConfig, joined workloads, names of Secrets."""
 
 from __future__ import annotations
 
@@ -26,11 +26,16 @@ class Around:
     layout: Layout
     _mesh: Feed = field(default_factory=_quiet)
     _workloads: Feed = field(default_factory=_quiet)
+    _secrets: Feed = field(default_factory=_quiet)
 
     @property
     def feeds(self) -> Mapping[str, Feed]:
         """Prefix in the registry -> what takes its changes."""
-        return {self.layout.mesh: self._mesh, self.layout.workloads: self._workloads}
+        return {
+            self.layout.mesh: self._mesh,
+            self.layout.workloads: self._workloads,
+            self.layout.secrets: self._secrets,
+        }
 
     def mesh(self) -> MeshConfig | None:
         """MeshConfig, the defaults where there is none; None when it is not known, or cannot be read."""
@@ -41,6 +46,13 @@ class Around:
             return load_mesh_config(split(value)[0].decode(), "mesh") if value else MeshConfig()
         except (ArtemonError, UnicodeDecodeError):
             return None
+
+    def secrets(self) -> set[tuple[str, str]] | None:
+        """Namespace and name of every Secret; None when they are not known."""
+        if not self._secrets.synced:
+            return None
+        keys = (one.key.removeprefix(self.layout.secrets).partition("/") for one in self._secrets.values())
+        return {(namespace, name) for namespace, _, name in keys}
 
     def workloads(self) -> Iterator[Workload]:
         """Those that joined; what cannot be read is left out."""

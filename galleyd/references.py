@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from artemon.model.hosts import resolve
+from artemon.model.hosts import DEFAULT_DOMAIN, resolve
 from artemon.model.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, WORKLOAD_ENTRY
 from artemon.model.mesh_config import MeshConfig
-from artemon.model.resource import Kind
+from artemon.model.resource import Kind, Resource
+from artemon.model.selector import matches
 from artemon.model.tolerant import decode_tolerantly
+from artemon.snapshot.gates import gate_of
 from artemon.validate.exposure import TcpPort, tcp_ports
 from artemon.validate.references import dangling
 from galleyd.around import Around
@@ -69,6 +71,33 @@ class Everything:
         """Hosts of ServiceEntries."""
         return self._hosts
 
+    def secrets(self) -> Collection[tuple[str, str]] | None:
+        """Namespace and name of every Secret."""
+        return self.around.secrets()
+
+    def way_out(self, gateway: str) -> str:
+        """What an egress Gateway that is there lacks: a server to come in by, or anybody who runs it."""
+        found = next((obj for obj in self.objects(GATEWAY) if _key(obj) == gateway), None)
+        resource: Resource[Any] | None = decode_tolerantly(found).resource if found is not None else None
+        if resource is None:
+            return ""
+        if gate_of(resource, DEFAULT_DOMAIN) is None:
+            return f"Gateway {gateway} has no server that ends ISTIO_MUTUAL"
+        selector, namespace = resource.spec.selector, resource.meta.namespace
+        running = any(matches(selector, labels) for labels in self._labels(namespace))
+        return "" if running else f"no proxy that Gateway {gateway} selects has joined in {namespace}"
+
+    def _labels(self, namespace: str) -> Iterator[Mapping[str, str]]:
+        """The labels of all that can be a proxy in a namespace."""
+        yield from (one.labels for one in self.around.workloads() if one.namespace == namespace)
+        for obj in self.objects(WORKLOAD_ENTRY):
+            if meta_of(obj).get("namespace") == namespace:
+                yield _texts(_spec(obj).get("labels"))
+        for obj in self.objects(SERVICE_ENTRY):
+            if meta_of(obj).get("namespace") == namespace:
+                endpoints = (one for one in _listed(obj, "endpoints") if isinstance(one, Mapping))
+                yield from (_texts(one.get("labels")) for one in endpoints)
+
     def mesh(self) -> MeshConfig | None:
         """MeshConfig as it was last seen."""
         return self.around.mesh()
@@ -111,6 +140,10 @@ def _key(obj: Object) -> str:
 def _spec(obj: Object) -> Mapping[str, Any]:
     spec = obj.get("spec")
     return spec if isinstance(spec, Mapping) else {}
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _listed(obj: Object, name: str) -> Iterable[Any]:

@@ -170,6 +170,13 @@ class Together:
     def gateways(self) -> None:
         """Not known."""
 
+    def secrets(self) -> None:
+        """Not known."""
+
+    def way_out(self, _: str) -> str:
+        """Not known."""
+        return ""
+
     def hosts(self) -> None:
         """Not known."""
 

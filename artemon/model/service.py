@@ -107,6 +107,12 @@ class Service:
     egress: Egress | None = None
     asked_by_name: bool = True
 
+    @property
+    def names_instances(self) -> bool:
+        """Whether names below the host are those of its instances: it is headless, in a cluster's DNS."""
+        headless = self.resolution is Resolution.NONE and not self.addresses
+        return headless and f".{self.namespace}.svc." in self.host and not self.host.startswith("*")
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

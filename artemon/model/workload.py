@@ -22,6 +22,7 @@ class Workload:
     """One joined workload. address: where its proxy listens. mtls: whether its proxy terminates mutual TLS.
 
     service: "" when it serves none (a gateway). weight: 1 or more. name: of the workload, in metrics.
+    is_pod: it is a pod of a cluster, which its Services list themselves.
     """
 
     node: str
@@ -38,6 +39,7 @@ class Workload:
     mtls: bool = True
     name: str = ""
     cluster: str = ""
+    is_pod: bool = False
 
 
 def encode_workload(workload: Workload) -> bytes:

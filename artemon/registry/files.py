@@ -40,6 +40,7 @@ def snapshot_of(
             changes.append(Upsert(resource.ref, resource))
     try:
         changes += [Upsert(source.id, source) for source in kubernetes.sources(registry, mesh, domain)]
+        changes += [Upsert(key, pod) for key, pod in kubernetes.workloads(registry)]
     except Refused as refusal:
         problems += refusal.problems
     if problems:

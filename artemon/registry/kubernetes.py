@@ -6,12 +6,13 @@ protocols as Istio selects them (`appProtocol`, else the name's prefix, else sni
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from artemon.model.hosts import service_host
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Port, Protocol, Resolution, Service
-from artemon.registry.kubernetes_instances import instances
+from artemon.model.workload import NO_SERVICE, Workload
+from artemon.registry.kubernetes_instances import instance_of, instances
 from artemon.registry.kubernetes_objects import Fields, Objects, labels, name, namespace, notes, sort_objects
 from artemon.snapshot.services import ENTRIES, Source
 
@@ -31,6 +32,28 @@ def sources(objects: Iterable[Fields], mesh: MeshConfig, domain: str) -> list[So
     return [to_source(one, found, mesh, domain=domain) for one in found.services]
 
 
+def workloads(objects: Iterable[Fields]) -> Iterator[tuple[str, Workload]]:
+    """The pods as what ServiceEntries can select, by key. Raises Refused as `sources`."""
+    found = sort_objects(objects)
+    for (space, pod_name), pod in sorted(found.pods.items()):
+        if (endpoint := instance_of(pod, found)) is not None:
+            made = Workload(
+                node="",
+                namespace=space,
+                service="",
+                address=endpoint.address,
+                labels=endpoint.labels,
+                service_account=endpoint.service_account,
+                locality=endpoint.locality,
+                health=endpoint.health,
+                mtls=endpoint.mtls,
+                name=endpoint.workload,
+                cluster=endpoint.cluster,
+                is_pod=True,
+            )
+            yield f"workloads/{space}/{NO_SERVICE}/{pod_name}", made
+
+
 def to_source(one: Fields, found: Objects, mesh: MeshConfig, *, domain: str) -> Source:
     """One Service with its instances among `found`."""
     service = to_service(one, mesh, domain=domain)
@@ -42,6 +65,7 @@ def to_source(one: Fields, found: Objects, mesh: MeshConfig, *, domain: str) -> 
         rank=ENTRIES,
         selector=None if external else one["spec"].get("selector") or None,
         inline=(_elsewhere(one),) if external else tuple(instances(one, found)),
+        selects_pods=False,
     )
 
 

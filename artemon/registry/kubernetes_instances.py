@@ -103,6 +103,15 @@ def _from_pods(service: Fields, objects: Objects) -> Iterator[Endpoint]:
                 yield _instance(service, address, ports, pod=pod, health=_readiness(pod), place=place)
 
 
+def instance_of(pod: Fields, objects: Objects) -> Endpoint | None:
+    """A pod alone, without ports; None when it has no address or has ended."""
+    addresses = pod_addresses(pod)
+    if not addresses or (pod.get("status") or {}).get("phase") in _OVER:
+        return None
+    place, health = _place(objects, pod), _readiness(pod)
+    return _instance(pod, addresses[0], {}, pod=pod, health=health, place=place)
+
+
 def _readiness(pod: Fields) -> Health:
     conditions = (pod.get("status") or {}).get("conditions") or ()
     unready = any(one.get("type") == "Ready" and one.get("status") != "True" for one in conditions)
@@ -159,7 +168,7 @@ def _place(objects: Objects, pod: Fields | None, node: str = "", zone: str = "")
 
 
 def _instance(
-    service: Fields,
+    owner: Fields,
     address: str,
     ports: Mapping[str, int],
     *,
@@ -172,7 +181,7 @@ def _instance(
     account = ((pod.get("spec") or {}).get("serviceAccountName") or "default") if pod else ""
     return Endpoint(
         address=address,
-        namespace=namespace(service),
+        namespace=namespace(owner),
         ports=ports,
         labels=tags,
         service_account=account,

@@ -115,6 +115,7 @@ def gate_source(gateway: Resource[Gateway], gate: Gate, known: Iterable[Source])
         rank=GATES,
         selector=gateway.spec.selector,
         inline=tuple(inline[address] for address in sorted(inline)),
+        selects_pods=False,  # those are listed by the Services in front of them, with the port that they mean
     )
 
 

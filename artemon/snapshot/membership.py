@@ -90,7 +90,7 @@ class Membership:
         self._sources_by_pair[pair][source.id] = None
         for key in self._members_by_pair.get(pair, ()):
             member = self._members[key]
-            if matches(source.selector, member.tags):
+            if _selects(source, member):
                 self._selected[source.id][key] = _endpoint(member, source)
 
     def drop_source(self, identity: str) -> None:
@@ -105,8 +105,13 @@ class Membership:
     def _selecting(self, member: Member) -> Iterator[str]:
         for pair in _pairs(member):
             for identity in self._sources_by_pair.get(pair, ()):
-                if matches(self.sources[identity].selector or {}, member.tags):
+                if _selects(self.sources[identity], member):
                     yield identity
+
+
+def _selects(source: Source, member: Member) -> bool:
+    is_pod = isinstance(member.origin, Workload) and member.origin.is_pod
+    return (source.selects_pods or not is_pod) and matches(source.selector or {}, member.tags)
 
 
 def _pairs(member: Member) -> Iterator[Pair]:

@@ -37,8 +37,8 @@ class Source:
     """What makes services exist: one ServiceEntry, or the joined workloads that registered one service.
 
     services: one for each host, all with the same ports. selector: tags of the workloads of `namespace` that
-    are its instances; None: only `inline`. claims: whether a proxy with the address of an inline instance
-    serves it.
+    are its instances; None: only `inline`. selects_pods: also of its pods. claims: whether a proxy with the
+    address of an inline instance serves it.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Source:
     inline: tuple[Endpoint, ...] = ()
     problems: tuple[Problem, ...] = ()
     claims: bool = True
+    selects_pods: bool = True
 
     def service(self, host: str) -> Service:
         """The service with this host, which must be one of `services`."""

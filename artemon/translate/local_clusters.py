@@ -10,7 +10,7 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
 
 from artemon.model.destination_rule import ConnectionPoolSettings, TrafficPolicy
 from artemon.model.proxy import ProxyType
-from artemon.model.service import Port, Protocol
+from artemon.model.service import Protocol
 from artemon.snapshot.view import NO_POLICY, ProxyView
 from artemon.translate import cluster_policy as policies
 from artemon.translate import names
@@ -18,7 +18,7 @@ from artemon.translate.default_endpoints import default_endpoints
 from artemon.translate.dynamic_dns import NAMED_BY_REQUEST, look_up, looks_up_any
 from artemon.translate.endpoints import address
 from artemon.translate.ingress import Served, served_ports
-from artemon.translate.stat_names import stat_name
+from artemon.translate.stat_names import inbound_port, stat_name
 from artemon.translate.telemetry.marks import SPACE, around_mark, service_mark
 from artemon.translate.wire import struct
 
@@ -73,8 +73,8 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
         mark = service_mark(served.host, service.namespace if service else "")
         cluster.metadata.filter_metadata[SPACE].CopyFrom(mark)
         if service is not None:
-            port = Port(served.service_port, served.name, served.protocol, served.port)
-            cluster.alt_stat_name = stat_name(view.mesh.inbound_cluster_stat_name, service, port)
+            pattern = view.mesh.inbound_cluster_stat_name
+            cluster.alt_stat_name = stat_name(pattern, service, inbound_port(served))
     return cluster
 
 

@@ -46,6 +46,12 @@ class Known(Protocol):
     def tcp_ports(self) -> Collection[TcpPort] | None:
         """Ports of workloads that speak TCP; None when they are not known."""
 
+    def secrets(self) -> Collection[tuple[str, str]] | None:
+        """Namespace and name of every Secret; None when they are not known."""
+
+    def way_out(self, gateway: str) -> str:
+        """What an egress Gateway that is there lacks; nothing when it lacks nothing or that is not known."""
+
     def mesh(self) -> MeshConfig | None:
         """MeshConfig; None when it is not known."""
 
@@ -129,8 +135,31 @@ def _destination_rule(resource: Resource[Any], known: Known, domain: str) -> Fou
 def _service_entry(resource: Resource[Any], known: Known, _: str) -> Found:
     spec: ServiceEntry = resource.spec
     wanted, gateways = resource.meta.annotations.get(EGRESS_GATEWAY), known.gateways()
-    if wanted and gateways is not None and wanted not in gateways and spec.hosts:
-        yield f"metadata.annotations[{EGRESS_GATEWAY}]", f"there is no Gateway {wanted}; nobody gets out"
+    if not wanted or gateways is None or not spec.hosts:
+        return
+    lack = known.way_out(wanted) if wanted in gateways else f"there is no Gateway {wanted}"
+    if lack:
+        yield f"metadata.annotations[{EGRESS_GATEWAY}]", f"{lack}; nobody gets out"
+
+
+def _gateway(resource: Resource[Any], known: Known, _: str) -> Found:
+    """Credentials without a Secret. It lies where the gateway's proxies are, which need not be here."""
+    spec, secrets = resource.spec, known.secrets()
+    there = {name for _, name in secrets or ()}
+    for index, server in enumerate(spec.servers if secrets is not None else ()):
+        tls = server.tls
+        listed = [("credentialName", tls.credential_name)] if tls else []
+        several = enumerate(tls.credential_names if tls else ())
+        listed += [(f"credentialNames[{number}]", one) for number, one in several]
+        for field, written in listed:
+            scheme, _, rest = written.rpartition("://")
+            name = rest.rpartition("/")[2]
+            if name and scheme in _OF_SECRETS and name not in there:
+                yield f"spec.servers[{index}].tls.{field}", _ABSENT.format(name)
+
+
+_OF_SECRETS = ("", "kubernetes", "kubernetes-gateway")
+_ABSENT = 'no namespace has a Secret "{}"; connections to this server are refused until it is there'
 
 
 def _authorization_policy(resource: Resource[Any], known: Known, _: str) -> Found:
@@ -155,6 +184,7 @@ _FINDERS: Mapping[str, Callable[[Resource[Any], Known, str], Found]] = MappingPr
         kinds.VIRTUAL_SERVICE.name: _virtual_service,
         kinds.DESTINATION_RULE.name: _destination_rule,
         kinds.SERVICE_ENTRY.name: _service_entry,
+        kinds.GATEWAY.name: _gateway,
         kinds.AUTHORIZATION_POLICY.name: _authorization_policy,
         kinds.TELEMETRY_KIND.name: _telemetry,
     }

@@ -10,7 +10,8 @@ from artemon.validate.findings import Problems, warning
 
 
 def unreachable(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], path: str) -> Problems:
-    """Routes after one without matches, and matches that an earlier route has as well."""
+    """Routes after one without matches (Istio says so of a second such one alone), and matches that an
+    earlier route has as well."""
     catch_all: int | None = None
     seen: dict[str, int] = {}
     for index, route in enumerate(routes):
@@ -19,7 +20,12 @@ def unreachable(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], path: str) ->
                 yield warning(
                     f"{path}[{index}]", f"is never used: rule {catch_all} takes everything (it has no match)"
                 )
-            catch_all = index
+            catch_all = index if catch_all is None else catch_all
+            continue
+        if catch_all is not None:
+            yield warning(
+                f"{path}[{index}]", f"is never used: rule {catch_all} takes everything (it has no match)"
+            )
             continue
         repeated = 0
         for number, match in enumerate(route.match):

@@ -11,6 +11,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from artemon.model.destination_rule import TrafficPolicyTunnelSettings
 from artemon.model.proxy import ProxyType
 from artemon.snapshot.view import ProxyView
+from artemon.translate.stat_names import outbound_prefix
 from artemon.translate.telemetry.logs import tcp_logs
 from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import duration, packed
@@ -20,15 +21,20 @@ NAME = "envoy.filters.network.tcp_proxy"
 
 def tcp_filter(cluster: str, view: ProxyView) -> Filter:
     """All connections to one cluster, away from the proxy."""
-    return shared_tcp_filter(((cluster, 1),), view, stat_prefix=cluster)
+    return shared_tcp_filter(((cluster, 1),), view, stat_prefix=outbound_prefix(cluster, view))
 
 
 def inbound_tcp_filter(
-    cluster: str, view: ProxyView, *, terminates: bool, logs: Sequence[AccessLog] = ()
+    cluster: str,
+    view: ProxyView,
+    *,
+    terminates: bool,
+    stat_prefix: str = "",
+    logs: Sequence[AccessLog] = (),
 ) -> Filter:
     """All connections to the application. terminates: whether mutual TLS ends before; then the application is
     connected to when it is known who calls. logs: beside those of every chain."""
-    proxy = _proxy(view, cluster, Side.INBOUND)
+    proxy = _proxy(view, stat_prefix or cluster, Side.INBOUND)
     proxy.access_log.extend(logs)
     proxy.cluster = cluster
     if terminates:

@@ -46,6 +46,7 @@ from artemon.translate.listeners.chains import (
 )
 from artemon.translate.listeners.tls import mesh_socket, sidecar_socket
 from artemon.translate.routes.action import action_within
+from artemon.translate.stat_names import inbound_prefix
 from artemon.translate.telemetry.plaintext import plaintext_log
 from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import ZERO
@@ -180,7 +181,10 @@ def _chains(view: ProxyView, door: Door, guard: Guard, *, match_port: bool) -> I
         if shape.http:
             out.filters.append(_http(view, door, guard, logs))
         else:
-            onward = inbound_tcp_filter(door.cluster, view, terminates=shape.terminates, logs=logs)
+            prefix = inbound_prefix(door.cluster, door.served, view)
+            onward = inbound_tcp_filter(
+                door.cluster, view, terminates=shape.terminates, stat_prefix=prefix, logs=logs
+            )
             out.filters.extend((*guard.network, onward))
         yield out
 

@@ -19,6 +19,7 @@ from artemon.translate.leniency import is_ip, networks
 from artemon.translate.routes.l4 import Connections, tcp_connections, tls_connections
 from artemon.translate.routes.rules import Rule
 from artemon.translate.routes.scope import Client, Targets
+from artemon.translate.stat_names import outbound_prefix
 
 _TLS = frozenset({Protocol.TLS, Protocol.HTTPS})
 
@@ -61,7 +62,7 @@ def passing_on(connections: Connections, view: ProxyView) -> list[Filter]:
     forward = shared_tcp_filter(
         connections.shares,
         view,
-        stat_prefix=connections.shares[0][0],
+        stat_prefix=outbound_prefix(connections.shares[0][0], view),
         tunnel=manner.tunnel,
         idle_timeout=manner.idle_timeout,
     )

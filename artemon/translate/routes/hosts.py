@@ -110,6 +110,8 @@ def _service_host(service: Service, retries: HTTPRetry | None, memo: Memo, *part
     *objects, hosts, who, facts = parts
     rest = memo.get(_service_routes, service, retries, *objects, by=(hosts, who, facts.port))
     domains = names.service_domains(service.host, facts.domain, virtual_addresses(service))
+    if service.names_instances:
+        domains += tuple(f"*.{domain}" for domain in domains)
     return _host(names.virtual_host(service.host, facts.port), facts.domains(domains), rest)
 
 

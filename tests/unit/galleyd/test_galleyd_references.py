@@ -57,6 +57,55 @@ async def test_a_way_out_that_is_not_there(api: Api) -> None:
     assert warning.endswith("there is no Gateway shop/out; nobody gets out")
 
 
+OUT = obj(
+    "Gateway",
+    "out",
+    {
+        "selector": {"app": "out"},
+        "servers": [
+            {
+                "port": {"number": 8443, "name": "tls", "protocol": "TLS"},
+                "hosts": ["*"],
+                "tls": {"mode": "ISTIO_MUTUAL"},
+            }
+        ],
+    },
+)
+EXTERNAL = obj(
+    "ServiceEntry",
+    "api",
+    {
+        "hosts": ["api.example.com"],
+        "resolution": "DNS",
+        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+    },
+    annotations={"artemon.io/egress-gateway": "shop/out"},
+)
+
+
+async def test_a_way_out_that_nobody_runs(api: Api) -> None:
+    (warning,) = await written(api, OUT, EXTERNAL)
+    assert "no proxy that Gateway shop/out selects has joined in shop; nobody gets out" in warning
+    machine = Workload("out-1.shop", "shop", "out", "10.0.0.1", labels={"app": "out"})
+    await api.store.put(api.parts.keys.layout.workload("shop", "out", "out-1.shop"), encode_workload(machine))
+    joined = api.parts.around.feeds[api.parts.keys.layout.workloads]
+    assert await joined.until(lambda: bool(list(joined.values())), 5)
+    assert await written(api, EXTERNAL) == []
+
+
+async def test_a_credential_that_nobody_has(api: Api) -> None:
+    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
+    tls = {"mode": "SIMPLE", "credentialName": "shop-tls"}
+    edge = obj("Gateway", "edge", {"servers": [{"port": port, "hosts": ["a.com"], "tls": tls}]})
+    secrets = api.parts.around.feeds[api.parts.keys.layout.secrets]
+    assert await secrets.until(lambda: secrets.synced, 5)
+    (warning,) = await written(api, edge)
+    assert warning.startswith('spec.servers[0].tls.credentialName: no namespace has a Secret "shop-tls"')
+    await api.store.put(api.parts.keys.layout.secret("shop", "shop-tls"), b"sealed")
+    assert await secrets.until(lambda: bool(list(secrets.values())), 5)
+    assert await written(api, edge) == []
+
+
 DATABASE = obj(
     "ServiceEntry",
     "db",

@@ -11,6 +11,8 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Health, Protocol, Resolution, Service
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.registry.kubernetes import protocol_of, sources
+from artemon.translate import messages
+from artemon.xds.types import ROUTES
 
 EXTERNAL = {"type": "ExternalName", "externalName": "a.b"}
 X = {"metadata": {"name": "x"}, "spec": {"x": 1}}
@@ -230,6 +232,38 @@ def test_instances_from_pods_alone_by_selector_and_port_name() -> None:
         service(selector={"app": "web"}), pod("a", "10.1.1.1"), pod("b", "10.1.1.2", app="db")
     )
     assert [(e.address, e.ports) for e in found] == [("10.1.1.1", {"http": 8080})]
+
+
+def test_pods_are_instances_of_service_entries_and_of_their_services_once() -> None:
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "hosts": ["web.example.com"],
+            "location": "MESH_INTERNAL",
+            "resolution": "STATIC",
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8080}],
+            "workloadSelector": {"labels": {"app": "web"}},
+        },
+    }
+    ended = {**pod("c", "10.1.1.3"), "status": {"podIP": "10.1.1.3", "phase": "Succeeded"}}
+    pods = [pod("a", "10.1.1.1"), pod("b", "10.1.1.2", app="db"), ended]
+    snapshot = snapshot_of([service(selector={"app": "web"}), entry, *pods], MeshConfig())
+    found = snapshot.view(read_proxy({"namespace": "shop"})).endpoints
+    (one,) = found["web.example.com"]
+    assert (one.address, one.ports, one.service_account) == ("10.1.1.1", {"http": 8080}, "a-account")
+    assert [each.address for each in found[HOST]] == ["10.1.1.1"]
+
+
+def test_names_of_instances_mean_a_headless_service() -> None:
+    objects = [service(clusterIP="None", ports=[{"name": "http", "port": 80}])]
+    view = snapshot_of(objects, MeshConfig()).view(read_proxy({"namespace": "shop"}))
+    host: Any = messages(view)[ROUTES]["80"].virtual_hosts[0]  # type: ignore[attr-defined]
+    assert {"web", "*.web", f"*.{HOST}"} <= set(host.domains)
+    fixed = snapshot_of([service()], MeshConfig()).view(read_proxy({"namespace": "shop"}))
+    host = messages(fixed)[ROUTES]["80"].virtual_hosts[0]  # type: ignore[attr-defined]
+    assert not [domain for domain in host.domains if "*" in domain]
 
 
 def test_a_mesh_from_files_knows_services_and_owners() -> None:

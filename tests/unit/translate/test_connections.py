@@ -71,6 +71,17 @@ def test_names_of_clusters_in_statistics(pattern: str, name: str) -> None:
     assert found[f"outbound|5432||{HOST}"].alt_stat_name == name
 
 
+@pytest.mark.parametrize(
+    ("pattern", "prefix"),
+    [
+        pytest.param("", f"outbound|5432||{HOST}", id="none"),
+        pytest.param("out_%SERVICE%_%SERVICE_PORT%", "out_db.default_5432", id="pattern"),
+    ],
+)
+def test_names_of_connections_in_statistics(pattern: str, prefix: str) -> None:
+    assert proxy_of(view(mesh={"outboundClusterStatName": pattern})).stat_prefix == prefix
+
+
 def test_names_of_inbound_clusters_in_statistics() -> None:
     entry = service_entry(HOST, [(80, "HTTP")], endpoints=[{"address": "1.1.1.1"}])
     found: Any = messages(view_of(entry, mesh={"inboundClusterStatName": "in_%SERVICE%_%SERVICE_PORT%"}))

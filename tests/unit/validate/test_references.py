@@ -19,7 +19,7 @@ class All:
     whole = True
 
     def gateways(self) -> set[str]:
-        return {"shop/edge"}
+        return {"shop/edge", "shop/closed"}
 
     def hosts(self) -> set[str]:
         return {"api.example.com", "*.wild.com"}
@@ -29,6 +29,12 @@ class All:
 
     def tcp_ports(self) -> tuple[()]:
         return ()
+
+    def secrets(self) -> set[tuple[str, str]]:
+        return {("edge", "shop-tls")}
+
+    def way_out(self, gateway: str) -> str:
+        return f"{gateway} has no door" if gateway == "shop/closed" else ""
 
     def mesh(self) -> MeshConfig:
         return MeshConfig()
@@ -41,6 +47,12 @@ class Nothing:
 
     def gateways(self) -> None:
         return None
+
+    def secrets(self) -> None:
+        return None
+
+    def way_out(self, gateway: str) -> str:
+        return ""
 
     def hosts(self) -> None:
         return None
@@ -68,6 +80,13 @@ def to(host: str, **more: str) -> dict[str, Any]:
     return {"route": [{"destination": {"host": host, **more}}]}
 
 
+def secured(**tls: Any) -> Any:
+    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
+    server = {"port": port, "hosts": ["a.com"], "tls": {"mode": "SIMPLE", **tls}}
+    return obj("Gateway", {"selector": {"a": "b"}, "servers": [server]})
+
+
+ABSENT = 'no namespace has a Secret "none"; connections to this server are refused until it is there'
 WAY = {"artemon.io/egress-gateway": "shop/edge"}
 NO_WAY = {"artemon.io/egress-gateway": "shop/none"}
 SPEC = {
@@ -127,6 +146,21 @@ SUBSET = '"v9" is not a subset of web.shop.svc.cluster.local (known: v1, v2); ca
             id="rule-for-nobody",
         ),
         pytest.param(obj("ServiceEntry", SPEC, **WAY), [], id="way-out"),
+        pytest.param(
+            obj("ServiceEntry", SPEC, **{"artemon.io/egress-gateway": "shop/closed"}),
+            [("metadata.annotations[artemon.io/egress-gateway]", "shop/closed has no door; nobody gets out")],
+            id="closed-way-out",
+        ),
+        pytest.param(secured(credentialName="shop-tls"), [], id="credential"),
+        pytest.param(
+            secured(credentialName="kubernetes-gateway://edge/shop-tls"), [], id="credential-by-url"
+        ),
+        pytest.param(secured(credentialName="configmap://x/y"), [], id="credential-of-another-kind"),
+        pytest.param(
+            secured(credentialNames=["shop-tls", "none"]),
+            [("spec.servers[0].tls.credentialNames[1]", ABSENT)],
+            id="credential-without-secret",
+        ),
         pytest.param(
             obj("ServiceEntry", SPEC, **NO_WAY),
             [

@@ -178,6 +178,7 @@ def test_is_accepted(spec: dict[str, Any]) -> None:
     ("spec", "path"),
     [
         ({"hosts": ["a"], "http": [{"route": TO}, {"route": TO}]}, "spec.http[1]"),
+        ({"hosts": ["a"], "http": [{"route": TO}, {"match": [{"port": 1}], "route": TO}]}, "spec.http[1]"),
         ({"hosts": ["a"], "http": [{"match": [{"port": 1}], "route": TO}] * 2}, "spec.http[1].match[0]"),
         ({"hosts": ["a"], "http": [{"match": [{"port": 1}], "route": TO}] * 2}, "spec.http[1]"),
         (

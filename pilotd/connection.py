@@ -17,7 +17,7 @@ from artemon.xds.channel import Response
 from artemon.xds.request import Malformed, Node, Request, TooMuch, parse_delta, parse_sotw
 from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
-from artemon.xds.types import CALLERS, LEAVING, LISTENER, SHORT
+from artemon.xds.types import CALLERS, LEAVING, LISTENER, READY, SHORT
 from artemon.xds.wire import Bodies
 from pilotd.alarm import Alarm
 from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
@@ -60,6 +60,8 @@ class Attends(Protocol):
     """What keeps the records of a connected proxy: its workload and its status."""
 
     def attend(self, client: Client) -> AbstractContextManager[Report]: ...
+
+    def serves(self, client: Client) -> None: ...
 
     def depart(self, client: Client) -> None: ...
 
@@ -196,6 +198,9 @@ class _Conversation:
                 raise Ended("PERMISSION_DENIED", "the node may not change during a stream")
             if request.type_url == LEAVING:
                 self._serving.records.depart(client)
+                continue
+            if request.type_url == READY:
+                self._serving.records.serves(client)
                 continue
             if request.type_url == CALLERS:
                 client.callers = _report(request)

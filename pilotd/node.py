@@ -13,6 +13,7 @@ from artemon.model.service import Health, Protocol
 from artemon.model.workload import Workload
 from artemon.pki.spiffe import SpiffeId
 from artemon.xds.request import Node
+from artemon.xds.types import UNREADY
 
 MAX_TEXT = 253
 """Characters of a node's name, of its service, and of other names in metadata."""
@@ -104,7 +105,7 @@ def workload_of(proxy: Proxy) -> Workload | None:
         locality=proxy.locality,
         network=proxy.network,
         weight=_number(proxy.metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=1),
-        health=Health.HEALTHY,
+        health=Health.UNHEALTHY if proxy.metadata.get(UNREADY) == "true" else Health.HEALTHY,
         mtls=proxy.generator != GRPC,
         name=_text(proxy.metadata, "WORKLOAD_NAME")[:MAX_TEXT],
         cluster=_text(proxy.metadata, "CLUSTER_ID")[:MAX_TEXT],

@@ -113,6 +113,15 @@ class Records:
             self._leaving[key] = _Leaving(workload, self._now())
             self._news.set()
 
+    def serves(self, client: Client) -> None:
+        """The client's workload takes requests from now on."""
+        key, workload = self._attended.get(id(client), ("", None))
+        if workload is not None and workload.health is Health.UNHEALTHY:
+            workload = replace(workload, health=Health.HEALTHY)
+            self._attended[id(client)] = key, workload
+            if key not in self._departed:
+                self._workloads.put(key, encode_workload(workload))
+
     def close(self) -> None:
         """From now on records stay when streams end: this process stops, its proxies go on elsewhere."""
         self._closing = True

@@ -170,6 +170,7 @@ class Agent:
                 tasks.create_task(self._keep_identity()),
                 tasks.create_task(self._keep_last_good()),
                 tasks.create_task(self._keep_trust()),
+                tasks.create_task(self._tell_ready()),
                 tasks.create_task(secrets.watch_files()),
                 tasks.create_task(Callers(self._admin.counted, self._upstream.report).run()),
                 tasks.create_task(envoy_log.follow()),
@@ -244,8 +245,14 @@ class Agent:
                     self._secrets.renew()
                 await wake.wait()
 
+    async def _tell_ready(self) -> None:
+        await self._context.health.wait_ready()
+        self._upstream.ready()
+
     async def _follow_pilotd(self) -> None:
         await self._joined.wait()
+        if await self._admin.state() == "LIVE":  # an Envoy from before, which takes requests all the time
+            self._upstream.ready()
         await self._upstream.run(
             lambda address: mesh_channel(address, self._identity.current()), self._renewed
         )

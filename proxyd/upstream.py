@@ -21,7 +21,7 @@ from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.model.plaintext import PlaintextReport
 from artemon.xds.client import ClientSession
-from artemon.xds.types import CALLERS, LEAVING, SHORT
+from artemon.xds.types import CALLERS, LEAVING, READY, SHORT, UNREADY
 from proxyd.bells import Bells
 from proxyd.metrics import Metrics
 from proxyd.view import View
@@ -83,7 +83,7 @@ class Upstream:
         metrics: Metrics,
     ) -> None:
         self._addresses = by_preference(addresses, node.id)
-        self._leaving = False
+        self._leaving = self._takes_requests = self._said_unready = False
         self._callers: PlaintextReport | None = None
         self._callers_told = False
         self._node = node
@@ -112,7 +112,7 @@ class Upstream:
             try:
                 async with _open(connect(address)) as call, asyncio.TaskGroup() as tasks:
                     self._view.restart()
-                    session = ClientSession(self._node, self._view.held())
+                    session = ClientSession(self._introduction(), self._view.held())
                     self._callers_told = False
                     tasks.create_task(self._renewal(renewed))
                     tasks.create_task(self._steady(address))
@@ -175,6 +175,19 @@ class Upstream:
         self._callers, self._callers_told = callers, False
         self._moved.ring()
 
+    def ready(self) -> None:
+        """Envoy takes requests: pilotd may send some here."""
+        self._takes_requests = True
+        self._moved.ring()
+
+    def _introduction(self) -> base_pb2.Node:
+        self._said_unready = not self._takes_requests
+        node = base_pb2.Node()
+        node.CopyFrom(self._node)
+        if self._said_unready:
+            node.metadata[UNREADY] = "true"
+        return node
+
     def leave(self) -> None:
         """Tell pilotd that this workload is about to go, so that it gets no more requests."""
         self._leaving = True
@@ -219,9 +232,13 @@ class Upstream:
             text = self._callers.encode()
             told = [discovery_pb2.DeltaDiscoveryRequest(type_url=CALLERS, resource_names_subscribe=[text])]
             self._callers_told = True
+        ready = []
+        if self._said_unready and self._takes_requests and session.introduced:
+            ready = [discovery_pb2.DeltaDiscoveryRequest(type_url=READY)]
+            self._said_unready = False
         leaving = [discovery_pb2.DeltaDiscoveryRequest(type_url=LEAVING)] if self._leaving else []
         self._leaving = False
-        return [request for request in (*leaving, *answers, *wants, *told) if request is not None]
+        return [request for request in (*leaving, *answers, *wants, *ready, *told) if request is not None]
 
 
 _FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)

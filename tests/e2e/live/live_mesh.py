@@ -34,36 +34,21 @@ def wait(holds: Callable[[], Any], what: str, seconds: float = 45.0) -> float:
     return time.monotonic() - started
 
 
-class Pilotd:
-    """One pilotd process."""
+class Process:
+    """One process of a daemon. module: which. settings: as in its file, with `http`."""
 
-    def __init__(self, folder: Path, ca: Ca, name: str, *, registry: str, **more: Any) -> None:
-        self.folder, self.name, self.log = folder, name, folder / "pilotd.log"
-        self.port, self.http = free_ports(2)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_identity(folder / "identity", ca.identity("artemon-system", "pilotd", server_name("pilotd")))
-        self.settings: dict[str, Any] = {
-            "node": name,
-            "http": f"127.0.0.1:{self.http}",
-            "listen": f"127.0.0.1:{self.port}",
-            "registry": registry,
-            "data_dir": str(folder / "data"),
-            "identity_dir": str(folder / "identity"),
-            "socket": str(folder / "p.sock"),
-            **more,
-        }
+    def __init__(self, folder: Path, module: str, settings: dict[str, Any]) -> None:
+        self.folder, self.module, self.settings = folder, module, settings
+        self.name, self.log = str(settings["node"]), folder / f"{module}.log"
         self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
-        config = self.folder / "pilotd.yaml"
+        config = self.folder / f"{self.module}.yaml"
         config.write_text(yaml.safe_dump(self.settings))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pilotd", "--config", str(config)],
+                [sys.executable, "-m", self.module, "--config", str(config)],
                 stderr=log,
                 stdout=log,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -72,7 +57,7 @@ class Pilotd:
     def ready(self) -> dict[str, Any]:
         """What /readyz says; {} while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{self.settings['http']}/readyz", timeout=2) as answer:
                 return dict(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             return dict(json.loads(error.read()))
@@ -80,7 +65,10 @@ class Pilotd:
             return {}
 
     def wait_ready(self) -> None:
-        wait(lambda: self.ready().get("ready"), f"{self.name} is ready: {self.ready()}")
+        started = time.monotonic()
+        while not self.ready().get("ready"):
+            assert time.monotonic() - started < 120, (self.name, self.ready(), self.log.read_text()[-2000:])
+            time.sleep(0.05)
 
     def page(self, path: str) -> Any:
         """A debug page."""
@@ -92,7 +80,7 @@ class Pilotd:
         return json.loads(done.stdout)
 
     def metric(self, name: str) -> float:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.settings['http']}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
@@ -107,6 +95,29 @@ class Pilotd:
         assert self.process
         self.process.terminate()
         self.process.wait(30)
+
+
+class Pilotd(Process):
+    """One pilotd whose identity the test made."""
+
+    def __init__(self, folder: Path, ca: Ca, name: str, *, registry: str, **more: Any) -> None:
+        port, http = free_ports(2)
+        settings: dict[str, Any] = {
+            "node": name,
+            "http": f"127.0.0.1:{http}",
+            "listen": f"127.0.0.1:{port}",
+            "registry": registry,
+            "data_dir": str(folder / "data"),
+            "identity_dir": str(folder / "identity"),
+            "socket": str(folder / "p.sock"),
+            **more,
+        }
+        super().__init__(folder, "pilotd", settings)
+        save_identity(folder / "identity", ca.identity("artemon-system", "pilotd", server_name("pilotd")))
+
+    @property
+    def address(self) -> str:
+        return str(self.settings["listen"])
 
 
 class LiveMesh:
@@ -150,7 +161,7 @@ class Sidecar:
         self.agent = Agent(
             mesh.folder / name,
             mesh.ca.identity(NAMESPACE, service or name),
-            [pilot.address for pilot in mesh.pilots],
+            more.pop("pilotd", None) or [pilot.address for pilot in mesh.pilots],
             node=name,
             namespace=NAMESPACE,
             service_account=service or name,

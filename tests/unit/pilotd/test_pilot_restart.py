@@ -14,7 +14,7 @@ from pilot_clients import identity, mesh, node, service_entry, until
 from artemon.snapshot.holds import Rules
 from artemon.store import follow
 from artemon.store.open import open_store
-from artemon.xds.types import CLUSTER, ENDPOINTS, LEAVING
+from artemon.xds.types import CLUSTER, ENDPOINTS, LEAVING, READY, UNREADY
 from pilotd import ingest, records
 from pilotd.discovery import Options
 
@@ -67,6 +67,16 @@ async def test_a_workload_that_says_goodbye_goes_at_once() -> None:
         await running.eventually(RECORD, lambda found: found is None)
         running.connect(node())
         await running.eventually(RECORD, lambda found: found and found["health"] == "HEALTHY")
+
+
+async def test_a_workload_gets_requests_when_its_proxy_takes_them() -> None:
+    async with mesh() as running:
+        client = running.connect(node(**{UNREADY: "true"}))
+        await running.eventually(RECORD, lambda found: found and found["health"] == "UNHEALTHY")
+        client.ask(READY)
+        await running.eventually(RECORD, lambda found: found["health"] == "HEALTHY")
+        client.ask(LEAVING)
+        await running.eventually(RECORD, lambda found: found["health"] == "DRAINING")
 
 
 async def test_a_proxy_that_comes_back_keeps_its_record(quick: None) -> None:

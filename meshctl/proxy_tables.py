@@ -88,7 +88,8 @@ def start(dump: Message) -> Rows:
     """One row for each setting that Envoy is started with, and each patch of its bootstrap."""
     rows: Rows = []
     for part in dump.get("start", ()):
-        settings = {"concurrency": part.get("concurrency")} | (part.get("environment") or {})
+        named = {"concurrency": part.get("concurrency"), "local cluster": part.get("localCluster")}
+        settings = named | (part.get("environment") or {})
         told = [[name, str(value)] for name, value in settings.items() if value is not None]
         rows += told if "environment" in part else [[str(part.get("name", "")), "patch"]]
     return rows

@@ -97,6 +97,8 @@ def _start(client: Client) -> list[dict[str, Any]]:
         shown: dict[str, Any] = {"name": name}
         if part.HasField("settings"):
             shown["environment"] = dict(part.settings.environment)
+            if part.settings.local_cluster:
+                shown["localCluster"] = part.settings.local_cluster
             if part.settings.HasField("concurrency"):
                 shown["concurrency"] = part.settings.concurrency
         parts.append(shown)

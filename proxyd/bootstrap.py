@@ -119,6 +119,29 @@ def bootstrap(settings: ProxydSettings, name: str) -> Json:
     }
 
 
+LOCAL_CLUSTER = "local_cluster"
+
+
+def with_local_cluster(bootstrap: Json, endpoints: str) -> Json:
+    """The bootstrap with the instances of the workload's own service, which Envoy compares with others where
+    zones count. It does not wait for them long: without them zones just do not count yet."""
+    cluster = {
+        "name": LOCAL_CLUSTER,
+        "type": "EDS",
+        "connect_timeout": "1s",
+        "eds_cluster_config": {
+            "eds_config": {**_ADS, "initial_fetch_timeout": "5s"},
+            "service_name": endpoints,
+        },
+    }
+    static = bootstrap["static_resources"]
+    return {
+        **bootstrap,
+        "static_resources": {**static, "clusters": [*static["clusters"], cluster]},
+        "cluster_manager": {"local_cluster_name": LOCAL_CLUSTER},
+    }
+
+
 _LAYERS: list[Json] = [
     {"name": "defaults", "static_layer": {"re2.max_program_size.error_level": REGEX_PROGRAM_SIZE}},
     {"name": "admin", "admin_layer": {}},

@@ -20,7 +20,7 @@ from artemon.log import Log
 from artemon.xds.resource import Resource
 from artemon.xds.types import START
 from proxyd.bells import Bells
-from proxyd.bootstrap import Json
+from proxyd.bootstrap import Json, with_local_cluster
 from proxyd.launch import Launch, plain
 from proxyd.supervisor import Supervisor
 from proxyd.view import Sent, View
@@ -157,17 +157,20 @@ class Start:
         concurrency = self._concurrency
         if settings.HasField("concurrency"):
             concurrency = min(settings.concurrency or os.cpu_count() or 1, MOST_WORKERS)
+        own, local = self._own, settings.local_cluster
+        if local:
+            own = with_local_cluster(own, local)
         environment = tuple(sorted(settings.environment.items()))
         if not patches and not environment:
-            return plain(self._own, concurrency)
-        text = await asyncio.to_thread(self._patched, patches) if patches else json.dumps(self._own, indent=1)
+            return plain(own, concurrency)
+        text = await asyncio.to_thread(self._patched, own, patches) if patches else json.dumps(own, indent=1)
         return Launch(text, concurrency, environment, tuple(patches))
 
-    def _patched(self, patches: Mapping[str, BootstrapPatch]) -> str:
+    def _patched(self, own: Json, patches: Mapping[str, BootstrapPatch]) -> str:
         """The bootstrap with the patches; Envoy itself has looked at it. Raises Refusal."""
         from proxyd.patched import patched  # what it imports is large, and most proxies have no patches
 
-        stages = patched(self._own, patches, refuse=Refusal)
+        stages = patched(own, patches, refuse=Refusal)
         if self._complaint(stages[-1][1]):
             for name, text in stages:
                 complaint = self._complaint(text)

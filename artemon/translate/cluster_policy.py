@@ -64,6 +64,14 @@ def passes_through(settings: rules.LoadBalancerSettings | None) -> bool:
     return settings is not None and settings.simple == "PASSTHROUGH"
 
 
+def prefer_zone(cluster: Cluster, settings: rules.LoadBalancerSettings | None) -> None:
+    """Share requests out among zones as the client's own service is spread over them (zone-aware routing)."""
+    cluster.common_lb_config.zone_aware_lb_config.SetInParent()
+    zones = settings.zone_aware_lb_setting if settings else None
+    if zones is not None and zones.min_cluster_size is not None:
+        cluster.common_lb_config.zone_aware_lb_config.min_cluster_size.value = zones.min_cluster_size
+
+
 def _hash(cluster: Cluster, settings: rules.LoadBalancerSettingsConsistentHashLB) -> None:
     if settings.maglev is not None:
         cluster.lb_policy = Cluster.MAGLEV

@@ -100,6 +100,8 @@ def _balance(cluster: Cluster, target: Target, mesh: MeshConfig) -> None:
     policies.balance(cluster, target.policy.load_balancer)
     if target.preference.shares:
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
+    if target.preference.zones:
+        policies.prefer_zone(cluster, target.policy.load_balancer)
 
 
 def _converse(cluster: Cluster, target: Target, peers: Identities, mesh: MeshConfig) -> None:

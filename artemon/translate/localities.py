@@ -32,13 +32,15 @@ class Preference:
     shares: from where, and which shares (percent) go where; the first that fits the client counts, and
     instances elsewhere get nothing. failover: from a region to another. labels: by which equal labels, in
     this order, instances are near; `name=value` stands for a value of the client's.
-    nearest_first: whether far instances wait until near ones fail.
+    nearest_first: whether far instances wait until near ones fail. zones: whether Envoy shares requests out
+    among zones itself, preferring its own; then the zones of one region are equally near.
     """
 
     shares: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
     failover: tuple[tuple[str, str], ...] = ()
     labels: tuple[str, ...] = ()
     nearest_first: bool = False
+    zones: bool = False
 
     @property
     def asks_place(self) -> bool:
@@ -94,6 +96,15 @@ def preference(policy: TrafficPolicy, mesh: MeshConfig) -> Preference:
     """What is in force: the rule's setting stands for the mesh's. Shares always hold; priorities only where
     failing instances are found out (ejection), for otherwise nothing would ever fail over."""
     balancer = policy.load_balancer
+    zones = balancer.zone_aware_lb_setting if balancer else None
+    if zones is not None and zones.enabled is not False:
+        failing = policy.outlier_detection is not None
+        return Preference(
+            failover=tuple((one.from_, one.to) for one in zones.failover) if failing else (),
+            labels=tuple(zones.failover_priority) if failing else (),
+            nearest_first=failing,
+            zones=True,
+        )
     own = balancer.locality_lb_setting if balancer else None
     setting = own or mesh.locality_lb_setting
     if setting.enabled is False or (own is not None and mesh_forbids(mesh, own)):
@@ -175,7 +186,8 @@ def distance(preference: Preference, client: Standpoint, endpoint: Endpoint) -> 
     by_label = _unlike(preference.labels, dict(client.labels), endpoint) if preference.labels else 0
     if preference.labels and not preference.failover:
         return (by_label, 0)
-    return (by_label, place_distance(preference.failover, client.locality, endpoint.locality))
+    far = place_distance(preference.failover, client.locality, endpoint.locality)
+    return (by_label, 0 if preference.zones and far < FAR else far)
 
 
 def _unlike(labels: tuple[str, ...], client: Mapping[str, str], endpoint: Endpoint) -> int:

@@ -9,8 +9,11 @@ from artemon.model.mesh_proxy import MeshProxyConfig
 from artemon.model.proxy_config import ProxyConfig, is_variable
 from artemon.model.rejected_patch import RejectedPatch
 from artemon.model.resource import Resource as Object
+from artemon.model.service import Resolution
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import ProxyView
+from artemon.translate.localities import preferences
+from artemon.translate.names import outbound_cluster
 from artemon.translate.patches import plan_of
 from artemon.translate.patches.bootstrap import objection, of_proxy
 from artemon.translate.patches.plan import Plan
@@ -25,9 +28,9 @@ class Start:
     """What agents are told that have the settings and the patches in common."""
 
     def __init__(self, defaults: MeshProxyConfig, *parts: object) -> None:
-        *configs, plan = parts
+        *configs, plan, local = parts
         self.rejected: list[RejectedPatch] = []
-        self._items = {SETTINGS: _settings(defaults, configs)}  # type: ignore[arg-type]
+        self._items = {SETTINGS: _settings(defaults, configs, str(local))}  # type: ignore[arg-type]
         if isinstance(plan, Plan):
             self._items |= {one.name: one for one in self._patches(plan)}
         self._state: State | None = None
@@ -55,13 +58,25 @@ class Start:
 def start_of(view: ProxyView, memo: Memo) -> Start:
     """What the agent of a proxy is told."""
     plan = plan_of(view, memo) if view.envoy_filters else None
-    return memo.get(Start, view.mesh.default_config, *view.proxy_configs, plan)
+    local = _local_cluster(view, memo)
+    return memo.get(Start, view.mesh.default_config, *view.proxy_configs, plan, by=(local,))
 
 
-def _settings(defaults: MeshProxyConfig, configs: list[Object[ProxyConfig]]) -> Resource:
+def _local_cluster(view: ProxyView, memo: Memo) -> str:
+    """The proxy's own service, where a rule has zones count; "" where none does, or it serves nothing."""
+    told = memo.get(preferences, view.destinations, view.mesh, memo)
+    own = (one for one in view.own if one.host in view.services and one.resolution is Resolution.STATIC)
+    service = next(own, None) if any(one.zones for one in told) else None
+    if service is None or not service.ports:
+        return ""
+    return outbound_cluster(service.host, service.ports[0].number)
+
+
+def _settings(defaults: MeshProxyConfig, configs: list[Object[ProxyConfig]], local: str) -> Resource:
     made = ProxyStart()
     settings = made.settings
     settings.SetInParent()
+    settings.local_cluster = local
     if defaults.concurrency is not None:
         settings.concurrency = defaults.concurrency
     variables = dict(defaults.proxy_metadata)

@@ -45,7 +45,7 @@ _L4 = _all("route", "match")
 
 _BALANCER: Fields = {
     **_all("simple", "consistentHash", "warmup", "warmupDurationSecs"),
-    "localityLbSetting": ALL,
+    **_all("localityLbSetting", "zoneAwareLbSetting"),
 }
 _OUTLIERS = _all(
     "consecutiveErrors",

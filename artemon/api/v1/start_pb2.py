@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61rtemon/v1/start.proto\x12\nartemon.v1\"p\n\nProxyStart\x12-\n\x08settings\x18\x01 \x01(\x0b\x32\x19.artemon.v1.StartSettingsH\x00\x12+\n\x05patch\x18\x02 \x01(\x0b\x32\x1a.artemon.v1.BootstrapPatchH\x00\x42\x06\n\x04part\"\xae\x01\n\rStartSettings\x12\x18\n\x0b\x63oncurrency\x18\x01 \x01(\rH\x00\x88\x01\x01\x12?\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32*.artemon.v1.StartSettings.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_concurrency\"[\n\x0e\x42ootstrapPatch\x12\r\n\x05place\x18\x01 \x01(\r\x12\x11\n\tbootstrap\x18\x02 \x01(\x0c\x12\x16\n\x0ereplaces_lists\x18\x03 \x01(\x08\x12\x0f\n\x07trusted\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61rtemon/v1/start.proto\x12\nartemon.v1\"p\n\nProxyStart\x12-\n\x08settings\x18\x01 \x01(\x0b\x32\x19.artemon.v1.StartSettingsH\x00\x12+\n\x05patch\x18\x02 \x01(\x0b\x32\x1a.artemon.v1.BootstrapPatchH\x00\x42\x06\n\x04part\"\xc5\x01\n\rStartSettings\x12\x18\n\x0b\x63oncurrency\x18\x01 \x01(\rH\x00\x88\x01\x01\x12?\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32*.artemon.v1.StartSettings.EnvironmentEntry\x12\x15\n\rlocal_cluster\x18\x03 \x01(\t\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_concurrency\"[\n\x0e\x42ootstrapPatch\x12\r\n\x05place\x18\x01 \x01(\r\x12\x11\n\tbootstrap\x18\x02 \x01(\x0c\x12\x16\n\x0ereplaces_lists\x18\x03 \x01(\x08\x12\x0f\n\x07trusted\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROXYSTART']._serialized_start=38
   _globals['_PROXYSTART']._serialized_end=150
   _globals['_STARTSETTINGS']._serialized_start=153
-  _globals['_STARTSETTINGS']._serialized_end=327
-  _globals['_STARTSETTINGS_ENVIRONMENTENTRY']._serialized_start=261
-  _globals['_STARTSETTINGS_ENVIRONMENTENTRY']._serialized_end=311
-  _globals['_BOOTSTRAPPATCH']._serialized_start=329
-  _globals['_BOOTSTRAPPATCH']._serialized_end=420
+  _globals['_STARTSETTINGS']._serialized_end=350
+  _globals['_STARTSETTINGS_ENVIRONMENTENTRY']._serialized_start=284
+  _globals['_STARTSETTINGS_ENVIRONMENTENTRY']._serialized_end=334
+  _globals['_BOOTSTRAPPATCH']._serialized_start=352
+  _globals['_BOOTSTRAPPATCH']._serialized_end=443
 # @@protoc_insertion_point(module_scope)

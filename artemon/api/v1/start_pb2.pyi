@@ -15,7 +15,7 @@ class ProxyStart(_message.Message):
     def __init__(self, settings: _Optional[_Union[StartSettings, _Mapping]] = ..., patch: _Optional[_Union[BootstrapPatch, _Mapping]] = ...) -> None: ...
 
 class StartSettings(_message.Message):
-    __slots__ = ("concurrency", "environment")
+    __slots__ = ("concurrency", "environment", "local_cluster")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -25,9 +25,11 @@ class StartSettings(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_CLUSTER_FIELD_NUMBER: _ClassVar[int]
     concurrency: int
     environment: _containers.ScalarMap[str, str]
-    def __init__(self, concurrency: _Optional[int] = ..., environment: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    local_cluster: str
+    def __init__(self, concurrency: _Optional[int] = ..., environment: _Optional[_Mapping[str, str]] = ..., local_cluster: _Optional[str] = ...) -> None: ...
 
 class BootstrapPatch(_message.Message):
     __slots__ = ("place", "bootstrap", "replaces_lists", "trusted")

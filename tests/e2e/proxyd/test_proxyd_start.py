@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from meshlet import Agent, Pilot
-from meshlet_net import eventually, fetch, proto
-from worlds import Item, world
+from meshlet_net import eventually, fetch, proto, upstream_app
+from worlds import Item, cluster, world
 
 from artemon.api.v1.start_pb2 import BootstrapPatch, ProxyStart, StartSettings
 from artemon.translate.start import SETTINGS
 from artemon.xds.session import Accepted, Rejected
-from artemon.xds.types import ROUTES, START
+from artemon.xds.types import ENDPOINTS, ROUTES, START
 
 pytestmark = pytest.mark.envoy
 
@@ -130,3 +131,34 @@ async def has_tag(agent: Agent) -> bool:
 def kept(agent: Agent, *names: str) -> bool:
     file = agent.data / "last-good.json"
     return file.exists() and all(name in file.read_text() for name in names)
+
+
+def in_zones(name: str, **ports: int) -> Item:
+    """Instances by zone of region eu."""
+    places = []
+    for zone, port in ports.items():
+        address = {"socketAddress": {"address": "127.0.0.1", "portValue": port}}
+        locality = {"region": "eu", "zone": zone}
+        places.append({"locality": locality, "lbEndpoints": [{"endpoint": {"address": address}}]})
+    return ENDPOINTS, name, proto(ClusterLoadAssignment, clusterName=name, endpoints=places)
+
+
+async def test_zones_count_where_the_own_service_is_known(agent: Agent, pilot: Pilot, app: int) -> None:
+    """Two instances in two zones, and the own service as well: requests stay in the zone of the caller."""
+    aware = cluster("app", commonLbConfig={"zoneAwareLbConfig": {"minClusterSize": 1}})
+    agent.settings["locality"] = "eu/a"
+    with upstream_app("far") as far:
+        _, _, *rest = world(agent.ip, app)
+        spread = (aware, in_zones("app", a=app, b=far), *rest)
+        pilot.publish(*spread)
+        agent.start()
+        await agent.ready()
+        await eventually(lambda: answers(agent, "far"), "without knowing the own service, all are asked")
+        pilot.publish(*spread, in_zones("own", a=1, b=2), settings(local_cluster="own"))
+        await pilot.until(Accepted, type_url=START, count=2)
+        assert await workers(agent) == 1
+        assert {await fetch(f"http://{agent.ip}:28080/") for _ in range(20)} == {(200, "hello")}
+
+
+async def answers(agent: Agent, text: str) -> bool:
+    return await fetch(f"http://{agent.ip}:28080/") == (200, text)

@@ -11,6 +11,7 @@ from translate_mesh import view_of
 from artemon.model.destination_rule import TrafficPolicy
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint
+from artemon.snapshot.view import ProxyView
 from artemon.translate import messages
 from artemon.translate.localities import (
     Preference,
@@ -28,10 +29,8 @@ EJECTING = {"outlierDetection": {"consecutive5xxErrors": 1}}
 PLACES = ("eu/a/1", "eu/a/2", "eu/b", "us/c", "asia/d")
 
 
-def groups(
-    locality: str, setting: dict[str, Any], *, labels: dict[str, str] | None = None, eject: bool = True
-) -> dict[str, tuple[int, int]]:
-    """Priority and weight of each place that a client is sent, as `setting` has it."""
+def spread(locality: str, policy: dict[str, Any], *, labels: dict[str, str] | None = None) -> ProxyView:
+    """What a client sees of a service whose instances are in `PLACES`, under a rule with this policy."""
     endpoints = [
         {"address": f"10.0.0.{n}", "locality": place, "labels": {"version": f"v{n}"}}
         for n, place in enumerate(PLACES)
@@ -43,16 +42,16 @@ def groups(
         "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
         "endpoints": endpoints,
     }
-    policy = {"loadBalancer": {"localityLbSetting": setting}} | (EJECTING if eject else {})
     rule = {"host": "a.com", "trafficPolicy": policy}
     objects = [
         {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": "x"}, "spec": one}
         for kind, one in (("ServiceEntry", spec), ("DestinationRule", rule))
     ]
-    proxy = {"locality": locality, "labels": labels or {}}
-    made = messages(view_of("\n---\n".join(map(json.dumps, objects)), proxy))
-    weighted = made[CLUSTER][NAME].common_lb_config.HasField("locality_weighted_lb_config")
-    assert weighted == bool(setting.get("distribute"))
+    return view_of("\n---\n".join(map(json.dumps, objects)), {"locality": locality, "labels": labels or {}})
+
+
+def placed(made: Any) -> dict[str, tuple[int, int]]:
+    """Priority and weight of each place."""
     return {
         "/".join(filter(None, (one.locality.region, one.locality.zone, one.locality.sub_zone))): (
             one.priority,
@@ -60,6 +59,18 @@ def groups(
         )
         for one in made[ENDPOINTS][NAME].endpoints
     }
+
+
+def groups(
+    locality: str, setting: dict[str, Any], *, labels: dict[str, str] | None = None, eject: bool = True
+) -> dict[str, tuple[int, int]]:
+    """Priority and weight of each place that a client is sent, as `setting` has it."""
+    policy = {"loadBalancer": {"localityLbSetting": setting}} | (EJECTING if eject else {})
+    made = messages(spread(locality, policy, labels=labels))
+    config: Any = made[CLUSTER][NAME]
+    weighted = config.common_lb_config.HasField("locality_weighted_lb_config")
+    assert weighted == bool(setting.get("distribute"))
+    return placed(made)
 
 
 ALIKE = dict.fromkeys(PLACES, (0, 1))
@@ -192,3 +203,44 @@ def test_labels_stand_before_failover() -> None:
         for app, place in (("x", "asia"), ("y", "eu"))
     )
     assert near < far
+
+
+ZONED = {"eu/a/1": 0, "eu/a/2": 0, "eu/b": 0}
+
+
+@pytest.mark.covers(
+    "DestinationRule.trafficPolicy.loadBalancer.zoneAwareLbSetting.enabled",
+    "DestinationRule.trafficPolicy.loadBalancer.zoneAwareLbSetting.failover.from",
+    "DestinationRule.trafficPolicy.loadBalancer.zoneAwareLbSetting.failover.to",
+    "DestinationRule.trafficPolicy.loadBalancer.zoneAwareLbSetting.failoverPriority",
+    "DestinationRule.trafficPolicy.loadBalancer.zoneAwareLbSetting.minClusterSize",
+)
+@pytest.mark.parametrize(
+    ("setting", "eject", "expected"),
+    [
+        pytest.param({}, False, dict.fromkeys(PLACES, 0), id="nothing-fails-over"),
+        pytest.param({}, True, ZONED | {"us/c": 1, "asia/d": 1}, id="zones-of-a-region-are-equally-near"),
+        pytest.param(
+            {"failover": [{"from": "eu", "to": "asia"}]},
+            True,
+            ZONED | {"asia/d": 1, "us/c": 2},
+            id="failover",
+        ),
+        pytest.param(
+            {"failoverPriority": ["version=v3"]},
+            True,
+            dict.fromkeys(PLACES, 1) | {"us/c": 0},
+            id="failoverPriority",
+        ),
+        pytest.param({"enabled": False}, True, None, id="enabled-false"),
+    ],
+)
+def test_zones(setting: dict[str, Any], eject: bool, expected: dict[str, int] | None) -> None:
+    policy = {"loadBalancer": {"zoneAwareLbSetting": {"minClusterSize": 2, **setting}}}
+    made = messages(spread("eu/a/1", policy | (EJECTING if eject else {})))
+    config: Any = made[CLUSTER][NAME]
+    zones = config.common_lb_config.zone_aware_lb_config
+    assert config.common_lb_config.HasField("zone_aware_lb_config") is (expected is not None)
+    assert zones.min_cluster_size.value == (2 if expected is not None else 0)
+    if expected is not None:
+        assert {place: found[0] for place, found in placed(made).items()} == expected

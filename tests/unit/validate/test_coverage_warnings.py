@@ -47,7 +47,7 @@ def warned(kind: str, spec: dict[str, Any]) -> list[str]:
         (
             "dr",
             {"host": "a", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM", "zoneAwareLbSetting": {}}}},
-            ["spec.trafficPolicy.loadBalancer.zoneAwareLbSetting"],
+            [],
         ),
         ("gw", {"servers": [{"hosts": ["*"], "port": PORT}]}, []),
         (

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from patched_mesh import ROOT, ROUTER, SIDECAR, envoy_filter, patch, static, view
+from patched_mesh import ROOT, ROUTER, SIDECAR, WEB_80, envoy_filter, patch, static, view
 
 from artemon.api.v1.start_pb2 import ProxyStart
 from artemon.model.envoy_filter import ALLOW_PROTECTED
@@ -66,6 +66,28 @@ def test_variables_are_united_and_none_decides_what_code_is_loaded() -> None:
     )[SETTINGS].settings
     assert dict(settings.environment) == {"A": "root", "B": "own", "C": "mesh"}
     assert not settings.HasField("concurrency")
+
+
+def zoned(**zones: Any) -> str:
+    policy = {"loadBalancer": {"zoneAwareLbSetting": zones}}
+    meta = {"name": "zones", "namespace": "default"}
+    kind = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
+    return json.dumps({**kind, "metadata": meta, "spec": {"host": "web", "trafficPolicy": policy}})
+
+
+@pytest.mark.parametrize(
+    ("objects", "proxy", "local"),
+    [
+        pytest.param([], SIDECAR, "", id="no-rule"),
+        pytest.param([zoned()], SIDECAR, WEB_80, id="zones"),
+        pytest.param([zoned(enabled=False)], SIDECAR, "", id="switched-off"),
+        pytest.param([zoned()], ROUTER, "", id="serves-nothing"),
+    ],
+)
+def test_the_own_service_is_known_where_zones_count(
+    objects: list[str], proxy: dict[str, Any], local: str
+) -> None:
+    assert started(*objects, proxy=proxy)[SETTINGS].settings.local_cluster == local
 
 
 @pytest.mark.covers("EnvoyFilter.configPatches.applyTo")

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "proxy-status": "meshctl.commands.proxy_status",
     "proxy-config": "meshctl.commands.proxy_config",
     "join-token": "meshctl.commands.join_token",
+    "vm": "meshctl.commands.vm",
     "registry": "meshctl.commands.registry",
     "certificate": "meshctl.commands.certificate",
     "ca": "meshctl.commands.ca",

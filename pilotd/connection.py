@@ -12,12 +12,13 @@ from artemon.errors import ArtemonError, Refused
 from artemon.log import Log
 from artemon.model.plaintext import PlaintextReport
 from artemon.model.proxy import Proxy
+from artemon.model.service import Health
 from artemon.pki.spiffe import SpiffeId
 from artemon.xds.channel import Response
 from artemon.xds.request import Malformed, Node, Request, TooMuch, parse_delta, parse_sotw
 from artemon.xds.session import Accepted, Expired, Rejected, Session
 from artemon.xds.subscription import SharedNames
-from artemon.xds.types import CALLERS, LEAVING, LISTENER, READY, SHORT
+from artemon.xds.types import CALLERS, HEALTH, LEAVING, LISTENER, SHORT
 from artemon.xds.wire import Bodies
 from pilotd.alarm import Alarm
 from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
@@ -61,9 +62,9 @@ class Attends(Protocol):
 
     def attend(self, client: Client) -> AbstractContextManager[Report]: ...
 
-    def serves(self, client: Client) -> None: ...
-
     def depart(self, client: Client) -> None: ...
+
+    def feels(self, client: Client, health: Health) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,11 @@ class _Conversation:
             if request.type_url == LEAVING:
                 self._serving.records.depart(client)
                 continue
-            if request.type_url == READY:
-                self._serving.records.serves(client)
-                continue
             if request.type_url == CALLERS:
                 client.callers = _report(request)
+                continue
+            if request.type_url == HEALTH:
+                self._feels(client, request)
                 continue
             self._receive(client, report, request)
 
@@ -222,6 +223,13 @@ class _Conversation:
 
     async def _taken_nothing(self) -> None:
         raise Ended("DEADLINE_EXCEEDED", f"the client took no response in {WRITE_SECONDS:.0f} s")
+
+    def _feels(self, client: Client, request: Request) -> None:
+        try:
+            health = Health(request.subscribe[0])
+        except (IndexError, ValueError) as error:
+            raise Ended("INVALID_ARGUMENT", f"{HEALTH}: one of {', '.join(Health)} is expected") from error
+        self._serving.records.feels(client, health)
 
     async def _until_revoked(self, client: Client) -> None:
         await client.revoked.wait()

@@ -13,7 +13,6 @@ from artemon.model.service import Health, Protocol
 from artemon.model.workload import Workload
 from artemon.pki.spiffe import SpiffeId
 from artemon.xds.request import Node
-from artemon.xds.types import UNREADY
 
 MAX_TEXT = 253
 """Characters of a node's name, of its service, and of other names in metadata."""
@@ -105,11 +104,18 @@ def workload_of(proxy: Proxy) -> Workload | None:
         locality=proxy.locality,
         network=proxy.network,
         weight=_number(proxy.metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=1),
-        health=Health.UNHEALTHY if proxy.metadata.get(UNREADY) == "true" else Health.HEALTHY,
+        health=_health(_text(proxy.metadata, "ARTEMON_HEALTH")),
         mtls=proxy.generator != GRPC,
         name=_text(proxy.metadata, "WORKLOAD_NAME")[:MAX_TEXT],
         cluster=_text(proxy.metadata, "CLUSTER_ID")[:MAX_TEXT],
     )
+
+
+def _health(text: str) -> Health:
+    try:
+        return Health(text) if text else Health.HEALTHY
+    except ValueError as error:
+        raise WrongNode(f"node.metadata.ARTEMON_HEALTH must be one of {', '.join(Health)}") from error
 
 
 def _text(metadata: Mapping[str, Any], key: str) -> str:

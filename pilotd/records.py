@@ -98,7 +98,7 @@ class Records:
         finally:
             if self._left(status) and not self._closing:
                 self._statuses.leave(status, None)
-            self._attended.pop(id(client), None)
+            key, workload = self._attended.pop(id(client), ("", None))
             if workload is not None and self._left(key) and not self._closing and key not in self._departed:
                 gone = client.revoked.is_set()  # at once, and whether or not it wants to come back
                 grace = 0.0 if gone else GRACE_SECONDS
@@ -113,14 +113,15 @@ class Records:
             self._leaving[key] = _Leaving(workload, self._now())
             self._news.set()
 
-    def serves(self, client: Client) -> None:
-        """The client's workload takes requests from now on."""
+    def feels(self, client: Client, health: Health) -> None:
+        """How the client's workload does now; nothing changes for one that said goodbye."""
         key, workload = self._attended.get(id(client), ("", None))
-        if workload is not None and workload.health is Health.UNHEALTHY:
-            workload = replace(workload, health=Health.HEALTHY)
-            self._attended[id(client)] = key, workload
-            if key not in self._departed:
-                self._workloads.put(key, encode_workload(workload))
+        if workload is None or key in self._departed or workload.health is health:
+            return
+        workload = replace(workload, health=health)
+        self._attended[id(client)] = key, workload
+        self._workloads.put(key, encode_workload(workload))
+        self._log.info("workload_feels", key=key, health=health.value)
 
     def close(self) -> None:
         """From now on records stay when streams end: this process stops, its proxies go on elsewhere."""

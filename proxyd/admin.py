@@ -59,6 +59,16 @@ class Admin:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
 
+    async def active(self) -> int | None:
+        """Requests and connections of peers that are under way; None when it does not answer."""
+        path = "/stats?filter=(inbound_|ingress).*downstream_(rq|cx)_active$"
+        try:
+            async with self.http.get(self.url + path, timeout=PATIENCE) as answer:
+                lines = (await answer.text()).splitlines()
+                return sum(int(line.rpartition(": ")[2]) for line in lines if "rq_active" in line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+
     async def tell(self, path: str) -> bool:
         """Ask it to do something; whether it said that it did."""
         try:

@@ -29,6 +29,7 @@ from proxyd.admin import Admin
 from proxyd.bells import Bells
 from proxyd.bootstrap import bootstrap, node, node_id
 from proxyd.callers import Callers
+from proxyd.control import control
 from proxyd.dns.names import Names
 from proxyd.dns.resolvers import resolvers
 from proxyd.dns.server import DnsServer
@@ -37,6 +38,7 @@ from proxyd.istio_metrics import IstioMetrics, Own
 from proxyd.launch import plain
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
+from proxyd.probes import Probes
 from proxyd.sds import SecretStreams
 from proxyd.secrets import ROOTS, told_lists, told_roots
 from proxyd.server import ADS, SDS, serve
@@ -47,6 +49,7 @@ from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
+from proxyd.wellbeing import Wellbeing
 from proxyd.workload_api import Allowed, WorkloadApi
 
 LEAVE_SECONDS = 0.2
@@ -112,6 +115,8 @@ class Agent:
             log=self._log,
             metrics=self._metrics,
         )
+        self._wellbeing = Wellbeing(self._upstream.feel, self._log, ready=settings.probe is None)
+        self._probes = [Probes(settings.probe, self._wellbeing, http)] if settings.probe else []
         self._admin = Admin(http, f"http://{_host(settings.loopback)}:{settings.admin_port}")
         self._supervisor = self._supervise(binary)
         self._start = Start(
@@ -165,7 +170,9 @@ class Agent:
             envoy_log = EnvoyLog(self._supervisor.log_file, self._log.bind(source="envoy"))
             names = await self._answer_names(stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            await stack.enter_async_context(control(Path(settings.run_dir), self._wellbeing, self._admin))
             work = [
+                *(tasks.create_task(one.follow()) for one in self._probes),
                 *(tasks.create_task(one.follow(self._changed)) for one in names),
                 tasks.create_task(self._keep_identity()),
                 tasks.create_task(self._keep_last_good()),

@@ -13,6 +13,7 @@ from artemon.daemon.address import split_address
 from artemon.daemon.identity_options import EvidenceSettings, IdentityOptions
 from artemon.errors import ArtemonError
 from artemon.model.service import Protocol
+from artemon.model.workload_group import ReadinessProbe
 from artemon.pki.spiffe import SpiffeId
 from proxyd.capture_settings import CaptureSettings
 
@@ -93,6 +94,11 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     weight: int = Field(1, ge=1, le=1_000_000, description="Share of requests within the service.")
     http_proxy_port: Port = Field(
         0, ge=0, le=65535, description="Port of the HTTP proxy listener; 0: mesh's."
+    )
+
+    probe: ReadinessProbe | None = Field(
+        None,
+        description="How the application says that it is ready: `probe` of a WorkloadGroup; JSON in flags.",
     )
 
     gateway_bind: str = Field(

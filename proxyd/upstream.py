@@ -20,8 +20,9 @@ from artemon.daemon.identity_tls import channel_options, grpc_channel_credential
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.model.plaintext import PlaintextReport
+from artemon.model.service import Health
 from artemon.xds.client import ClientSession
-from artemon.xds.types import CALLERS, LEAVING, READY, SHORT, UNREADY
+from artemon.xds.types import CALLERS, HEALTH, LEAVING, SHORT
 from proxyd.bells import Bells
 from proxyd.metrics import Metrics
 from proxyd.view import View
@@ -83,9 +84,10 @@ class Upstream:
         metrics: Metrics,
     ) -> None:
         self._addresses = by_preference(addresses, node.id)
-        self._leaving = self._takes_requests = self._said_unready = False
+        self._leaving = self._takes_requests = False
         self._callers: PlaintextReport | None = None
         self._callers_told = False
+        self._health, self._told = Health.HEALTHY, Health.HEALTHY
         self._node = node
         self._view = view
         self._changed = changed
@@ -181,12 +183,22 @@ class Upstream:
         self._moved.ring()
 
     def _introduction(self) -> base_pb2.Node:
-        self._said_unready = not self._takes_requests
+        """Who we are, and how we do: a new stream does not change that."""
         node = base_pb2.Node()
         node.CopyFrom(self._node)
-        if self._said_unready:
-            node.metadata[UNREADY] = "true"
+        node.metadata.fields["ARTEMON_HEALTH"].string_value = self._feeling.value
+        self._told = self._feeling
         return node
+
+    @property
+    def _feeling(self) -> Health:
+        """Nobody is healthy whose Envoy takes no requests yet."""
+        return self._health if self._takes_requests else Health.UNHEALTHY
+
+    def feel(self, health: Health) -> None:
+        """Tell pilotd how our workload does."""
+        self._health = health
+        self._moved.ring()
 
     def leave(self) -> None:
         """Tell pilotd that this workload is about to go, so that it gets no more requests."""
@@ -232,13 +244,13 @@ class Upstream:
             text = self._callers.encode()
             told = [discovery_pb2.DeltaDiscoveryRequest(type_url=CALLERS, resource_names_subscribe=[text])]
             self._callers_told = True
-        ready = []
-        if self._said_unready and self._takes_requests and session.introduced:
-            ready = [discovery_pb2.DeltaDiscoveryRequest(type_url=READY)]
-            self._said_unready = False
         leaving = [discovery_pb2.DeltaDiscoveryRequest(type_url=LEAVING)] if self._leaving else []
         self._leaving = False
-        return [request for request in (*leaving, *answers, *wants, *ready, *told) if request is not None]
+        if self._told is not self._feeling and session.introduced:
+            self._told = self._feeling
+            name = [self._feeling.value]
+            told.append(discovery_pb2.DeltaDiscoveryRequest(type_url=HEALTH, resource_names_subscribe=name))
+        return [request for request in (*leaving, *answers, *wants, *told) if request is not None]
 
 
 _FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError)

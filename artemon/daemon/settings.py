@@ -65,8 +65,9 @@ def _structured(cls: type[BaseModel], field: str, value: object) -> object:
     """Text from a flag or variable, as a list or mapping where the field is one."""
     if not isinstance(value, str) or field not in cls.model_fields:
         return value
-    origin = get_origin(cls.model_fields[field].annotation)
-    if origin not in {list, tuple, dict}:
+    annotation = cls.model_fields[field].annotation
+    origin = get_origin(annotation)
+    if origin not in {list, tuple, dict} and not (value.startswith("{") and annotation is not str):
         return value
     if value.startswith(("[", "{")):
         try:

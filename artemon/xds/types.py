@@ -16,14 +16,11 @@ START = _API + "artemon.v1.ProxyStart"
 LEAVING = "type.artemon.io/leaving"
 """Whoever asks for this is about to go: nothing is sent, but its workload gets no more requests."""
 
-READY = "type.artemon.io/ready"
-"""Whoever asks for this takes requests from now on; before it said in its node (UNREADY) that it does not."""
-
-UNREADY = "ARTEMON_UNREADY"
-"""Node metadata: `true` while the proxy takes no requests yet."""
-
 CALLERS = "type.artemon.io/callers"
 """A report of callers without mutual TLS (`artemon.model.plaintext`), as the one name that is asked for."""
+
+HEALTH = "type.artemon.io/health"
+"""Nothing is sent for this either: the name that is asked for is how the client's workload does now."""
 
 PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EXTENSION)
 """Make before break (xDS protocol, "Eventual consistency considerations"): whatever is referred to comes

@@ -22,7 +22,8 @@ def join_token() -> None:
     """
 
 
-def _seconds(_: click.Context, __: click.Parameter, value: str) -> int:
+def seconds(_: click.Context, __: click.Parameter, value: str) -> int:
+    """A time such as 15m, as seconds (a callback of click)."""
     found = re.fullmatch(r"([1-9]\d{0,5})([smhd]?)", value)
     if not found:
         raise click.BadParameter(f'"{value}" is not a time such as 15m or 1h')
@@ -31,7 +32,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> int:
 
 @join_token.command()
 @click.option("--service-account", required=True, help="Service account of the workload.")
-@click.option("--ttl", default="15m", show_default=True, callback=_seconds, help="Good for: 15m, 1h.")
+@click.option("--ttl", default="15m", show_default=True, callback=seconds, help="Good for: 15m, 1h.")
 @click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 1000), help="Good for so many.")
 @output("text", "json", "yaml")
 @connected

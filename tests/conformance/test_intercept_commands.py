@@ -14,7 +14,11 @@ import pytest
 import yaml
 from netns import PROXY_UID, Host, hosts, missing
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(missing()), reason=missing() or "-"),
+]
 ENDS = Path(__file__).parents[1] / "packet_ends.py"
 LONG = "600"
 

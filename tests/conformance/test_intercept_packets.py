@@ -16,7 +16,11 @@ from proxyd.intercept.capture import TPROXY_MARK, Capture, networks
 from proxyd.intercept.rules import Action, Packet, inbound_rules, outbound_rules, verdict
 from proxyd.intercept.steps import Backend, Present, install, uninstall
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(missing()), reason=missing() or "-"),
+]
 
 ENDS = Path(__file__).parents[1] / "packet_ends.py"
 RESOLVER = ("10.77.0.12", "fd77::12")

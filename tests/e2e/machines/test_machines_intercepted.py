@@ -15,6 +15,7 @@ from netns import Host, hosts, missing
 pytestmark = [
     pytest.mark.root,
     pytest.mark.envoy,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(bool(missing()), reason=missing() or "-"),
 ]
 

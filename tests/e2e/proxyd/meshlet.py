@@ -202,9 +202,10 @@ class Agent:
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
 
-    def command(self, name: str) -> tuple[int, str]:
+    def command(self, name: str, *more: str) -> tuple[int, str]:
         """Exit status and output of a subcommand with the agent's settings."""
-        arguments = [sys.executable, "-m", "proxyd", name, "--config", str(self.directory / "proxyd.yaml")]
+        config = ("--config", str(self.directory / "proxyd.yaml"))
+        arguments = [sys.executable, "-m", "proxyd", name, *more, *config]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout

@@ -85,7 +85,7 @@ def join(citadel: Citadel, tmp_path: Path, *more: str) -> subprocess.CompletedPr
         "--service-account": "bookinfo-reviews",
         **dict(zip(more[::2], more[1::2], strict=True)),
     }
-    command = [sys.executable, "-m", "proxyd", "join", f"https://{citadel.address}"]
+    command = [sys.executable, "-m", "proxyd", "join", f"https://{citadel.address}", "--no-start"]
     flags = [part for pair in arguments.items() for part in pair]
     return subprocess.run(
         [*command, *flags], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False

@@ -22,8 +22,9 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {' and '.join(TOOLS)}"),
 ]
-ELSEWHERE = {"README.md", "egress-gateway.md"}
-"""The list, and a page that needs no mesh: `tests/unit/meshctl` runs it."""
+ELSEWHERE = {"README.md", "egress-gateway.md", "vm.md"}
+"""The list, a page that needs no mesh (`tests/unit/meshctl` runs it), and one that needs machines
+(`tests/e2e/machines`)."""
 TASKS = sorted(one.name for one in PAGES.glob("*.md") if one.name not in ELSEWHERE)
 NETWORK = "127.0.92."
 

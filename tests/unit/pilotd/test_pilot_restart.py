@@ -14,7 +14,7 @@ from pilot_clients import identity, mesh, node, service_entry, until
 from artemon.snapshot.holds import Rules
 from artemon.store import follow
 from artemon.store.open import open_store
-from artemon.xds.types import CLUSTER, ENDPOINTS, LEAVING, READY, UNREADY
+from artemon.xds.types import CLUSTER, ENDPOINTS, HEALTH, LEAVING
 from pilotd import ingest, records
 from pilotd.discovery import Options
 
@@ -71,9 +71,9 @@ async def test_a_workload_that_says_goodbye_goes_at_once() -> None:
 
 async def test_a_workload_gets_requests_when_its_proxy_takes_them() -> None:
     async with mesh() as running:
-        client = running.connect(node(**{UNREADY: "true"}))
+        client = running.connect(node(ARTEMON_HEALTH="UNHEALTHY"))
         await running.eventually(RECORD, lambda found: found and found["health"] == "UNHEALTHY")
-        client.ask(READY)
+        client.ask(HEALTH, "HEALTHY")
         await running.eventually(RECORD, lambda found: found["health"] == "HEALTHY")
         client.ask(LEAVING)
         await running.eventually(RECORD, lambda found: found["health"] == "DRAINING")

@@ -1,0 +1,1 @@
+"""Joining the mesh in one command, and leaving it without a trace."""

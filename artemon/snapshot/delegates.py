@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from artemon.model.virtual_service import HTTPMatchRequest, HTTPRoute, StringMatch
-from artemon.snapshot.memo import Memo
+from artemon.snapshot.memo import Memo, portions
 from artemon.snapshot.virtual_services import Routes, visible
 
 INHERITED = (
@@ -34,8 +34,14 @@ _UNITED = ("headers", "without_headers", "query_params", "source_labels")
 
 def inlined(memo: Memo, resources: Sequence[Routes], default_export: tuple[str, ...]) -> tuple[Routes, ...]:
     """All of them, those that delegate with the routes of the delegates that they may see."""
+    if not any(memo.get(_some_delegate, *some) for some in portions(resources)):
+        return tuple(resources)
     by_name = {(one.meta.namespace, one.meta.name): one for one in resources if not one.spec.hosts}
     return tuple(_inline(memo, one, by_name, default_export) for one in resources)
+
+
+def _some_delegate(*resources: Routes) -> bool:
+    return any(route.delegate for one in resources for route in one.spec.http)
 
 
 def _inline(

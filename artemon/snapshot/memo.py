@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -45,3 +45,10 @@ class Memo:
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+
+def portions(many: Sequence[T], size: int = 32) -> Iterator[Sequence[T]]:
+    """Neighbours in groups: what is remembered of a group is made anew for the few groups that a change
+    touches, and looked up once for all of each other group."""
+    for start in range(0, len(many), size):
+        yield many[start : start + size]

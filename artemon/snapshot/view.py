@@ -68,6 +68,8 @@ def overlay(base: TrafficPolicy, over: TrafficPolicy | None, port: int) -> Traff
     """`base` with the blocks that `over` writes, and with those of its level for `port`, if it has one."""
     if over is None:
         return base
+    if base is NO_POLICY and not over.port_level_settings:
+        return over
     written = {name: getattr(over, name) for name in PORT_BLOCKS + OTHER_BLOCKS}
     blocks = {name: value for name, value in written.items() if value is not None}
     for level in over.port_level_settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -27,6 +28,8 @@ _HEALTH = {
 _MTLS = Struct()
 _MTLS.update({"tlsMode": "istio"})
 UNIX = "unix://"
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 
 
 Groups = defaultdict[tuple[tuple[int, int], str], list[tuple[Endpoint, int]]]
@@ -94,6 +97,8 @@ def reachable(endpoint: Endpoint, port: int, *, by_name: bool) -> bool:
 
 
 def _is_ip(text: str) -> bool:
+    if _IPV4.fullmatch(text):  # many times as quick as the module that knows all forms
+        return True
     try:
         ip_address(text)
     except ValueError:

@@ -22,8 +22,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from artemon.model.proxy import Proxy, ProxyType
 from artemon.model.service import Endpoint, Resolution
 from artemon.snapshot.memo import Memo
-from artemon.snapshot.reports import Reports
-from artemon.snapshot.view import NO_POLICIES, MtlsMode, Policies, ProxyView
+from artemon.snapshot.view import NO_POLICIES, MtlsMode, ProxyView
 from artemon.translate.filters.bans import shut_out
 from artemon.translate.listeners.gateway import gateway_listeners
 from artemon.translate.listeners.inbound import inbound_listeners
@@ -141,27 +140,26 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
     """The view with these instances alone; one object for all views of the same parts."""
     instances = [memo.get(_sequence, *found) for found in endpoints.values()]
     mode = view.inbound_mtls
-    return memo.get(
-        _reduced,
-        view.policies,
-        view.reports,
-        view.proxy,
-        view.mesh,
-        view.services,
-        memo.get(_mapping, *instances, by=tuple(endpoints)),
-        view.virtual_services,
-        memo.get(_sequence, *view.gateways),
-        view.destinations,
-        memo.get(_sequence, *view.own),
-        view.sidecar,
-        memo.get(_mode, by=(mode.default, *mode.ports.items())),
-        by=(view.trust_domain, view.bans),
-    )
+    parts = {
+        "policies": view.policies,
+        "reports": view.reports,
+        "proxy": view.proxy,
+        "mesh": view.mesh,
+        "services": view.services,
+        "endpoints": memo.get(_mapping, *instances, by=tuple(endpoints)),
+        "virtual_services": view.virtual_services,
+        "gateways": memo.get(_sequence, *view.gateways),
+        "destinations": view.destinations,
+        "own": memo.get(_sequence, *view.own),
+        "sidecar": view.sidecar,
+        "inbound_mtls": memo.get(_mode, by=(mode.default, *mode.ports.items())),
+    }
+    return memo.get(_reduced, *parts.values(), by=(tuple(parts), view.trust_domain, view.bans))
 
 
-def _reduced(policies: Policies, reports: Reports, *parts: Any) -> ProxyView:
-    *first, bans = parts
-    return replace(ProxyView(*first), policies=policies, reports=reports, bans=bans)
+def _reduced(*parts: Any) -> ProxyView:
+    *values, names, trust_domain, bans = parts
+    return ProxyView(**dict(zip(names, values, strict=True)), trust_domain=trust_domain, bans=bans)
 
 
 def _mapping(*parts: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion, ConfigSource
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
@@ -16,6 +18,7 @@ own chain are refused; all others are served."""
 _CERTAIN = frozenset({names.WORKLOAD_SECRET, names.ROOT_SECRET})
 
 
+@lru_cache(maxsize=256)
 def workload_secret(name: str) -> SdsSecretConfig:
     """A secret of the node agent (`default`, `ROOTCA`, files); no connection ever does without."""
     agent = GrpcService(envoy_grpc=GrpcService.EnvoyGrpc(cluster_name=names.SDS_CLUSTER))

@@ -31,7 +31,11 @@ def packed(message: Message) -> Packed:
 def struct(fields: dict[str, Any]) -> Struct:
     """Free-form metadata."""
     out = Struct()
-    out.update(fields)
+    for name, value in fields.items():
+        if isinstance(value, str):
+            out.fields[name].string_value = value
+        else:
+            out[name] = value
     return out
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from artemon.model.hosts import covers, specificity
 from artemon.model.resource import Resource
 from artemon.model.virtual_service import VirtualService
-from artemon.snapshot.memo import Memo
+from artemon.snapshot.memo import Memo, portions
 from artemon.translate.routes.scope import MESH
 
 Rule = Resource[VirtualService]
@@ -41,21 +41,42 @@ def asked(rule: Rule) -> Asked:
     )
 
 
+class _Part:
+    """Some of the rules, neighbours in age."""
+
+    def __init__(self, memo: Memo, *rules: Rule) -> None:
+        self.asked = {id(rule): memo.get(asked, rule) for rule in rules}
+        self.labels = frozenset().union(*(one.labels for one in self.asked.values()))
+        self.exact: dict[str, tuple[Rule, ...]] = {}
+        self.wildcards: dict[str, tuple[Rule, ...]] = {}
+        for rule in rules:
+            if speaks_for(rule, MESH):
+                for host in rule.spec.hosts:
+                    _append(self.wildcards if host.startswith("*") else self.exact, {host: (rule,)})
+
+
+def _append(index: dict[str, tuple[Rule, ...]], more: Mapping[str, tuple[Rule, ...]]) -> None:
+    if index.keys().isdisjoint(more):
+        index.update(more)
+    else:
+        for host, rules in more.items():
+            index[host] = (*index.get(host, ()), *rules)
+
+
 class Rules:
     """The rules of sidecars by host. Built from VirtualServices in order of age."""
 
-    def __init__(self, resources: Iterable[Rule], memo: Memo | None = None) -> None:
+    def __init__(self, resources: Sequence[Rule], memo: Memo | None = None) -> None:
         memo = Memo() if memo is None else memo
         self._exact: dict[str, tuple[Rule, ...]] = {}
         self._wildcards: dict[str, tuple[Rule, ...]] = {}
         self._asked: dict[int, Asked] = {}
-        for rule in resources:
-            self._asked[id(rule)] = memo.get(asked, rule)
-            if speaks_for(rule, MESH):
-                for host in rule.spec.hosts:
-                    index = self._wildcards if host.startswith("*") else self._exact
-                    index[host] = (*index.get(host, ()), rule)
-        self.labels = frozenset().union(*(one.labels for one in self._asked.values()))
+        parts = [memo.get(_Part, memo, *some) for some in portions(resources)]
+        for part in parts:
+            self._asked.update(part.asked)
+            _append(self._exact, part.exact)
+            _append(self._wildcards, part.wildcards)
+        self.labels = frozenset().union(*(part.labels for part in parts))
         """The labels of clients that some rule asks for; by all others, clients cannot be told apart."""
 
     def asked(self, rule: Rule) -> Asked:

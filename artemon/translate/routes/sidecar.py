@@ -74,20 +74,27 @@ class _Table:
         head = RouteConfiguration(name=table.name, ignore_port_in_host_matching=not table.with_ports)
         head.validate_clusters.value = False
         others, rest = self._others(around), RouteConfiguration()
-        chosen = [host for host, piece in zip(self._hosts, self._pieces, strict=True) if piece]
         pieces = [*self._pieces, *others]
-        if table.sole and not others and len(chosen) == 1:
-            pieces = [chosen[0].among(("*",))]
+        only = self._only() if table.sole and not others else None
+        if only is not None:
+            pieces = [only.among(("*",))]
         else:
             rest.virtual_hosts.append(other_hosts(around.view))
         return b"".join((head.SerializeToString(), *pieces, rest.SerializeToString(deterministic=True)))
+
+    def _only(self) -> Host | None:
+        """The host of the table that has but one."""
+        chosen = [host for host, piece in zip(self._hosts, self._pieces, strict=True) if piece]
+        return chosen[0] if len(chosen) == 1 else None
 
     def _others(self, around: Surroundings) -> list[bytes]:
         """Hosts that only rules know."""
         if not self._table.others:
             return []
-        taken, found = set(self._taken), []
-        for name in around.rules.hosts():
+        services = around.view.services
+        names = [name for name in around.rules.hosts() if name not in services]
+        taken, found = set(self._taken) if names else set[str](), []
+        for name in names:
             host = rule_host(name, self._table, around) if _is_unknown(name, around.view) else None
             if host is not None:
                 found.append(host.among(_claim(taken, host)))

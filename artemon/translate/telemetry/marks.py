@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from google.protobuf.struct_pb2 import Struct
 
 from artemon.model.canonical import canonical_name, canonical_revision
@@ -37,4 +39,9 @@ def workload_mark(endpoint: Endpoint) -> Struct:
         "app": labels.get("app", ""),
         "version": labels.get("version", ""),
     }
-    return struct({"workload": peer_text(parts)})
+    return _peer(tuple(parts.items()))
+
+
+@lru_cache(maxsize=1024)
+def _peer(parts: tuple[tuple[str, str], ...]) -> Struct:
+    return struct({"workload": peer_text(dict(parts))})

@@ -28,6 +28,7 @@ from citadeld.authority import KeyRoom, Lifetimes, describe
 from citadeld.books import Books
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
 from citadeld.decision import Method
+from citadeld.fellows import Fellows
 from citadeld.grants import Grants
 from citadeld.issuer import Issuer
 from citadeld.keyfiles import KeyFiles, passphrases
@@ -132,6 +133,8 @@ class Citadel:
             utc_now,
             timedelta(seconds=settings.rotation_dwell_seconds),
             self._refresh,
+            Fellows(store, settings.prefix, context.node, rooms=rooms, audit=self._audit, log=context.log),
+            lambda: self._authority,
         )
 
     async def run(self) -> None:
@@ -165,6 +168,7 @@ class Citadel:
             schema.cancel()
             for task in beside:
                 task.cancel()
+            await self._rotation.fellows.leave()
             await election.resign()
             audit.cancel()
 

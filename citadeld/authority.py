@@ -7,9 +7,10 @@ intermediates, whose revocation lists are still signed until they expire. What t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
@@ -24,15 +25,17 @@ from artemon.pki.certificate import (
     make_intermediate,
     validity_of,
 )
+from artemon.pki.errors import CertificateRefused
 from artemon.pki.held import KeySigning, held
-from artemon.pki.keys import generate_key
+from artemon.pki.keys import PublicKey, generate_key
 from artemon.pki.renewal import renewal_time
+from artemon.pki.request import IntermediateRequest, ask
 from artemon.pki.verify import check_link, path_length
 from citadeld.authorities.api import Place, Source
 from citadeld.authorities.own import ROOT, OwnRoot
 from citadeld.keyfiles import KeyFiles, new_serial
 
-CA, CA_KEY = "ca-cert.pem", "ca-key.pem"
+CA, CA_KEY, NEXT_KEY = "ca-cert.pem", "ca-key.pem", "next-key.pem"
 RETIRED = "retired"
 
 
@@ -134,6 +137,49 @@ class KeyRoom:
                 key_path.unlink(missing_ok=True)
         return found
 
+    def is_half_over(self) -> bool:
+        """Whether there is no intermediate here, or half of its life is over."""
+        found = self.present()
+        if found is None:
+            return True
+        return renewal_time(validity_of(found.certificate), now=self.now(), jitter=0.5) <= self.now()
+
+    def ask(self, root: str, by: Authority) -> IntermediateRequest:
+        """A request for an intermediate under `root` (SHA-256), whose key waits here in the meantime."""
+        make_private_dir(self.directory)
+        key = self.keys.read(self.directory / NEXT_KEY)
+        if key is None:
+            key = generate_key(self.keys.key_type)
+            self.keys.write(self.directory / NEXT_KEY, key)
+        return ask(key, root, by)
+
+    def adopt(self, chain: Sequence[x509.Certificate], root: str) -> None:
+        """Take what was granted: an intermediate for the key that waits here, with what leads to `root`.
+        Raises CertificateRefused when it is something else."""
+        key = self.keys.of(self.directory / NEXT_KEY, chain[0])
+        if key is None or len(chain) < 2 or fingerprint(chain[-1]) != root:
+            raise CertificateRefused("the intermediate that was granted is not the one that was asked for")
+        for depth, (child, parent) in enumerate(pairwise(chain)):
+            check_link(child, parent, depth=depth)
+        self._retire()
+        (self.directory / CA).unlink(missing_ok=True)
+        self.keys.write(self.directory / CA_KEY, key)
+        write_public(self.directory / CA, chain_pem(chain[:-1]))
+        if not self.has_root():
+            write_public(self.directory / ROOT, chain_pem([chain[-1]]))
+        (self.directory / NEXT_KEY).unlink(missing_ok=True)
+
+    def sign_intermediate(self, key: PublicKey, above: Authority) -> x509.Certificate:
+        """An intermediate for `key`, of this replica or another. Raises CertificateRefused."""
+        return make_intermediate(
+            key,
+            above,
+            self.trust_domain,
+            serial=new_serial(),
+            now=self.now(),
+            lifetime=self.lifetimes.intermediate,
+        )
+
     def _retire(self) -> None:
         """Put the intermediate aside before another takes its place."""
         pem, key = read_public(self.directory / CA), read_secret(self.directory / CA_KEY)
@@ -164,14 +210,7 @@ class KeyRoom:
 
     def _make_intermediate(self, above: Authority) -> Authority:
         key = generate_key(self.keys.key_type)
-        certificate = make_intermediate(
-            key.public_key(),
-            above,
-            self.trust_domain,
-            serial=new_serial(),
-            now=self.now(),
-            lifetime=self.lifetimes.intermediate,
-        )
+        certificate = self.sign_intermediate(key.public_key(), above)
         self._retire()
         (self.directory / CA).unlink(missing_ok=True)  # a crash leaves a key without a certificate: made anew
         self.keys.write(self.directory / CA_KEY, key)

@@ -13,6 +13,8 @@ from artemon.pki.certificate import Authority, fingerprint
 from citadeld.authority import KeyRoom
 
 ROOTS = "roots"
+WAITING = ".waits-"
+"""Before the names of those that have no intermediate yet; they are not looked into."""
 NAME = 16
 """Characters of a root's fingerprint that name its directory."""
 
@@ -58,6 +60,15 @@ class Rooms:
         root = room.root() if room.has_root() else room.make_root()
         room.directory.rename(room.directory.with_name(fingerprint(root)[:NAME]))
         return root
+
+    def new_of(self, root: str) -> KeyRoom:
+        """A room for an intermediate under a root whose key is another replica's."""
+        return self.first.beside(self.first.directory / ROOTS / f"{WAITING}{root[:NAME]}")
+
+    def settle(self, room: KeyRoom, root: str) -> None:
+        """A room that waited is in use from now on."""
+        if room.directory.name.startswith(WAITING):
+            room.directory.rename(room.directory.with_name(root[:NAME]))
 
     def authorities(self) -> list[Authority]:
         """Every intermediate whose key is here, of all roots, in use or not: for revocation lists."""

@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from artemon.daemon.audit import AuditLog
 from artemon.errors import ArtemonError, StoreError
 from artemon.log import Log
 from artemon.pki.bundle import BUNDLE_KEY, Bundle
-from artemon.pki.certificate import fingerprint
+from artemon.pki.certificate import Authority, fingerprint
 from artemon.pki.errors import CertificateRefused
+from artemon.pki.request import leads_to
 from artemon.pki.rotation import ROTATION, Holder, Phase, RotationState, behind, may_go_on
 from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import ABSENT, Check, Election, Entry, Put, Store
 from citadeld.decision import Denied, Reason
+from citadeld.fellows import Fellows
 from citadeld.revoker import Issued, Revoker
 from citadeld.rooms import Rooms
 
@@ -51,16 +52,33 @@ class Rotation:
     now: Callable[[], datetime]
     dwell: timedelta
     refresh: Callable[[], Awaitable[None]]
+    fellows: Fellows
+    issuing: Callable[[], Authority]
+    """What this replica issues under at the moment."""
 
     async def run(self, election: Election) -> None:
-        """Step while leading, until cancelled."""
+        """Take part: with the other replicas, and step while leading, until cancelled."""
+        known: tuple[x509.Certificate, ...] = ()
         while True:
-            await election.leading.wait()
             try:
-                await self.step(election)
-            except (ArtemonError, OSError) as error:
+                known = await self._take_part(known)
+                if election.leading.is_set():
+                    await self.step(election)
+            except (ArtemonError, OSError, ValueError) as error:
                 self.log.error("rotation_step_failed", reason=error)
             await asyncio.sleep(STEP_SECONDS)
+
+    async def _take_part(self, known: tuple[x509.Certificate, ...]) -> tuple[x509.Certificate, ...]:
+        """Have what this replica needs under the roots of the moment; issue under others when they change."""
+        entry, (state, _) = await self.store.get(self.prefix + BUNDLE_KEY), await self._state()
+        if entry is None:
+            return known
+        roots = Bundle.decode(entry.value).roots
+        wanted = state.new if state.phase is not Phase.IDLE else fingerprint(roots[0])
+        taken = await self.fellows.work(roots, wanted, self.issuing())
+        if taken or (known and known != roots):
+            await self.refresh()
+        return roots
 
     async def step(self, election: Election) -> None:
         """Go on to the next phase, if everyone has confirmed this one. Raises StoreError."""
@@ -76,14 +94,6 @@ class Rotation:
         """Make a new root and start to rotate to it. Raises Denied, StoreError."""
         standing = await self.standing()
         self._leads(election)
-        ours = {fingerprint(one.certificate) for one in self.rooms.authorities()}
-        foreign = [one for one in standing.bundle.intermediates if fingerprint(one) not in ours]
-        if foreign:
-            raise Denied(
-                Reason.NOT_ALLOWED,
-                f"{len(foreign)} other replicas of citadeld have intermediates under this root and cannot "
-                "get one under the next: stop them, and start them anew with the new root afterwards",
-            )
         old = fingerprint(standing.bundle.roots[0])
         if standing.state.phase is not Phase.IDLE:
             raise Denied(Reason.NOT_ALLOWED, f"a rotation is under way, in phase {standing.state.phase}")
@@ -113,7 +123,25 @@ class Rotation:
             raise CertificateRefused("there is no trust bundle yet")
         bundle, state = Bundle.decode(entry.value), (await self._state())[0]
         holders = await self._holders(state, bundle, entry)
-        return Standing(state, bundle, len(holders), tuple(behind(state, holders, bundle=entry.version)))
+        late = (*behind(state, holders, bundle=entry.version), *await self._replicas_behind(state, bundle))
+        return Standing(state, bundle, len(holders), late)
+
+    async def _replicas_behind(self, state: RotationState, bundle: Bundle) -> list[str]:
+        """Replicas of citadeld that could not issue under the new root yet."""
+        if state.phase not in (Phase.PREPARE, Phase.TRUST):
+            return []
+        room = self.rooms.of(state.new)
+        if room is None:
+            return ["this replica of citadeld: has no intermediate under the new root"]
+        root, found = room.root(), []
+        published = {fingerprint(one) for one in bundle.intermediates if leads_to(one, root)}
+        for fellow in await self.fellows.present():
+            waits = fellow.request is not None and fellow.request.root == state.new
+            if state.phase is Phase.TRUST and not published & fellow.intermediates:
+                found.append(f"citadeld {fellow.node}: has not published its intermediate under the new root")
+            elif state.phase is Phase.PREPARE and (waits or not fellow.has(state.new)):
+                found.append(f"citadeld {fellow.node}: has no intermediate under the new root")
+        return found
 
     async def _state(self) -> tuple[RotationState, int]:
         entry = await self.store.get(self.prefix + ROTATION)
@@ -122,7 +150,7 @@ class Rotation:
     async def _holders(self, state: RotationState, bundle: Bundle, entry: Entry) -> list[Holder]:
         """Everyone with a live certificate, by the newest of each, and all connected proxies."""
         new = next((one for one in bundle.roots if fingerprint(one) == state.new), None)
-        under = {fingerprint(one) for one in bundle.intermediates if new is not None and _is_of(one, new)}
+        under = {fingerprint(one) for one in bundle.intermediates if new is not None and leads_to(one, new)}
         revoked = await self.revoker.revoked()
         newest: dict[str, Issued] = {}
         for one in await self.revoker.issued():
@@ -177,14 +205,6 @@ class Rotation:
             raise StoreError("the rotation was changed by another, or we do not lead it any more")
         self.log.info("rotation", phase=str(after.phase), old=after.old[:16], new=after.new[:16], by=after.by)
         await self.refresh()
-
-
-def _is_of(certificate: x509.Certificate, root: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def _name(one: Issued) -> str:

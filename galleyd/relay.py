@@ -23,6 +23,11 @@ from galleyd.settings import GalleySettings
 
 SECONDS = 10.0
 TOKENS = "jointokens"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+"""What the page may load: nothing from anywhere else."""
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer."""
 M = TypeVar("M", bound=Message)
@@ -54,6 +59,7 @@ class Relay:
             web.get("/artemon/v1/debug/{page:(?!release)[a-z_]+}", self.debug),
             web.get("/artemon/v1/callers", self.callers),
             web.get("/artemon/v1/telemetry/{page:[a-z]+}", self.telemetry),
+            web.get("/artemon/v1/dashboard", self.dashboard),
             web.get("/artemon/v1/registries", self.registries),
             web.post("/artemon/v1/registries/release", self.release),
         ]
@@ -137,6 +143,23 @@ class Relay:
             kind = "NotFound" if found.status == 404 else "BadRequest"
             raise status.ApiError(found.status, kind, _reason(found.body))
         return web.Response(body=found.body, content_type="application/json")
+
+    async def dashboard(self, request: web.Request) -> web.Response:
+        """GET: the page that shows it."""
+        request[ask.JUDGE].namespaces("get", "telemetry")
+        found = await self._first(
+            "mixerd",
+            self.settings.mixerd,
+            path="/artemon.v1.Debug/Get",
+            asked=DebugRequest(path="/dashboard"),
+            answer=DebugResponse,
+        )
+        return web.Response(
+            body=found.body,
+            content_type="text/html",
+            charset="utf-8",
+            headers={"Content-Security-Policy": PAGE_POLICY, "X-Content-Type-Options": "nosniff"},
+        )
 
     async def registries(self, request: web.Request) -> web.Response:
         """GET: what every pilotd says of its registries, and how old its view of each is."""

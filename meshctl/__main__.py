@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "certificate": "meshctl.commands.certificate",
     "ca": "meshctl.commands.ca",
     "expr": "meshctl.commands.expr",
+    "dashboard": "meshctl.commands.dashboard",
     "top": "meshctl.commands.top",
     "graph": "meshctl.commands.graph",
     "traces": "meshctl.commands.traces",

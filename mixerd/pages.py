@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ from mixerd.graph import graph, services
 
 WINDOW_SECONDS = 60.0
 LIMIT, MOST = 50, 1000
+DASHBOARD = "/dashboard"
 Page = Callable[[Mapping[str, str], frozenset[str] | None], Awaitable[Any]]
 
 
@@ -32,6 +34,8 @@ class Pages:
     async def answer(self, path: str) -> tuple[int, bytes]:
         """`/<page>?<query>`."""
         parts = urlsplit(path)
+        if parts.path == DASHBOARD:
+            return 200, await asyncio.to_thread(_dashboard)
         page = self._table.get(parts.path.strip("/"))
         if page is None:
             return 404, _body({"error": f"there is no page {parts.path}"})
@@ -66,6 +70,10 @@ class Pages:
         await self._desk.flush()
         async with self._desk.access:
             return {"items": await asyncio.to_thread(read, *arguments)}
+
+
+def _dashboard() -> bytes:
+    return files("mixerd.page").joinpath("dashboard.html").read_bytes()
 
 
 def _seconds(query: Mapping[str, str]) -> float:

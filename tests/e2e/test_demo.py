@@ -164,6 +164,30 @@ def test_who_calls_whom_is_seen_on_the_command_line(mesh: Mesh) -> None:
     assert "bookinfo/reviews" in mesh.run("top").stdout
 
 
+@pytest.mark.browser
+def test_the_dashboard_shows_who_calls_whom(mesh: Mesh, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    get(mesh, "/productpage")
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(mesh.folder / "xdg"), "PYTHONPATH": os.getcwd()}
+    command = [sys.executable, "-u", "-m", "meshctl", "dashboard", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as serving:
+        assert serving.stdout is not None
+        url = serving.stdout.readline().strip()
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(url.replace("/artemon/", "x/artemon/"), timeout=10)
+        options = [*QUIET_BROWSER, f"--user-data-dir={tmp_path}", "--virtual-time-budget=10000", "--dump-dom"]
+        shown = subprocess.run(
+            [browser, *options, f"{url}#bookinfo%2Freviews"],
+            capture_output=True, text=True, timeout=90, check=True,
+        ).stdout  # fmt: skip
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(timeout=30) == 0
+    for text in ("bookinfo/productpage", "Versions in effect", "reviews-v2.bookinfo", "Recent traces"):
+        assert text in shown
+
+
 def test_metrics_of_both_sides_have_istios_names(mesh: Mesh) -> None:
     def requests(host: str, *labels: str) -> list[str]:
         with urllib.request.urlopen(f"http://{host}:15020/stats/prometheus", timeout=10) as response:

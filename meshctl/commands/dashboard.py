@@ -1,0 +1,37 @@
+"""meshctl dashboard: the page that shows who calls whom."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+
+import click
+
+from meshctl.connection import connected
+from meshctl.context import Target
+from meshctl.window import window
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; any that is free.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@connected
+def dashboard(target: Target, port: int, no_browser: bool) -> int:
+    """Open the page that shows who calls whom, with your rights, until interrupted.
+
+    Example: meshctl dashboard
+    """
+
+    async def main() -> None:
+        async with window(target.access, port) as url:
+            click.echo(url)
+            click.echo("interrupt to close it", err=True)
+            if not no_browser:
+                await asyncio.to_thread(webbrowser.open, url)
+            await asyncio.Event().wait()
+
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        return 0
+    return 0

@@ -26,7 +26,7 @@ WRITE = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 PATCHES = frozenset({kinds.ENVOY_FILTER.plural, kinds.WASM_PLUGIN.plural, kinds.TRAFFIC_EXTENSION.plural})
 """What runs inside of Envoy as it is written, so that no namespace can contain it."""
-_CONFIG = frozenset(kind.plural for kind in kinds.KINDS) - PATCHES
+_CONFIG = frozenset(kind.plural for kind in (*kinds.KINDS, kinds.RATE_LIMIT)) - PATCHES
 _SHARED = frozenset({"mesh", "wait"})
 """Of no namespace, and for whoever has any role."""
 _SEEN = (

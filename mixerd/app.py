@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 from artemon.daemon.files import make_private_dir
@@ -10,9 +11,11 @@ from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
+from mixerd.counting import Counting
 from mixerd.counts import Counts
 from mixerd.desk import Desk
 from mixerd.keep import Keep
+from mixerd.limits import Limits
 from mixerd.pages import Pages
 from mixerd.server import Services, listening
 from mixerd.settings import MixerSettings
@@ -33,7 +36,8 @@ async def app(settings: MixerSettings, context: Context) -> None:
     seconds = settings.keep_minutes * 60
     keep = Keep(folder / FILE, rows=settings.keep_rows, seconds=seconds)
     desk = Desk(keep, Counts(seconds=seconds), context.metrics, context.log, pending=settings.pending_rows)
-    services = Services(desk, Pages(desk).answer, settings.trust_domain)
+    counting = Counting(Limits(), context.metrics, root=settings.root_namespace, now=time.time)
+    services = Services(desk, Pages(desk).answer, counting, trust_domain=settings.trust_domain)
     try:
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(keeper.run()), tasks.create_task(desk.run())]

@@ -9,6 +9,7 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from artemon.model.metric_fields import SIDE
 from artemon.pki.errors import InvalidSpiffeId
 from artemon.pki.spiffe import SpiffeId
 from mixerd.records import DESTINATION, SOURCE, Call, Reporter, Span
@@ -38,7 +39,7 @@ _FLAGS = {
 }
 _MAX_TEXT = 1024
 _KINDS = ("", "internal", "server", "client", "producer", "consumer")
-UNKNOWN = "unknown"
+UNKNOWN, INBOUND = "unknown", "inbound"
 _SCOPES = next(
     name
     for name in ("scope_spans", "instrumentation_library_spans")
@@ -92,7 +93,7 @@ def _call(
     code: int = 0,
     request_id: str = "",
 ) -> Call:
-    inbound = common.upstream_cluster.startswith(("inbound|", "InboundPassthrough"))
+    inbound = common.custom_tags.get(SIDE) == INBOUND or common.upstream_cluster.lower().startswith(INBOUND)
     peer = common.tls_properties.peer_certificate_properties
     if inbound:
         source_namespace, source, source_workload = _caller(peer)

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from cryptography import x509
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
+from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -19,6 +20,7 @@ from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
 from artemon.daemon.identity_tls import peer_spiffe_id
 from artemon.errors import ArtemonError
 from mixerd import reading
+from mixerd.counting import Counting
 from mixerd.desk import Desk
 from mixerd.records import Reporter
 
@@ -43,8 +45,9 @@ async def reporter_of(context: Context, trust_domain: str) -> Reporter:
 class Services:
     """The handlers."""
 
-    def __init__(self, desk: Desk, answer: Answer, trust_domain: str) -> None:
-        self._desk, self._answer, self._trust_domain = desk, answer, trust_domain
+    def __init__(self, desk: Desk, answer: Answer, counting: Counting, *, trust_domain: str) -> None:
+        self._desk, self._answer, self._counting = desk, answer, counting
+        self._trust_domain = trust_domain
 
     async def logs(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
         """`AccessLogService/StreamAccessLogs`: until the proxy ends the stream."""
@@ -61,6 +64,15 @@ class Services:
         message = await _read(ExportTraceServiceRequest, data, context)
         self._desk.spans(reading.spans(message, reporter))
         return bytes(ExportTraceServiceResponse().SerializeToString())
+
+    async def limit(self, data: bytes, context: Context) -> bytes:
+        """`RateLimitService/ShouldRateLimit`."""
+        reporter = await reporter_of(context, self._trust_domain)
+        request = await _read(RateLimitRequest, data, context)
+        try:
+            return bytes(self._counting.answer(request, reporter).SerializeToString())
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     async def ask(self, data: bytes, context: Context) -> bytes:
         """`artemon.v1.Debug/Get`, for galleyd and other system identities."""
@@ -79,6 +91,9 @@ class Services:
             },
             "opentelemetry.proto.collector.trace.v1.TraceService": {
                 "Export": grpc.unary_unary_rpc_method_handler(self.spans)
+            },
+            "envoy.service.ratelimit.v3.RateLimitService": {
+                "ShouldRateLimit": grpc.unary_unary_rpc_method_handler(self.limit)
             },
             "artemon.v1.Debug": {"Get": grpc.unary_unary_rpc_method_handler(self.ask)},
         }

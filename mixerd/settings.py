@@ -14,6 +14,7 @@ class MixerSettings(IdentitySettings):
         "127.0.0.1:15004", description="Address where proxies report and galleyd asks (gRPC, mTLS)."
     )
     data_dir: str = Field("/var/lib/artemon/mixerd", description="Directory (0700) of what is kept.")
+    root_namespace: str = Field("istio-system", description="Namespace whose limits are for all.")
     keep_minutes: float = Field(60.0, gt=0, description="Age at which logs, spans and counts are forgotten.")
     keep_rows: int = Field(200_000, ge=1000, description="Most logs, and most spans, that are kept.")
     pending_rows: int = Field(

@@ -12,6 +12,7 @@ from artemon.model.gateway import Gateway
 from artemon.model.message import Message
 from artemon.model.peer_authentication import PeerAuthentication
 from artemon.model.proxy_config import ProxyConfig
+from artemon.model.rate_limit import RateLimit
 from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Kind
 from artemon.model.service_entry import ServiceEntry
@@ -28,6 +29,7 @@ SECURITY = "security.istio.io"
 TELEMETRY = "telemetry.istio.io"
 EXTENSIONS = "extensions.istio.io"
 ACCESS = "access.artemon.io"
+POLICY = "policy.artemon.io"
 
 _networking = partial(Kind, group=NETWORKING, versions=("v1", "v1beta1", "v1alpha3"))
 _security = partial(Kind, group=SECURITY, versions=("v1", "v1beta1"))
@@ -150,8 +152,9 @@ KINDS: tuple[Kind, ...] = (
     TRAFFIC_EXTENSION,
 )
 """Istio's kinds, in the order in which the reference tells of them."""
-OWN_KINDS: tuple[Kind, ...] = (ROLE_BINDING, HOST_GRANT, IDENTITY_GRANT)
-"""Kinds of this mesh alone: they steer its API, not its proxies."""
+RATE_LIMIT = Kind("RateLimit", POLICY, ("v1",), "ratelimits", "ratelimit", ("rl",), spec=RateLimit)
+OWN_KINDS: tuple[Kind, ...] = (ROLE_BINDING, HOST_GRANT, IDENTITY_GRANT, RATE_LIMIT)
+"""Kinds of this mesh alone: the first three steer its API, not its proxies."""
 ALL_KINDS = (*KINDS, *OWN_KINDS)
 
 _BY_PLURAL = {kind.plural: kind for kind in ALL_KINDS}

@@ -68,6 +68,8 @@ LABELS = (
 """Istio's labels, in Istio's order."""
 HTTP_ONLY = frozenset({"response_code", "grpc_response_status"})
 UNKNOWN = "unknown"
+SIDE = "artemon.side"
+"""The tag of access log entries that says whose traffic it is: inbound, outbound, gateway."""
 
 WORKLOAD_PARTS = (
     "workload",

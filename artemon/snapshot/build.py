@@ -133,6 +133,10 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         frozenset({"RequestAuthentication"}),
         lambda world, _: _by_namespace(_objects(world, "RequestAuthentication")),
     ),
+    "limits": (
+        frozenset({"RateLimit"}),
+        lambda world, _: _by_namespace(_objects(world, "RateLimit")),
+    ),
     "telemetry": (
         frozenset({"Telemetry"}),
         lambda world, _: _by_namespace(_objects(world, "Telemetry")),

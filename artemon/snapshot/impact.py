@@ -31,6 +31,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "AuthorizationPolicy": frozenset({LDS}),
     "RequestAuthentication": frozenset({LDS}),
     "Telemetry": frozenset({LDS}),
+    "RateLimit": frozenset({LDS}),
     KEY_SET: frozenset({LDS}),
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""

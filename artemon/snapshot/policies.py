@@ -11,6 +11,7 @@ from artemon.model.jwks_source import key_source
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.mesh_providers import ExtensionProvider, provider_host
 from artemon.model.proxy import Proxy, ProxyType
+from artemon.model.rate_limit import RateLimit
 from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Resource
 from artemon.model.selector import PolicyTargetReference, matches
@@ -22,7 +23,7 @@ GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """The label by which a proxy says which Gateway of the Gateway API it is."""
 
 ByNamespace = Mapping[str, tuple[Resource[Any], ...]]
-Spec = AuthorizationPolicy | RequestAuthentication
+Spec = AuthorizationPolicy | RequestAuthentication | RateLimit
 
 
 def policies_for(
@@ -30,6 +31,7 @@ def policies_for(
     authentication: ByNamespace,
     proxy: Proxy,
     *,
+    limits: ByNamespace,
     own: Iterable[Service],
     services: Mapping[str, Service],
     mesh: MeshConfig,
@@ -42,19 +44,21 @@ def policies_for(
     """
     chosen = [
         [one for one in _near(many, proxy, mesh.root_namespace) if _selects(one, proxy, own)]
-        for many in (authorization, authentication)
+        for many in (authorization, authentication, limits)
     ]
     if not any(chosen):
         return NO_POLICIES
     uris = {key_source(rule) for one in chosen[1] for rule in one.spec.jwt_rules if not rule.jwks}
     asked = {one.spec.provider.name for one in chosen[0] if one.spec.provider is not None}
     hosts = {one.name: _authorizer(one, services) for one in mesh.extension_providers if one.name in asked}
+    hosts |= {counter_of(one.spec): _counter(one.spec, services) for one in chosen[2]}
     return memo.get(
         _together,
         *chosen[0],
         *chosen[1],
+        *chosen[2],
         by=(
-            len(chosen[0]),
+            (len(chosen[0]), len(chosen[0]) + len(chosen[1])),
             tuple((uri, keys[uri]) for uri in sorted(uris) if uri in keys),
             tuple((name, host) for name, host in sorted(hosts.items()) if host),
         ),
@@ -67,6 +71,8 @@ def _near(many: ByNamespace, proxy: Proxy, root: str) -> list[Resource[Any]]:
 
 def _selects(one: Resource[Any], proxy: Proxy, own: Iterable[Service]) -> bool:
     spec: Spec = one.spec
+    if isinstance(spec, RateLimit):
+        return matches(spec.selector.match_labels if spec.selector else {}, proxy.labels)
     targets = [*spec.target_refs, *([spec.target_ref] if spec.target_ref else ())]
     if targets:
         return any(_is_target(target, one.meta.namespace, proxy, own) for target in targets)
@@ -100,11 +106,23 @@ def _authorizer(provider: ExtensionProvider, services: Mapping[str, Service]) ->
     return host if any(port.number == asked.port for port in service.ports) else ""
 
 
+def counter_of(spec: RateLimit) -> str:
+    """What the service that counts for a RateLimit is called among `Policies.authorizers`."""
+    return f"counts:{spec.service}:{spec.port}"
+
+
+def _counter(spec: RateLimit, services: Mapping[str, Service]) -> str:
+    service = services.get(spec.service)
+    known = service is not None and any(port.number == spec.port for port in service.ports)
+    return spec.service if known else ""
+
+
 def _together(*parts: Any) -> Policies:
-    *resources, count, keys, authorizers = parts
+    *resources, (first, second), keys, authorizers = parts
     return Policies(
-        authorization=tuple(resources[:count]),
-        authentication=tuple(resources[count:]),
+        authorization=tuple(resources[:first]),
+        authentication=tuple(resources[first:second]),
+        limits=tuple(resources[second:]),
         keys=dict(keys),
         authorizers=dict(authorizers),
     )

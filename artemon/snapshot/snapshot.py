@@ -66,6 +66,7 @@ class Config:
     proxy_configs: Mapping[str, Configs] = field(default_factory=dict)
     authorization: ByNamespace = field(default_factory=dict)
     authentication: ByNamespace = field(default_factory=dict)
+    limits: ByNamespace = field(default_factory=dict)
     telemetry: Mapping[str, tuple[Resource[Telemetry], ...]] = field(default_factory=dict)
     keys: KeySets = field(default_factory=dict)
     secrets: Secrets = field(default_factory=dict, repr=False)
@@ -202,6 +203,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
             config.authorization,
             config.authentication,
             proxy,
+            limits=config.limits,
             own=own,
             services=seen.services,
             mesh=config.mesh,

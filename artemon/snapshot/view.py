@@ -13,6 +13,7 @@ from artemon.model.gateway import Gateway
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy
 from artemon.model.proxy_config import ProxyConfig
+from artemon.model.rate_limit import RateLimit
 from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Resource
 from artemon.model.service import Endpoint, Service
@@ -88,13 +89,14 @@ class Policies:
     """The policies in force for one proxy: of the root namespace first, else oldest first.
 
     keys: the fetched key sets that they name. authorizers: provider -> host of its visible service. What is
-    in neither must refuse requests.
+    in neither must refuse requests. limits: on how often requests come.
     """
 
     authorization: tuple[Resource[AuthorizationPolicy], ...] = ()
     authentication: tuple[Resource[RequestAuthentication], ...] = ()
     keys: KeySets = field(default_factory=dict)
     authorizers: Mapping[str, str] = field(default_factory=dict)
+    limits: tuple[Resource[RateLimit], ...] = ()
 
 
 NO_POLICIES = Policies()

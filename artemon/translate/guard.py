@@ -1,4 +1,5 @@
-"""What stands before everything that comes to a proxy: tokens are looked at, then policies decide."""
+"""What stands before everything that comes to a proxy: tokens are looked at, policies decide,
+and limits count what is left."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from artemon.snapshot.view import ProxyView
 from artemon.translate.authn import token_filters
 from artemon.translate.authz.filters import enforcement
+from artemon.translate.limits import limit_filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +27,7 @@ def guard_of(view: ProxyView) -> Guard:
     """The filters of a proxy's own policies; nothing where it has none."""
     found = enforcement(view)
     return Guard(
-        (*found.before_tokens, *token_filters(view.policies), *found.http), found.network, found.strict_paths
+        (*found.before_tokens, *token_filters(view.policies), *found.http, *limit_filters(view)),
+        found.network,
+        found.strict_paths,
     )

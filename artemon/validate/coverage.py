@@ -140,6 +140,21 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         kinds.ROLE_BINDING.name: _all("role", "subjects"),
         kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
         kinds.IDENTITY_GRANT.name: _all("attestor", "facts", "serviceAccounts", "serviceAccountFact"),
+        kinds.RATE_LIMIT.name: _all("selector", "rules", "service", "port"),
+        kinds.TELEMETRY_KIND.name: {
+            **_all("selector", "accessLogging"),
+            "metrics": _all("providers", "overrides"),
+            "tracing": _all(
+                "match",
+                "providers",
+                "randomSamplingPercentage",
+                "disableSpanReporting",
+                "customTags",
+                "useRequestIdForTraceSampling",
+            ),
+            "targetRef": _TARGET,
+            "targetRefs": _TARGET,
+        },
         kinds.PEER_AUTHENTICATION.name: _all("selector", "mtls", "portLevelMtls"),
         kinds.REQUEST_AUTHENTICATION.name: {
             **_all("selector", "jwtRules"),

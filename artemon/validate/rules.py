@@ -17,6 +17,7 @@ from artemon.validate.findings import Problems
 from artemon.validate.gateway import gateway
 from artemon.validate.peer_authentication import peer_authentication
 from artemon.validate.proxy_config import proxy_config
+from artemon.validate.rate_limit import rate_limit
 from artemon.validate.request_authentication import request_authentication
 from artemon.validate.service_entry import service_entry
 from artemon.validate.sidecar import sidecar
@@ -45,5 +46,6 @@ RULES: Mapping[str, Rule] = {
     kinds.ROLE_BINDING.name: role_binding,
     kinds.HOST_GRANT.name: host_grant,
     kinds.IDENTITY_GRANT.name: identity_grant,
+    kinds.RATE_LIMIT.name: rate_limit,
 }
 """Kind -> what is wrong with one object of it."""

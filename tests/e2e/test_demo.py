@@ -188,6 +188,36 @@ def test_the_dashboard_shows_who_calls_whom(mesh: Mesh, tmp_path: Path) -> None:
         assert text in shown
 
 
+LIMIT = """
+apiVersion: policy.artemon.io/v1
+kind: RateLimit
+metadata: {name: details, namespace: bookinfo}
+spec:
+  selector: {matchLabels: {app: details}}
+  rules:
+    - name: seven
+      match: {path: {prefix: /details/7}}
+      requests: 2
+      per: 3600s
+      scope: GLOBAL
+      failOpen: false
+"""
+
+
+def test_mixerd_counts_requests_for_all_proxies(mesh: Mesh) -> None:
+    applied = mesh.run("apply", "-f", "-", "--wait=60", stdin=LIMIT)
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert "warning" not in applied.stderr
+
+    def refused() -> bool:
+        get(mesh, "/api/v1/products/7")
+        command = ("logs", "--service", "details", "--code", "429", "--reporter", "destination", "-o", "json")
+        return any(one["path"] == "/details/7" for one in json.loads(mesh.run(*command).stdout)["items"])
+
+    eventually(refused)
+    assert mesh.run("delete", "ratelimit", "details", "-n", "bookinfo").returncode == 0
+
+
 def test_metrics_of_both_sides_have_istios_names(mesh: Mesh) -> None:
     def requests(host: str, *labels: str) -> list[str]:
         with urllib.request.urlopen(f"http://{host}:15020/stats/prometheus", timeout=10) as response:

@@ -46,7 +46,7 @@ def _lines(view: ProxyView, side: Side, *, tcp: bool) -> Iterator[AccessLog]:
     for name, expression in direction(view, side).logs:
         provider = providers.get(name)
         known = provider is not None and not unsupported(expression)
-        log = provided_log(provider, view, tcp=tcp) if provider is not None and known else None
+        log = provided_log(provider, view, side, tcp=tcp) if provider is not None and known else None
         if log is not None:
             if expression:
                 _and(log, _expression(expression))

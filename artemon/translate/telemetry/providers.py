@@ -24,9 +24,11 @@ from artemon.model.mesh_providers import (
     GrpcAccessLog,
     OpenTelemetryAccessLog,
 )
+from artemon.model.metric_fields import SIDE
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.filters.access_log import TEXT, mesh_format, text_format
+from artemon.translate.telemetry.side import Side
 from artemon.translate.wire import packed, struct
 
 STDOUT = "/dev/stdout"
@@ -34,7 +36,7 @@ HTTP_NAME, TCP_NAME, OTEL_NAME = "http_envoy_accesslog", "tcp_envoy_accesslog", 
 """Names of logs where a provider gives none (Istio)."""
 
 
-def provided_log(provider: ExtensionProvider, view: ProxyView, *, tcp: bool) -> AccessLog | None:
+def provided_log(provider: ExtensionProvider, view: ProxyView, side: Side, *, tcp: bool) -> AccessLog | None:
     """The logger of a provider; None where it takes no such logs, or its service is not seen."""
     if provider.envoy_file_access_log is not None:
         return _file(provider.envoy_file_access_log, view)
@@ -43,7 +45,7 @@ def provided_log(provider: ExtensionProvider, view: ProxyView, *, tcp: bool) -> 
         return None
     service = provider.envoy_tcp_als if tcp else provider.envoy_http_als
     if service is not None:
-        return _service(service, host, tcp=tcp)
+        return _service(service, host, side, tcp=tcp)
     if provider.envoy_otel_als is not None:
         return _otel(provider.envoy_otel_als, host)
     return None
@@ -70,13 +72,14 @@ def _file(settings: FileAccessLog, view: ProxyView) -> AccessLog:
     return AccessLog(name="envoy.access_loggers.file", typed_config=packed(log))
 
 
-def _service(settings: GrpcAccessLog, host: str, *, tcp: bool) -> AccessLog:
+def _service(settings: GrpcAccessLog, host: str, side: Side, *, tcp: bool) -> AccessLog:
     common = CommonGrpcAccessLogConfig(
         log_name=settings.log_name or (TCP_NAME if tcp else HTTP_NAME),
         grpc_service=grpc_to(host, settings.port),
         transport_api_version=ApiVersion.V3,
         filter_state_objects_to_log=settings.filter_state_objects_to_log,
     )
+    common.custom_tags.add(tag=SIDE).literal.value = side.value
     if tcp:
         connections = TcpGrpcAccessLogConfig(common_config=common)
         return AccessLog(name="envoy.access_loggers.tcp_grpc", typed_config=packed(connections))

@@ -58,6 +58,13 @@ def test_without_a_certificate_nobody_is_known() -> None:
     assert (call.source, call.encrypted) == ("unknown", False)
 
 
+def test_what_is_refused_on_arrival_is_no_call_of_ones_own() -> None:
+    refused = entry("", code=429)
+    refused.common_properties.custom_tags["artemon.side"] = "inbound"
+    call = request(refused, REVIEWS)
+    assert (call.reporter, call.service, call.code) == ("destination", "reviews", 429)
+
+
 def test_who_is_called() -> None:
     call = request(entry("outbound|9080|v1|reviews.shop.svc.cluster.local"), PAGE)
     assert (call.source, call.namespace, call.service, call.version) == ("page", "shop", "reviews", "v1")

@@ -17,7 +17,7 @@ from artemon.snapshot.world import World
 
 NETWORKING = "networking.istio.io/v1"
 GROUPS = {"PeerAuthentication": "security.istio.io/v1", "EnvoyFilter": "networking.istio.io/v1alpha3"}
-GROUPS |= {"Telemetry": "telemetry.istio.io/v1"}
+GROUPS |= {"Telemetry": "telemetry.istio.io/v1", "RateLimit": "policy.artemon.io/v1"}
 GROUPS["ProxyConfig"] = "networking.istio.io/v1beta1"
 
 

@@ -268,6 +268,28 @@ def test_applied_weights_change_the_split(mesh: Mesh) -> None:
     assert abs(seen["v1"] - 900) <= 30
 
 
+STARTED = """
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {name: reviews, namespace: bookinfo}
+spec:
+  selector: {matchLabels: {app: details}}
+  concurrency: 2
+"""
+
+
+def test_how_envoy_is_started_changes_while_requests_flow(mesh: Mesh) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(mesh.run, "apply", "--wait", "-f", "-", stdin=STARTED)
+        answers = Counter[int]()
+        while not applied.done():
+            answers[get(mesh, "/api/v1/products/0")[0]] += 1
+    assert applied.result().returncode == 0, applied.result().stderr
+    assert answers.keys() == {200}
+    shown = mesh.run("proxy-config", "start", "details-v1", "-o", "json")
+    assert json.loads(shown.stdout) == [{"name": "settings", "environment": {}, "concurrency": 2}]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

@@ -175,7 +175,7 @@ def _span(one: Any, reporter: Reporter) -> Span:
         namespace=reporter.namespace,
         service=reporter.service,
         name=one.name[:_MAX_TEXT],
-        kind=_KINDS[one.kind] if one.kind < len(_KINDS) else "",
+        kind=_KINDS[one.kind] if 0 <= one.kind < len(_KINDS) else "",
         start=one.start_time_unix_nano,
         duration=max(0, one.end_time_unix_nano - one.start_time_unix_nano) / 1e6,
         failed=one.status.code == 2 or code.startswith("5"),

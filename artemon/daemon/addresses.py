@@ -33,7 +33,7 @@ def check_url(url: str, allowed: Collection[str] = ()) -> None:
     anywhere. What is judged is what the client makes of the text (full-width digits are an address to it)."""
     try:
         parts = URL(url)
-    except ValueError:
+    except (ValueError, LookupError):  # IndexError: a user and an address in brackets
         raise Forbidden(f"{url}: is no http or https URL") from None
     port, host = parts.port, parts.raw_host or ""
     if port is None or parts.scheme not in {"http", "https"}:

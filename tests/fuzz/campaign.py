@@ -15,7 +15,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["artemon", "galleyd", "pilotd"]):
+with atheris.instrument_imports(
+    include=["artemon", "citadeld", "galleyd", "injectord", "mixerd", "pilotd", "proxyd"]
+):
     from targets import TARGETS
 
 SLOWEST = 10

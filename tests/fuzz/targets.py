@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from envoy.service.discovery.v3 import discovery_pb2
+from more_targets import MORE
 
 from artemon import validate
 from artemon.errors import Refused
@@ -288,6 +289,7 @@ TARGETS: dict[str, Fuzzed] = {
     "registry_value": Fuzzed(registry_value, (*CONFIGS, WORKLOAD)),
     "history_record": Fuzzed(history_record, (b'{"at":"x","who":"y","packed":"H4sIAAAAAAAA/4qOBQAAAP//"}',)),
     "discovery_request": Fuzzed(discovery_request, (_first_request(),)),
+    **{name: Fuzzed(*one) for name, one in MORE.items()},
 }
 """Name -> what is fuzzed under it."""
 

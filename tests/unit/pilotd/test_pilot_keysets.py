@@ -58,7 +58,7 @@ async def issuer(*answers: Any) -> AsyncIterator[tuple[str, list[str]]]:
         "http://１２７.0.0.1/", "http://127。0。0。1/", "http://①②⑦.⓪.⓪.①/", "http://ⓛocalhost/", "http://127.0.0.1./",
         "http://127.0.0.1%00.example/", "http://%31%32%37.0.0.1/", "http://1.1.1.1%40127.0.0.1/",
         "http://example.com\\@127.0.0.1/", "http://[::127.0.0.1]/", "http://[::ffff:0:127.0.0.1]/",
-        "http://[64:ff9b:1::7f00:1]/", "http://[::1%25lo]/", "http://192.0.0.192/", "http://127.0.0.1:02379/",
+        "http://[64:ff9b:1::7f00:1]/", "http://[::1%25lo]/", "http://192.0.0.192/", "http://[:f]:237@/", "http://127.0.0.1:02379/",
         "http://user:pw@192.0.2.1/", "file:///etc/passwd", "ftp://192.0.2.1/", "http:///x", "gopher://x/",
     ],
 )  # fmt: skip

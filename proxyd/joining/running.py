@@ -20,7 +20,7 @@ from proxyd.settings import ProxydSettings
 
 CONFIG = Path("/etc/artemon/proxyd.yaml")
 INSTANCES = Path("/etc/artemon/proxyd")
-UNIT = "artemon-proxy"
+UNIT, INTERCEPT_UNIT = "artemon-proxy", "artemon-intercept.service"
 SYSTEMD = Path("/run/systemd/system")
 SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -28,16 +28,21 @@ STOP_SECONDS = 15.0
 
 def unit_of(config: Path) -> str:
     """The unit that runs proxyd with this file; empty where there is none, or no systemd."""
-    if not SYSTEMD.is_dir() or os.readlink("/proc/1/ns/net") != os.readlink("/proc/self/ns/net"):
-        return ""
     if config == CONFIG:
         unit = f"{UNIT}.service"
     elif config.parent == INSTANCES:
         unit = f"{UNIT}@{config.stem}.service"
     else:
         return ""
+    return unit if knows(unit) else ""
+
+
+def knows(unit: str) -> bool:
+    """Whether systemd runs this machine, in the network that we see, and has the unit."""
+    if not SYSTEMD.is_dir() or os.readlink("/proc/1/ns/net") != os.readlink("/proc/self/ns/net"):
+        return False
     known = subprocess.run(["systemctl", "cat", unit], capture_output=True, check=False)
-    return unit if known.returncode == 0 else ""
+    return known.returncode == 0
 
 
 def systemctl(*arguments: str) -> None:

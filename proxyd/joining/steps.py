@@ -117,6 +117,8 @@ def leave_machine(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     stopping = running.stop_later(journal.unit, journal.pid, config)
     running.pause(LEAVING_SECONDS if stopping else 0)
     Interception(directory).remove()
+    if running.knows(running.INTERCEPT_UNIT):
+        running.systemctl("disable", "--now", running.INTERCEPT_UNIT)
     tell("connections are no longer led to the proxy")
     _stop(journal, settings, config)
     tell("proxy stopped")
@@ -217,6 +219,9 @@ def _intercept(settings: ProxydSettings, config: Path, tell: Tell) -> None:
             interception.take_back(state.pending.id)
         raise
     interception.confirm()
+    if running.knows(running.INTERCEPT_UNIT):
+        running.systemctl("enable", "--now", running.INTERCEPT_UNIT)
+        tell(f"{running.INTERCEPT_UNIT} brings this back at boot")
     for one in notices(capture, machine):
         tell(f"note: {one}")
 

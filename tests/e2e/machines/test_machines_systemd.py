@@ -1,0 +1,95 @@
+"""The units on a machine that systemd runs: join, a killed proxyd, flushed rules, a reboot, leave."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from control_plane import ControlPlane
+from machine_site import ANSWER, NAMESPACE, PORT, wait
+from netns import hosts, missing
+from systemd_machine import SystemdMachine, missing_systemd
+
+REASON = missing() or missing_systemd()
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.envoy,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(REASON), reason=REASON or "-"),
+]
+APPLICATION = "/root/application.py"
+
+
+@pytest.fixture
+def site() -> Iterator[tuple[ControlPlane, SystemdMachine]]:
+    with tempfile.TemporaryDirectory() as name, hosts(1) as (switch, one):
+        folder = Path(name)
+        control = ControlPlane(folder / "control", switch)
+        machine = SystemdMachine(folder, one)
+        try:
+            control.start()
+            machine.boot()
+            yield control, machine
+        finally:
+            machine.clean()
+
+
+def serve(machine: SystemdMachine) -> None:
+    machine.check("tee", APPLICATION, content=ANSWER)
+    machine.check("systemd-run", "--unit=web", "--quiet", sys.executable, APPLICATION, "web", str(PORT))
+
+
+def test_units_keep_a_machine_in_the_mesh(site: tuple[ControlPlane, SystemdMachine]) -> None:
+    control, machine = site
+    before = machine.check("nft", "list", "ruleset")
+    serve(machine)
+    bundle = control.folder / "bundle.yaml"
+    who = ("--service-account", "web", "--service", "web", "--port", f"http:{PORT}:HTTP", "-n", NAMESPACE)
+    control.meshctl("vm", "bootstrap", *who, "--out", str(bundle))
+    machine.check("tee", "/root/bundle.yaml", content=bundle.read_text())
+    told = machine.check("proxyd", "join", "--bundle", "/root/bundle.yaml", "--ip-address", machine.host.ipv4)
+    assert "artemon-proxy.service is ready" in told
+    assert "which answered HTTP 200" in told
+    assert "artemon-intercept.service brings this back at boot" in told
+    envoy = envoys(machine)
+    machine.check("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "artemon-proxy.service")
+    wait(lambda: active(machine) and restarts(machine) == 1, lambda: journal(machine))
+    wait(lambda: envoys(machine) == envoy, lambda: f"{envoy} went on, alone: {envoys(machine)}")
+    machine.check("nft", "flush", "ruleset")
+    machine.check("systemctl", "restart", "artemon-intercept.service")
+    assert "table inet artemon" in machine.check("nft", "list", "ruleset")
+    machine.power_off()
+    machine.host.check("nft", "flush", "ruleset")
+    machine.host.check("ip", "-6", "addr", "del", "::6/128", "dev", "lo")
+    machine.boot()
+    assert "table inet artemon" in machine.check("nft", "list", "ruleset")
+    serve(machine)
+    wait(lambda: active(machine), lambda: journal(machine))
+    wait(lambda: "which answered HTTP 200" in machine.run("proxyd", "check").stdout, lambda: journal(machine))
+    machine.check("proxyd", "leave")
+    assert machine.check("nft", "list", "ruleset") == before
+    assert not active(machine)
+    assert machine.run("ls", "/etc/artemon/proxyd.yaml", "/var/lib/artemon/proxyd").stdout == ""
+    assert envoys(machine) == []
+
+
+def active(machine: SystemdMachine) -> bool:
+    return machine.run("systemctl", "is-active", "artemon-proxy.service").stdout.strip() == "active"
+
+
+def restarts(machine: SystemdMachine) -> int:
+    shown = machine.check("systemctl", "show", "-p", "NRestarts", "--value", "artemon-proxy.service")
+    return int(shown)
+
+
+def envoys(machine: SystemdMachine) -> list[int]:
+    return [int(one) for one in machine.run("pgrep", "-x", "envoy").stdout.split()]
+
+
+def journal(machine: SystemdMachine) -> str:
+    out = machine.run("journalctl", "-u", "artemon-proxy.service", "-n", "50", "-o", "cat").stdout
+    return json.dumps(out)

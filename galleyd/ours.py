@@ -26,6 +26,7 @@ from galleyd.keys import Keys
 from galleyd.objects import Object, Ref
 from galleyd.progress import Progress, Statuses, progress
 from galleyd.rights import Ask
+from galleyd.targets import targets
 from galleyd.writer import encode
 
 LONGEST_WAIT = 600.0
@@ -49,6 +50,7 @@ class Ours:
             web.post("/artemon/v1/transactions", self.transaction),
             web.get("/artemon/v1/wait", self.wait),
             web.get("/artemon/v1/proxies", self.list_proxies),
+            web.get("/artemon/v1/prometheus", self.prometheus),
             web.get("/artemon/v1/history", self.list_history),
             web.get("/artemon/v1/mesh", self.mesh),
             web.put("/artemon/v1/mesh", self.set_mesh),
@@ -107,6 +109,14 @@ class Ours:
         found = self.statuses.read(self.proxies.values())
         items = [{"proxy": name, **value} for name, value in sorted(found.items()) if _within(name, seen)]
         return web.json_response({"revision": self.proxies.position.revision, "items": items})
+
+    async def prometheus(self, request: web.Request) -> web.Response:
+        """GET: where the metrics of proxies are, for Prometheus' HTTP service discovery."""
+        seen = request[ask.JUDGE].namespaces("list", "proxies")
+        found = self.statuses.read(self.proxies.values())
+        return web.json_response(
+            targets({name: value for name, value in found.items() if _within(name, seen)})
+        )
 
     async def list_history(self, request: web.Request) -> web.Response:
         """GET `?limit=N`: the last writes, the newest first."""

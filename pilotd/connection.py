@@ -8,12 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from artemon.errors import ArtemonError, Refused
+from artemon.errors import Refused
 from artemon.log import Log
 from artemon.model.plaintext import PlaintextReport
 from artemon.model.proxy import Proxy
 from artemon.model.service import Health
-from artemon.pki.spiffe import SpiffeId
 from artemon.xds.channel import Response
 from artemon.xds.request import Malformed, Node, Request, TooMuch, parse_delta, parse_sotw
 from artemon.xds.session import Accepted, Expired, Rejected, Session
@@ -25,36 +24,12 @@ from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
 from pilotd.metrics import Metrics
 from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of, workload_of
 from pilotd.report import Report
+from pilotd.stream import Ended, Stream
 
 FIRST_REQUEST_SECONDS = 30.0
 WRITE_SECONDS = 15.0
 PATIENCE_SECONDS = 1.0
 """How long routes wait for the clusters that they need to be warm."""
-
-
-class Ended(ArtemonError):
-    """The stream is ended by us. status: name of a gRPC status code."""
-
-    def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class Stream(Protocol):
-    """Messages of one client in both directions. peer: who it is by its certificate, serial: of that; None:
-    plaintext."""
-
-    @property
-    def peer(self) -> SpiffeId | None: ...
-
-    @property
-    def serial(self) -> int | None: ...
-
-    async def read(self) -> bytes | None:
-        """The next message; None at the end of the stream."""
-
-    async def write(self, data: bytes) -> None:
-        """Hand a message over; waits while the client is slow."""
 
 
 class Attends(Protocol):

@@ -7,22 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from artemon import validate
 from artemon.daemon.health import Health
-from artemon.daemon.signers import SIGNED, Forged, Signers
+from artemon.daemon.signers import Signers
 from artemon.log import Log
 from artemon.model.secret import Unseal
 from artemon.model.trust import BUNDLE, REVOKED
-from artemon.pki import signing
 from artemon.snapshot import records
-from artemon.snapshot.changes import NOWHERE, Bad, Change, ChangeSet, Position
+from artemon.snapshot.changes import NOWHERE, Change, ChangeSet, Position
 from artemon.snapshot.world import World
-from artemon.store.api import Entry, Store
+from artemon.store.api import Store
 from artemon.store.follow import Follow, FollowMetrics
 from artemon.store.layout import Layout
 from artemon.store.mirror import Changes
 from pilotd.guard import Guard
 from pilotd.metrics import Metrics
+from pilotd.reading import Reader
 
 VIEWS = {
     "config": "config/",
@@ -66,8 +65,8 @@ class Ingest:
         self._log = log
         self._metrics = metrics
         self._now = now
-        self._unseal = unseal
         self._signers = signers
+        self._reader = Reader(layout, log=log, metrics=metrics, unseal=unseal, signers=signers)
         self._held: set[str] = set()
         self._cold = False
         """Whether what was saved is good enough: the registry cannot be read."""
@@ -79,25 +78,13 @@ class Ingest:
         self._news = asyncio.Event()
         self._rearmed = asyncio.Event()
         self._other_news = asyncio.Event()
-        self._follows = {
-            name: Follow(
-                store,
-                layout.root + prefix,
-                self._handler(name),
-                name=name,
-                file=data_dir / f"{name}.snapshot" if data_dir else None,
-                metrics=views,
-            )
-            for name, prefix in VIEWS.items()
-        }
-        self._papers = Follow(
-            store,
-            layout.root + SIGNERS,
-            self._take_signers,
-            name="signers",
-            file=data_dir / "signers.snapshot" if data_dir else None,
-            metrics=views,
-        )
+
+        def follow(name: str, prefix: str, handle: Callable[[Changes], None]) -> Follow:
+            file = data_dir / f"{name}.snapshot" if data_dir else None
+            return Follow(store, layout.root + prefix, handle, name=name, file=file, metrics=views)
+
+        self._follows = {name: follow(name, prefix, self._handler(name)) for name, prefix in VIEWS.items()}
+        self._papers = follow("signers", SIGNERS, self._take_signers)
         metrics.age.set_function(lambda: self.age)
 
     @property
@@ -169,8 +156,8 @@ class Ingest:
         return handle
 
     def _handle(self, name: str, changes: Changes) -> None:
-        read = [self._read(entry, entry.value) for entry in changes.upserts]
-        read += [self._read(entry, None) for entry in changes.deletes]
+        read = [self._reader.read(entry, entry.value) for entry in changes.upserts]
+        read += [self._reader.read(entry, None) for entry in changes.deletes]
         self._metrics.changes.labels(name).inc(len(read))
         now = self._now()
         admitted = self._guard.admit(
@@ -190,36 +177,8 @@ class Ingest:
             return
         bad = {self._layout.root + key for key in self._world.problems}
         entries = [one for follow in self._follows.values() for one in follow.entries.values()]
-        again = [self._read(one, one.value) for one in entries if one.key in bad]
+        again = [self._reader.read(one, one.value) for one in entries if one.key in bad]
         self._apply([change for change in again if change is not None], self._world.position)
-
-    def _authentic(self, key: str, value: bytes) -> bytes:
-        """What galleyd signed for a key, or anything where nobody need have. Raises Forged."""
-        if self._signers is None or not key.startswith(SIGNED):
-            return signing.split(value)[0]
-        return self._signers.body(key, value)
-
-    def _read(self, entry: Entry, value: bytes | None) -> Change | None:
-        key = self._layout.relative(entry.key)
-        try:
-            body = None if value is None else self._authentic(key, value)
-        except Forged as error:
-            self._metrics.forged.labels(error.reason).inc()
-            self._log.error("registry_value_forged", key=entry.key, reason=error, kept="the last good one")
-            return Bad(key, error.problems)
-        change = records.read(
-            key,
-            body,
-            check=validate.problems,
-            check_mesh=validate.mesh_problems,
-            unseal=self._unseal,
-        )
-        if isinstance(change, Bad):
-            problems = "; ".join(str(problem) for problem in change.problems[:3])
-            self._log.error(
-                "registry_value_unusable", key=entry.key, reason=problems, kept="the last good one"
-            )
-        return change
 
     def _position(self, changes: Changes) -> Position:
         """Views move on by themselves: of one history the furthest counts."""

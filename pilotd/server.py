@@ -13,7 +13,8 @@ from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
 from artemon.daemon.identity_tls import peer_serial, peer_spiffe_id
 from artemon.errors import ArtemonError
 from artemon.pki.spiffe import SpiffeId
-from pilotd.connection import Ended, Serving, Stream, serve
+from pilotd.connection import Serving, serve
+from pilotd.stream import Ended, Stream
 
 MAX_MESSAGE = 4 * 1024 * 1024
 DRAIN_SECONDS = 1.0

@@ -38,6 +38,7 @@ from artemon.snapshot.changes import (
 from artemon.snapshot.gates import Gates
 from artemon.snapshot.membership import Membership, member_of
 from artemon.snapshot.services import Source, from_joined, from_service_entry
+from artemon.snapshot.touched import Touched
 
 
 class World:
@@ -76,7 +77,7 @@ class World:
 
     def apply(self, changes: Iterable[Change], position: Position | None = None) -> ChangeSet:
         """Take changes in and say what they touched; `position` is where the registry stands after them."""
-        touched = _Touched()
+        touched = Touched()
         for change in changes:
             self._take(change, touched)
         self.position = position or self.position
@@ -95,7 +96,7 @@ class World:
             endpoints_only=False,
         )
 
-    def _take(self, change: Change, touched: _Touched) -> None:
+    def _take(self, change: Change, touched: Touched) -> None:
         if isinstance(change, Bad):
             self.problems[change.key] = change.problems
             return
@@ -110,7 +111,7 @@ class World:
             return
         self._report(key)
 
-    def _replace(self, key: str, old: Object | None, new: Object | None, touched: _Touched) -> None:
+    def _replace(self, key: str, old: Object | None, new: Object | None, touched: Touched) -> None:
         if old is not None and type(old) is not type(new):
             self._taken(old)(key, old, None, touched)
             self._objects.pop(key)
@@ -119,9 +120,9 @@ class World:
             self._taken(new)(key, old, new, touched)
             self._objects[key] = new
 
-    def _taken(self, one: Object) -> Callable[[str, Any, Any, _Touched], None]:
+    def _taken(self, one: Object) -> Callable[[str, Any, Any, Touched], None]:
         """What takes in objects of this type: key, the object before and the one after (None: gone)."""
-        takers: dict[type, Callable[[str, Any, Any, _Touched], None]] = {
+        takers: dict[type, Callable[[str, Any, Any, Touched], None]] = {
             MeshConfig: self._set_mesh,
             Workload: self._set_workload,
             Source: self._set_known_source,
@@ -139,7 +140,7 @@ class World:
         if source is not None and source.problems:
             self.problems[key] = source.problems
 
-    def _set_known_source(self, _: str, old: Source | None, new: Source | None, touched: _Touched) -> None:
+    def _set_known_source(self, _: str, old: Source | None, new: Source | None, touched: Touched) -> None:
         same = old is not None and new is not None and _same_but_instances(old, new)
         for one in (old, new):
             if one is not None:
@@ -149,13 +150,13 @@ class World:
                 for ref in gates:
                     self._set_gate(ref, touched)
 
-    def _set_secret(self, key: str, _: Secret | None, new: Secret | None, touched: _Touched) -> None:
+    def _set_secret(self, key: str, _: Secret | None, new: Secret | None, touched: Touched) -> None:
         self.secrets.pop(key, None)
         if new is not None:
             self.secrets[key] = new
         touched.add(SECRET, key.split("/")[1])
 
-    def _set_keys(self, _: str, old: KeySet | None, new: KeySet | None, touched: _Touched) -> None:
+    def _set_keys(self, _: str, old: KeySet | None, new: KeySet | None, touched: Touched) -> None:
         if old is not None:
             self.keys.pop(old.source, None)
         if new is not None:
@@ -163,7 +164,7 @@ class World:
         touched.add(KEY_SET, self.mesh.root_namespace)
 
     def _set_trust(
-        self, key: str, old: TrustRecord | None, new: TrustRecord | None, touched: _Touched
+        self, key: str, old: TrustRecord | None, new: TrustRecord | None, touched: Touched
     ) -> None:
         self.trust.pop(key, None)
         if new is not None:
@@ -173,7 +174,7 @@ class World:
             touched.add(BAN, "")
 
     def _set_resource(
-        self, key: str, old: Resource[Any] | None, new: Resource[Any] | None, touched: _Touched
+        self, key: str, old: Resource[Any] | None, new: Resource[Any] | None, touched: Touched
     ) -> None:
         one = new or old
         assert one is not None
@@ -189,15 +190,15 @@ class World:
         for ref in self.gates.take(old, new):
             self._set_gate(ref, touched)
 
-    def _set_gate(self, ref: str, touched: _Touched) -> None:
+    def _set_gate(self, ref: str, touched: Touched) -> None:
         source = self.gates.source(ref, self.domain, self.membership.sources.values())
         self._set_source(f"Gateway/{ref}", source, touched)
 
-    def _set_service_entry(self, entry: Resource[ServiceEntry], *, gone: bool, touched: _Touched) -> None:
+    def _set_service_entry(self, entry: Resource[ServiceEntry], *, gone: bool, touched: Touched) -> None:
         source = None if gone else from_service_entry(entry, self.mesh, self.domain)
         self._set_source(entry.ref, source, touched)
 
-    def _set_source(self, identity: str, source: Source | None, touched: _Touched) -> None:
+    def _set_source(self, identity: str, source: Source | None, touched: Touched) -> None:
         """Replace what a source defines; services of before and after are touched."""
         before = self.membership.sources.get(identity)
         for service in before.services if before else ():
@@ -210,14 +211,14 @@ class World:
             self._sources[ServiceKey(service.host, service.namespace)].add(identity)
             touched.services.add(ServiceKey(service.host, service.namespace))
 
-    def _forget(self, key: ServiceKey, identity: str, touched: _Touched) -> None:
+    def _forget(self, key: ServiceKey, identity: str, touched: Touched) -> None:
         self._sources[key].discard(identity)
         if not self._sources[key]:
             del self._sources[key]
         touched.services.add(key)
 
     def _set_member(
-        self, key: str, origin: Workload | Resource[WorkloadEntry] | None, touched: _Touched
+        self, key: str, origin: Workload | Resource[WorkloadEntry] | None, touched: Touched
     ) -> None:
         membership = self.membership
         found = (
@@ -227,7 +228,7 @@ class World:
             for service in membership.sources[identity].services:
                 touched.services.add(ServiceKey(service.host, service.namespace))
 
-    def _set_workload(self, key: str, old: Workload | None, new: Workload | None, touched: _Touched) -> None:
+    def _set_workload(self, key: str, old: Workload | None, new: Workload | None, touched: Touched) -> None:
         groups = {(one.namespace, one.service) for one in (old, new) if one is not None and one.service}
         before = {group: set(self._declared[group]) for group in groups}
         for one, step in ((old, -1), (new, 1)):
@@ -248,7 +249,7 @@ class World:
         self._declared[group].update(dict.fromkeys(set(workload.ports), step))
         self._declared[group] = +self._declared[group]
 
-    def _set_joined(self, group: tuple[str, str], touched: _Touched) -> None:
+    def _set_joined(self, group: tuple[str, str], touched: Touched) -> None:
         namespace, service = group
         source = None
         if self._declared[group]:
@@ -257,7 +258,7 @@ class World:
             del self._joined[group], self._declared[group]
         self._set_source(f"Workload/{namespace}/{service}", source, touched)
 
-    def _set_mesh(self, _: str, old: MeshConfig | None, new: MeshConfig | None, touched: _Touched) -> None:
+    def _set_mesh(self, _: str, old: MeshConfig | None, new: MeshConfig | None, touched: Touched) -> None:
         before, self.mesh = old or MeshConfig(), new or MeshConfig()
         touched.add(MESH, self.mesh.root_namespace)
         if before.default_service_export_to == self.mesh.default_service_export_to:
@@ -267,32 +268,6 @@ class World:
             self._set_service_entry(entry, gone=False, touched=touched)
         for group in list(self._joined):
             self._set_joined(group, touched)
-
-
-class _Touched:
-    """A change set in the making."""
-
-    def __init__(self) -> None:
-        self.kinds: set[str] = set()
-        self.namespaces: set[str] = set()
-        self.services: set[ServiceKey] = set()
-        self.endpoints_only = True
-
-    def add(self, kind: str, namespace: str, *, endpoints_only: bool = False) -> None:
-        """An object of this kind changed."""
-        self.kinds.add(kind)
-        self.namespaces.add(namespace)
-        self.endpoints_only = self.endpoints_only and endpoints_only
-
-    def frozen(self, position: Position) -> ChangeSet:
-        """What was collected."""
-        return ChangeSet(
-            position=position,
-            kinds=frozenset(self.kinds),
-            namespaces=frozenset(self.namespaces),
-            services=frozenset(self.services),
-            endpoints_only=self.endpoints_only,
-        )
 
 
 def _same_but_instances(old: Source, new: Source) -> bool:

@@ -10,7 +10,7 @@ GATEWAYS = "/apis/networking.istio.io/v1/namespaces/{}/gateways"
 
 
 def gateway(name: str, space: str, *hosts: str, number: int = 443, **selector: str) -> dict[str, Any]:
-    tls = {"mode": "SIMPLE", "credentialName": "c"}
+    tls = {"mode": "SIMPLE", "serverCertificate": "/c.pem", "privateKey": "/k.pem"}
     port = {"number": number, "name": "https", "protocol": "HTTPS"}
     return {
         "apiVersion": "networking.istio.io/v1",

@@ -17,8 +17,9 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import Store
 from artemon.store.open import open_store
 from artemon.xds.types import CLUSTER
-from pilotd.connection import Ended, serve
+from pilotd.connection import serve
 from pilotd.discovery import Discovery, Options
+from pilotd.stream import Ended
 
 PATIENCE = 5.0
 PORTS = [{"name": "http", "number": 9080, "protocol": "HTTP", "listenPort": 9080, "appPort": 8080}]

@@ -15,6 +15,7 @@ from artemon.backoff import Backoff
 from artemon.errors import StoreError, Unknown
 from artemon.log import Log
 from artemon.store.api import ABSENT, Batch, Check, Deleted, Entry, Lease, Put, Snapshot, WatchItem
+from artemon.store.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -50,8 +51,7 @@ class Campaign:
     async def resign(self) -> None:
         """Give the role up, or stop the campaign."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end([self._task])
 
     async def run(self) -> None:
         """Campaign until cancelled."""

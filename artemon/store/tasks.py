@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from artemon.errors import StoreError, Unavailable
 from artemon.log import Log
 
 log = Log("artemon.store")
+
+
+CANCEL_AGAIN = 10.0
+"""Seconds after which a task that goes on is cancelled again."""
+
+
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks and wait until they have ended. One that forgot it, as a library's timeout that ends
+    in the same moment can make it, is cancelled again."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
 
 
 class Background:
@@ -44,8 +58,5 @@ class Background:
 
     async def close(self) -> None:
         """Stop everything and wait until it has stopped; what tasks do while ending is still let through."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(list(self._tasks))
         self.closed = True

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import NonForwardingAction, Route, RouteMatch, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
+    HttpFilter,
 )
 
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
-from artemon.translate.authz.rbac import is_dry_run
+from artemon.translate.grpc.guard import filters_of
 from artemon.translate.grpc.listeners import ROUTER
 from artemon.translate.grpc.tls import server_socket
 from artemon.translate.ingress import served_ports
@@ -28,8 +31,9 @@ _ANYWHERE = ("0.0.0.0", "::")
 def server_listeners(view: ProxyView) -> tuple[Resource, ...]:
     """One for each port of the workload, by each address it may listen on. Mutual TLS where the mesh is
     strict; gRPC cannot look at a connection first, so a permissive server takes plaintext. None, so that it
-    serves nothing, for a workload that policies protect: they are not enforced there."""
-    if _protected(view):
+    serves nothing, for a workload that is to look at tokens: gRPC cannot."""
+    filters = filters_of(view)
+    if filters is None:
         return ()
     found = []
     for served in served_ports(view):
@@ -38,19 +42,14 @@ def server_listeners(view: ProxyView) -> tuple[Resource, ...]:
             listening = f"[{address}]:{served.port}" if ":" in address else f"{address}:{served.port}"
             for template in TEMPLATES:
                 name = template.format(listening)
-                one = _listener(name, address, served.port, strict=strict)
+                one = _listener(name, address, served.port, strict=strict, filters=filters)
                 found.append(Resource.of(name, LISTENER, one))
     return tuple(found)
 
 
-def _protected(view: ProxyView) -> bool:
-    enforced = (one for one in view.policies.authorization if one.spec.action != "AUDIT")
-    return bool(view.policies.authentication) or not all(map(is_dry_run, enforced))
-
-
-def _listener(name: str, address: str, port: int, *, strict: bool) -> Listener:
+def _listener(name: str, address: str, port: int, *, strict: bool, filters: Sequence[HttpFilter]) -> Listener:
     manager = Filter(
-        name="envoy.filters.network.http_connection_manager", typed_config=packed(_manager(port))
+        name="envoy.filters.network.http_connection_manager", typed_config=packed(_manager(port, filters))
     )
     chain = FilterChain(name=names.inbound_cluster(port), filters=[manager])
     if strict:
@@ -61,8 +60,8 @@ def _listener(name: str, address: str, port: int, *, strict: bool) -> Listener:
     return out
 
 
-def _manager(port: int) -> HttpConnectionManager:
+def _manager(port: int, filters: Sequence[HttpFilter]) -> HttpConnectionManager:
     everything = Route(match=RouteMatch(prefix=""), non_forwarding_action=NonForwardingAction())
     host = VirtualHost(name=names.inbound_virtual_host(port), domains=["*"], routes=[everything])
     routes = RouteConfiguration(name=names.inbound_route(port), virtual_hosts=[host])
-    return HttpConnectionManager(route_config=routes, http_filters=[ROUTER])
+    return HttpConnectionManager(route_config=routes, http_filters=[*filters, ROUTER])

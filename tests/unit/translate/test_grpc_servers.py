@@ -1,12 +1,19 @@
-"""A gRPC server that policies protect serves nothing: they are not enforced there; it never fails open."""
+"""What stands before a gRPC server: bans and policies; where tokens must be looked at, it serves nothing."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-import pytest
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.rbac.v3.rbac_pb2 import RBAC
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 from translate_mesh import view_of
 
+from artemon.snapshot.view import ProxyView
 from artemon.translate.grpc.servers import server_listeners
 
 PORTS = [{"name": "grpc", "number": 7070, "protocol": "GRPC", "listenPort": 7070, "appPort": 7070}]
@@ -33,18 +40,51 @@ def test_without_policies_it_serves() -> None:
     assert served(spec="{selector: {matchLabels: {app: other}}}")
 
 
-@pytest.mark.parametrize(
-    ("kind", "spec"),
-    [
-        ("AuthorizationPolicy", "{}"),
-        ("AuthorizationPolicy", "{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}"),
-        ("RequestAuthentication", "{jwtRules: [{issuer: i, jwks: '{\"keys\": []}'}]}"),
-    ],
-)
-def test_what_cannot_be_enforced_closes_it(kind: str, spec: str) -> None:
-    assert not served(kind, spec)
+def filters(view: ProxyView) -> dict[str, HttpRbac]:
+    """By name, in order, without the router."""
+    listener = Listener.FromString(server_listeners(view)[0].body)
+    manager = HttpConnectionManager()
+    assert listener.default_filter_chain.filters[0].typed_config.Unpack(manager)
+    found = {}
+    for one in manager.http_filters[:-1]:
+        found[one.name.rpartition(".")[2]] = HttpRbac()
+        assert one.typed_config.Unpack(found[one.name.rpartition(".")[2]])
+    assert manager.http_filters[-1].name == "envoy.filters.http.router"
+    return found
 
 
-def test_what_only_watches_closes_nothing() -> None:
-    assert served(spec="{action: AUDIT, rules: [{}]}")
-    assert served(spec="{action: DENY, rules: [{}]}", more=', annotations: {istio.io/dry-run: "true"}')
+def test_tokens_close_it() -> None:
+    assert not served("RequestAuthentication", "{jwtRules: [{issuer: i, jwks: '{\"keys\": []}'}]}")
+
+
+def test_what_only_watches_does_nothing() -> None:
+    audit = POLICY.format(kind="AuthorizationPolicy", spec="{action: AUDIT, rules: [{}]}", more="")
+    assert filters(view_of(audit, PROXY)) == {}
+    tried = ', annotations: {istio.io/dry-run: "true"}'
+    dry = POLICY.format(kind="AuthorizationPolicy", spec="{action: DENY, rules: [{}]}", more=tried)
+    assert filters(view_of(dry, PROXY)) == {}
+
+
+def test_bans_and_policies_in_their_order() -> None:
+    texts = [
+        POLICY.format(kind="AuthorizationPolicy", spec=spec, more="").replace("name: p", f"name: p{number}")
+        for number, spec in enumerate((
+            "{rules: [{to: [{operation: {paths: ['/a/{*}']}}]}]}",
+            "{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}",
+            "{action: CUSTOM, provider: {name: x}, rules: [{}]}",
+        ))
+    ]  # fmt: skip
+    view = replace(view_of("---".join(texts), PROXY), bans=("spiffe://cluster.local/ns/a/sa/b",))
+    found = filters(view)
+    assert list(found) == ["bans", "custom", "deny", "allow"]
+    assert [one.rules.action for one in found.values()] == [RBAC.DENY, RBAC.DENY, RBAC.DENY, RBAC.ALLOW]
+    (banned,) = found["bans"].rules.policies.values()
+    assert banned.principals[0].authenticated.principal_name.exact == "spiffe://cluster.local/ns/a/sa/b"
+    assert "uri_template" not in str(found["allow"]), "which gRPC does not know"
+
+
+def test_rules_about_tokens_allow_nothing() -> None:
+    spec = "{rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}"
+    found = filters(view_of(POLICY.format(kind="AuthorizationPolicy", spec=spec, more=""), PROXY))
+    assert found["allow"].rules.action == RBAC.ALLOW
+    assert len(found["allow"].rules.policies) == 0

@@ -1,0 +1,52 @@
+"""What stands before a gRPC server: policies and bans, as gRPC enforces them (gRFC A41)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+
+from artemon.snapshot.view import ProxyView
+from artemon.translate.authz.external import external
+from artemon.translate.authz.ground import Speech
+from artemon.translate.authz.rbac import Authorization, is_dry_run, rules_of
+from artemon.translate.wire import packed
+
+NAME = "envoy.filters.http.rbac"
+
+
+def filters_of(view: ProxyView) -> tuple[HttpFilter, ...] | None:
+    """Bans, CUSTOM (nobody can be asked, which refuses), DENY and ALLOW, in this order. What is only tried or
+    written down is left out. None where tokens are to be looked at: gRPC cannot."""
+    if view.policies.authentication:
+        return None
+    return tuple(
+        HttpFilter(name=f"{NAME}.{name}", typed_config=packed(HttpRbac(rules=rules)))
+        for name, rules in _rules(view)
+    )
+
+
+def _rules(view: ProxyView) -> Iterator[tuple[str, RBAC]]:
+    if view.bans:
+        yield "bans", _banned(view.bans)
+    enforced = [one for one in view.policies.authorization if not is_dry_run(one)]
+    custom = external(view, _of(enforced, "CUSTOM"), Speech.GRPC)
+    if custom is not None:
+        yield "custom", custom.rules
+    for action in ("DENY", "ALLOW"):
+        rules = rules_of(view, _of(enforced, action), Speech.GRPC)
+        if rules is not None:
+            yield action.lower(), rules
+
+
+def _of(policies: Sequence[Authorization], action: str) -> list[Authorization]:
+    return [one for one in policies if one.spec.action == action]
+
+
+def _banned(bans: Sequence[str]) -> RBAC:
+    policy = Policy(permissions=[Permission(any=True)])
+    for identity in bans:
+        policy.principals.add().authenticated.principal_name.exact = identity
+    return RBAC(action=RBAC.DENY, policies={"banned": policy})

@@ -81,7 +81,7 @@ class SystemdMachine:
             )  # an overlay's word for "deleted"
         programs = up / "usr" / "bin"
         programs.mkdir(parents=True)
-        for name in ("proxyd", "citadeld", "galleyd", "pilotd"):
+        for name in ("proxyd", "citadeld", "galleyd", "pilotd", "meshctl"):
             script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m {name} "$@"\n'
             (programs / name).write_text(script)
             (programs / name).chmod(0o755)

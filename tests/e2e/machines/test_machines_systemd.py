@@ -1,4 +1,5 @@
-"""The units on a machine that systemd runs: join, a killed proxyd, flushed rules, a reboot, leave."""
+"""A whole mesh by its units on a machine that systemd runs: join, a killed proxyd, flushed rules, a reboot,
+leave."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from control_plane import ControlPlane
+import yaml
 from machine_site import ANSWER, NAMESPACE, PORT, wait
 from netns import hosts, missing
 from systemd_machine import SystemdMachine, missing_systemd
+
+from artemon.daemon.secrets_key import make_key_file
 
 REASON = missing() or missing_systemd()
 pytestmark = [
@@ -25,17 +28,49 @@ APPLICATION = "/root/application.py"
 
 
 @pytest.fixture
-def site() -> Iterator[tuple[ControlPlane, SystemdMachine]]:
-    with tempfile.TemporaryDirectory() as name, hosts(1) as (switch, one):
-        folder = Path(name)
-        control = ControlPlane(folder / "control", switch)
-        machine = SystemdMachine(folder, one)
+def machine() -> Iterator[SystemdMachine]:
+    with tempfile.TemporaryDirectory() as name, hosts(1) as (_, one):
+        made = SystemdMachine(Path(name), one)
         try:
-            control.start()
-            machine.boot()
-            yield control, machine
+            made.boot()
+            yield made
         finally:
-            machine.clean()
+            made.clean()
+
+
+def write(machine: SystemdMachine, path: str, content: str, *, owner: str = "root") -> None:
+    machine.check("install", "-m", "600", "-o", owner, "/dev/null", path)
+    machine.check("tee", path, content=content)
+
+
+def control_plane(machine: SystemdMachine) -> None:
+    """All daemons by their units, with settings as an operator writes them."""
+    here, key = machine.host.ipv4, "/etc/artemon/secrets.key"
+    identity = {"citadeld": [f"{here}:15013"], "ca_pin": "/var/lib/artemon/citadeld/root-cert.pem"}
+    secrets = {"secrets_key_file": key}
+    token, admin = "join_token_file", {"admin_token_file": "/var/lib/artemon/galleyd/admin.token"}
+    galleyd, pilotd = ({token: f"/etc/artemon/{name}.token"} for name in ("galleyd", "pilotd"))
+    for name, settings in (
+        ("citadeld", {"listen": f"{here}:15013", "names": ["localhost", here]}),
+        ("galleyd", {"listen": f"{here}:15014", **identity, **secrets, **galleyd, **admin}),
+        ("pilotd", {"listen": f"{here}:15012", **identity, **secrets, **pilotd}),
+    ):
+        write(machine, f"/etc/artemon/{name}.yaml", yaml.safe_dump(settings), owner="artemon")
+    with tempfile.TemporaryDirectory() as scratch:
+        make_key_file(Path(scratch) / "key")
+        write(machine, key, (Path(scratch) / "key").read_text(), owner="artemon")
+    start(machine, "artemon-citadeld.service")
+    for name in ("galleyd", "pilotd"):
+        who = ("--namespace", "artemon-system", "--service-account", name)
+        made = machine.check("citadeld", "token", "create", *who)
+        write(machine, f"/etc/artemon/{name}.token", made, owner="artemon")
+    for name in ("galleyd", "pilotd"):
+        start(machine, f"artemon-{name}.service")
+
+
+def start(machine: SystemdMachine, unit: str) -> None:
+    done = machine.run("systemctl", "start", unit)
+    assert done.returncode == 0, done.stderr + machine.run("journalctl", "-u", unit, "-o", "cat").stdout
 
 
 def serve(machine: SystemdMachine) -> None:
@@ -43,15 +78,23 @@ def serve(machine: SystemdMachine) -> None:
     machine.check("systemd-run", "--unit=web", "--quiet", sys.executable, APPLICATION, "web", str(PORT))
 
 
-def test_units_keep_a_machine_in_the_mesh(site: tuple[ControlPlane, SystemdMachine]) -> None:
-    control, machine = site
+def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     before = machine.check("nft", "list", "ruleset")
     serve(machine)
-    bundle = control.folder / "bundle.yaml"
+    control_plane(machine)
+    where = (
+        "--server",
+        f"https://{machine.host.ipv4}:15014",
+        "--ca",
+        "/var/lib/artemon/citadeld/root-cert.pem",
+    )
+    admin = ("--token-file", "/var/lib/artemon/galleyd/admin.token")
     who = ("--service-account", "web", "--service", "web", "--port", f"http:{PORT}:HTTP", "-n", NAMESPACE)
-    control.meshctl("vm", "bootstrap", *who, "--out", str(bundle))
-    machine.check("tee", "/root/bundle.yaml", content=bundle.read_text())
-    told = machine.check("proxyd", "join", "--bundle", "/root/bundle.yaml", "--ip-address", machine.host.ipv4)
+    machine.check("meshctl", "vm", "bootstrap", *who, *where, *admin, "--out", "/root/bundle.yaml")
+    own = ("--ip-address", machine.host.ipv4, "--exclude-inbound-ports", "15012,15013,15014,15016")
+    joined = machine.run("proxyd", "join", "--bundle", "/root/bundle.yaml", *own)
+    told = joined.stdout
+    assert joined.returncode == 0, told + joined.stderr + journal(machine)
     assert "artemon-proxy.service is ready" in told
     assert "which answered HTTP 200" in told
     assert "artemon-intercept.service brings this back at boot" in told
@@ -68,6 +111,8 @@ def test_units_keep_a_machine_in_the_mesh(site: tuple[ControlPlane, SystemdMachi
     machine.boot()
     assert "table inet artemon" in machine.check("nft", "list", "ruleset")
     serve(machine)
+    for name in ("citadeld", "galleyd", "pilotd"):
+        start(machine, f"artemon-{name}.service")
     wait(lambda: active(machine), lambda: journal(machine))
     wait(lambda: "which answered HTTP 200" in machine.run("proxyd", "check").stdout, lambda: journal(machine))
     machine.check("proxyd", "leave")

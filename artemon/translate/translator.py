@@ -3,7 +3,7 @@ key of the cache (`artemon.translate.own`, `artemon.translate.outbound`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter, is_not
 from typing import Any
@@ -24,7 +24,7 @@ from artemon.translate.name_table import NameStates
 from artemon.translate.outbound import Named, Outbound, OutboundScope
 from artemon.translate.own import Own, own_parts
 from artemon.translate.patches import with_patches
-from artemon.translate.start import start_of
+from artemon.translate.start import Start, start_of
 from artemon.translate.targets import Client
 from artemon.xds.resource import NO_RESOURCES, Resources, State
 from artemon.xds.types import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, NAMES, ROUTES, START
@@ -53,10 +53,16 @@ class Translator:
         if slot.made_of[0] is not outbound.clusters or slot.made_of[1] is not own:
             slot.made_of, slot.states = (outbound.clusters, own), self._states(outbound, own, before)
         instances = self._memo.get(_Instances, outbound).state(before[ENDPOINTS])
-        start = start_of(view, self._memo)
+        start = self._start(view, slot)
         others = {START: start.state(before[START]), **self._names(view, before)}
         made = Resources({**slot.states, ENDPOINTS: instances, **others}, rejected=tuple(start.rejected))
         return with_patches(made, view, self._memo, before=before) if view.envoy_filters else made
+
+    def _start(self, view: ProxyView, slot: _Slot) -> Start:
+        """What the agent is told; of what it is made from, only patches are not in the slot's key."""
+        if slot.start is None or slot.patches is not view.envoy_filters:
+            slot.start, slot.patches = start_of(view, self._memo), view.envoy_filters
+        return slot.start
 
     def _states(self, outbound: Outbound, own: Own, before: Resources) -> dict[str, State]:
         shared = self._memo.get
@@ -133,6 +139,8 @@ class _Slot:
         self.seen: list[tuple[Endpoint, ...]] = []
         self.own: Own | None = None
         self.scope: OutboundScope | None = None
+        self.start: Start | None = None
+        self.patches: Sequence[object] = ()
         self.made_of: tuple[Named | None, Own | None] = (None, None)
         self.states: dict[str, State] = {}
 

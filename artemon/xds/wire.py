@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from artemon.xds.resource import Resource
@@ -29,6 +30,8 @@ class Content(Protocol):
 
 def varint(number: int) -> bytes:
     """A non-negative integer as protobuf writes it."""
+    if number <= 0x7F:
+        return number.to_bytes()
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -40,6 +43,12 @@ def varint(number: int) -> bytes:
 def field(number: int, value: bytes) -> bytes:
     """A length-delimited field."""
     return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+@lru_cache(maxsize=1024)
+def _nonce(nonce: str) -> bytes:
+    """The nonces of streams are alike: each counts its responses."""
+    return field(5, nonce.encode())
 
 
 def _head(number: int, length: int) -> bytes:
@@ -105,7 +114,7 @@ class Bodies:
 
     def encode(self, content: Content, nonce: str, *, delta: bool) -> bytes:
         """The whole response."""
-        return self._body(content, delta=delta) + field(5, nonce.encode())
+        return self._body(content, delta=delta) + _nonce(nonce)
 
     def _body(self, content: Content, *, delta: bool) -> bytes:
         if content.type_url == SECRET:

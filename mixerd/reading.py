@@ -40,7 +40,7 @@ _FLAGS = {
 _MAX_TEXT = 1024
 _KINDS = ("", "internal", "server", "client", "producer", "consumer")
 UNKNOWN, INBOUND = "unknown", "inbound"
-_SCOPES = next(
+SCOPES = next(
     name
     for name in ("scope_spans", "instrumentation_library_spans")
     if name in ResourceSpans.DESCRIPTOR.fields_by_name
@@ -160,7 +160,7 @@ def _subset(cluster: str) -> str:
 def spans(message: Any, reporter: Reporter) -> Iterator[Span]:
     """The spans of one ExportTraceServiceRequest."""
     for resource in message.resource_spans:
-        for scope in getattr(resource, _SCOPES):
+        for scope in getattr(resource, SCOPES):
             for one in scope.spans:
                 yield _span(one, reporter)
 

@@ -310,8 +310,8 @@ def test_a_bad_object_is_refused_with_its_path_and_changes_nothing(
 
 
 def test_requests_flow_with_every_daemon_dead_and_envoy_comes_back_from_its_cache(mesh: Mesh) -> None:
-    processes = mesh.pids("supervisor", "pilotd", "galleyd", "citadeld", "envoy")
-    for name in ("supervisor", "pilotd", "galleyd", "citadeld"):
+    processes = mesh.pids("supervisor", "pilotd", "galleyd", "citadeld", "mixerd", "envoy")
+    for name in ("supervisor", "pilotd", "galleyd", "citadeld", "mixerd"):
         os.kill(processes[name], signal.SIGKILL)
     assert split(mesh, 100).keys() == {"v1", "v3"}
     os.kill(processes["envoy reviews-v1"], signal.SIGKILL)

@@ -1,0 +1,210 @@
+"""What metrics and access logs cost Envoy: CPU a request, as a ratio to the same proxy without them; and how
+much mixerd takes in with one core.
+
+One sidecar takes plaintext requests for an application, 8 connections at a time, variants in turn.
+Run: python -m bench.telemetry [--requests 12000] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from artemon.daemon import envoy
+from artemon.model.decode import decode_mesh_config
+from artemon.model.limit_terms import Terms
+from artemon.registry.files import read_proxy, snapshot_of
+from artemon.translate import messages
+from artemon.translate.bootstrap import static_bootstrap
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from mixerd import reading
+from mixerd.keep import Keep
+from mixerd.limits import Limits
+from mixerd.records import Reporter
+
+CONNECTIONS = 8
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n" + b"x" * 200
+REQUEST = b"GET /a HTTP/1.1\r\nhost: web\r\n\r\n"
+OFF = {"metrics": [{"overrides": [{"disabled": True}]}]}
+LINES = {"accessLogging": [{"providers": [{"name": "lines"}]}]}
+ALL_LABELS = {"request_host": {"value": "request.host"}, "method": {"value": "request.method"}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "nothing": OFF,
+    "nothing, again": OFF,
+    "metrics": {},
+    "metrics, two labels written": {"metrics": [{"overrides": [{"tagOverrides": ALL_LABELS}]}]},
+    "text log": {**OFF, **LINES},
+}
+
+
+def bootstrap(folder: Path, spec: dict[str, Any], port: int, app: int) -> Path:
+    """The configuration of the sidecar under a Telemetry."""
+    telemetry = {"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "spec": spec}
+    mode = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication"}
+    mode["spec"] = {"mtls": {"mode": "DISABLE"}}  # type: ignore[assignment]
+    objects = [{"metadata": {"name": "x", "namespace": "ns"}, **one} for one in (telemetry, mode)]
+    providers = [
+        {"name": "prometheus", "prometheus": {}},
+        {"name": "lines", "envoyFileAccessLog": {"path": str(folder / "lines")}},
+    ]
+    mesh = decode_mesh_config({"extensionProviders": providers})
+    ports = [{"name": "http", "number": 80, "protocol": "HTTP", "listenPort": port, "appPort": app}]
+    metadata = {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": ports}
+    proxy = read_proxy({"name": "web", "namespace": "ns", "ipAddresses": ["127.0.0.1"], "metadata": metadata})
+    found = messages(snapshot_of(objects, mesh).view(proxy))
+    made = static_bootstrap(
+        proxy,
+        listeners=found[LISTENER].values(),
+        clusters=found[CLUSTER].values(),
+        routes=found[ROUTES],
+        endpoints=found[ENDPOINTS],
+        credentials=None,
+    )
+    path = folder / "envoy.json"
+    path.write_text(json.dumps(MessageToDict(made)))
+    return path
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+async def load(port: int, requests: int) -> None:
+    """Requests over some connections, each when the one before is answered."""
+
+    async def one(count: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(count):
+            writer.write(REQUEST)
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(200)
+        writer.close()
+
+    await asyncio.gather(*(one(requests // CONNECTIONS) for _ in range(CONNECTIONS)))
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+async def measure(rounds: int, requests: int) -> dict[str, list[float]]:
+    """Microseconds of Envoy's CPU a request, by variant."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    app = server.sockets[0].getsockname()[1]
+    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    with tempfile.TemporaryDirectory() as place:
+        running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+        try:
+            for number, (name, spec) in enumerate(VARIANTS.items()):
+                folder = Path(place) / str(number)
+                folder.mkdir()
+                port = free_port()
+                path = bootstrap(folder, spec, port, app)
+                command = [str(envoy.find("")), "-c", str(path), "--use-dynamic-base-id", "-l", "off"]
+                running[name] = subprocess.Popen([*command, "--concurrency", "1"]), port
+            for process, port in running.values():
+                await _until(port, process)
+                await load(port, 800)
+            for _ in range(rounds):
+                for name, (process, port) in running.items():
+                    before = cpu(process.pid)
+                    await load(port, requests)
+                    found[name].append((cpu(process.pid) - before) / requests * 1e6)
+        finally:
+            for process, _ in running.values():
+                process.terminate()
+                process.wait()
+            server.close()
+            await asyncio.sleep(0.5)  # the connections of the proxies end
+    return found
+
+
+async def _until(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        except OSError:
+            await asyncio.sleep(0.1)
+    raise SystemExit("Envoy does not listen")
+
+
+def taken_in(folder: Path) -> None:
+    """Spans from their message into the file, access log entries into counts, decisions about limits: a
+    second of CPU, in one thread."""
+    keep = Keep(folder / "bench.db", rows=1_000_000, seconds=3600)
+    reporter = Reporter("ns", "page", "page-v1", "v1")
+    message = ExportTraceServiceRequest()
+    scopes = getattr(message.resource_spans.add(), reading.SCOPES).add()
+    for number in range(500):
+        span = scopes.spans.add(trace_id=os.urandom(16), span_id=os.urandom(8), name="GET /", kind=3)
+        span.start_time_unix_nano, span.end_time_unix_nano = number, number + 1000
+        for name in ("http.method", "http.url", "http.status_code", "upstream_cluster", "node_id"):
+            span.attributes.add(key=name).value.string_value = "a value of usual length"
+    data = message.SerializeToString()
+
+    def spans() -> int:
+        keep.write([], list(reading.spans(ExportTraceServiceRequest.FromString(data), reporter)))
+        return 500
+
+    limits, terms, number = Limits(), Terms("ns/api/all", 100, 60), itertools.count()
+
+    def limit() -> int:
+        limits.hit(terms, (f"user={next(number) % 10_000}",), 1, time.time())
+        return 1
+
+    for what, work in (("spans, read and written", spans), ("decisions about limits", limit)):
+        began, done = time.process_time(), 0
+        while time.process_time() - began < 2:
+            done += work()
+        print(f"{what:<30} {done / (time.process_time() - began):>12,.0f} a second of CPU")
+    keep.close()
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=12_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    found = asyncio.run(measure(asked.rounds, asked.requests))
+    base = found["nothing"]
+    print(f"{'variant':<30} {'us a request':>12} {'ratio':>6}  range")
+    for name, values in found.items():
+        ratios = [one / other for one, other in zip(values, base, strict=True)]
+        shown = f"{statistics.median(values):>12.1f} {statistics.median(ratios):>6.2f}"
+        print(f"{name:<30} {shown}  {min(ratios):.2f}-{max(ratios):.2f}")
+    with tempfile.TemporaryDirectory() as place:
+        taken_in(Path(place))
+
+
+if __name__ == "__main__":
+    main()

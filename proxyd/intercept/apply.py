@@ -13,7 +13,9 @@ from pathlib import Path
 
 from artemon.errors import ArtemonError
 from proxyd.intercept.capture import Capture
+from proxyd.intercept.iptables import PREFIX
 from proxyd.intercept.ipv6 import has_ipv6
+from proxyd.intercept.nft import TABLE
 from proxyd.intercept.state import State, StateFile
 from proxyd.intercept.steps import Backend, Present, Step, install, uninstall
 
@@ -131,6 +133,18 @@ def _is_systemd_ours() -> bool:
     except OSError:
         return False
     return same and SYSTEMD.is_dir()
+
+
+def in_kernel(backend: Backend) -> bool:
+    """Whether rules of ours are there; others who flush everything do not tell us. Raises ArtemonError."""
+    if backend is Backend.IPTABLES:
+        return f":{PREFIX}" in _output("iptables-save")
+    command = ["nft", "list", "table", *TABLE.split()]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ArtemonError(f"nft: {error}") from error
+    return done.returncode == 0
 
 
 def _present(backend: Backend) -> Present:

@@ -19,7 +19,7 @@ import click
 from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError, Refused
 from proxyd.intercept import iptables, nft
-from proxyd.intercept.apply import SECONDS, Interception, guard_process
+from proxyd.intercept.apply import SECONDS, Interception, guard_process, in_kernel
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine, look
 from proxyd.intercept.obstacles import notices, obstacles
@@ -135,21 +135,27 @@ def remove(config: str, intercept_dir: str | None) -> None:
 @_output
 @click.option("--intercept-dir", default=None, help="What is known of rules that were applied.")
 def status(config: str, output: str, intercept_dir: str | None) -> None:
-    """Say which rules are in force, and whether they are on trial.
+    """Say which rules are in force, whether they are on trial, and whether somebody else flushed them.
 
     Example: proxyd intercept status -o json
     """
     settings = _settings(config, {"intercept_dir": intercept_dir})
     with _failures():
         state = Interception(Path(settings.intercept_dir)).state()
+        there = state.in_force is None or in_kernel(state.backend)
     shown: dict[str, Any] = {"state": "none", "backend": state.backend.value}
     if state.in_force is not None:
         shown |= {"state": "confirmed", "capture": capture_shown(state.in_force)}
     if state.pending is not None:
         until = datetime.fromtimestamp(state.pending.until, UTC)
         shown |= {"state": "on trial", "until": until.isoformat(timespec="seconds")}
+    if not there:
+        shown["state"] = "flushed"
     if output == "json":
         click.echo(json.dumps(shown))
+        return
+    if not there:
+        click.echo("flushed by somebody else; to bring them back: proxyd intercept apply --boot")
         return
     click.echo(shown["state"] + (f" until {shown['until']}" if "until" in shown else ""))
 

@@ -112,7 +112,7 @@ def test_what_is_confirmed_outlives_reboots_and_trials(machine: Machine) -> None
     assert machine.state() == "confirmed"
     machine.host.check("nft", "delete", "table", "inet", "artemon")
     machine.host.check("ip", "-6", "addr", "del", "::6/128", "dev", "lo")
-    assert machine.reached(8080) == "8080"
+    assert (machine.reached(8080), machine.state()) == ("8080", "flushed")
     machine.done("apply", "--boot")
     assert machine.reached(8080) == "15006"
     machine.done("apply", "--now", "--seconds", LONG, "--exclude-inbound-ports", "9100")

@@ -68,7 +68,7 @@ class Counter:
         address = f"uid {peer.uid}"
         try:
             caller = self._door.peer(peer)
-            request = _request(await _line(reader))
+            request = question(await _line(reader))
             answer = await self._services.certify(request, caller, Evidence("peer", peer=peer))
             return {"chain": list(answer.cert_chain), "roots": pem_list(self._services.bundle().roots)}
         except Denied as error:
@@ -92,7 +92,8 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         raise Denied(Reason.MALFORMED, f"the line has more than {MAX_LINE} bytes") from error
 
 
-def _request(line: bytes) -> ca_pb2.IstioCertificateRequest:
+def question(line: bytes) -> ca_pb2.IstioCertificateRequest:
+    """What a line asks for. Raises Denied."""
     try:
         asked = json.loads(line)
         request = ca_pb2.IstioCertificateRequest(

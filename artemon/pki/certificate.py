@@ -133,7 +133,7 @@ def load_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Every certificate in `pem`, at least one. Raises CertificateRefused."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateRefused("there is no readable PEM certificate") from error
 
 

@@ -21,7 +21,7 @@ from artemon.pki.certificate import Authority, chain_pem, fingerprint, load_cert
 from artemon.pki.errors import CertificateRefused, KeyRefused
 from artemon.pki.held import digest_for
 from artemon.pki.keys import PrivateKey, PublicKey, check_public_key
-from artemon.pki.verify import check_link
+from artemon.pki.verify import UNREADABLE, check_link
 
 CONTEXT = b"artemon intermediate 1"
 """No certificate begins like this: what is signed here can pass for none."""
@@ -74,6 +74,13 @@ def ask(key: PrivateKey, root: str, by: Authority) -> IntermediateRequest:
 def judge(request: IntermediateRequest, roots: Sequence[x509.Certificate], *, now: datetime) -> PublicKey:
     """The key to certify. Raises CertificateRefused unless an authority that leads to one of `roots`, and is
     valid, vouches for it."""
+    try:
+        return _judged(request, roots, now)
+    except (*UNREADABLE, KeyRefused) as error:
+        raise CertificateRefused(f"the request for an intermediate cannot be read: {error}") from error
+
+
+def _judged(request: IntermediateRequest, roots: Sequence[x509.Certificate], now: datetime) -> PublicKey:
     chain = load_certificates(request.chain)
     root = next((one for one in roots if one.subject == chain[-1].issuer), None)
     if root is None:

@@ -18,6 +18,14 @@ from artemon.pki.spiffe import SpiffeId, SpiffeUri
 from artemon.pki.subject import subject_name
 
 MAX_CHAIN = 6
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What parts of a certificate raise that no one can read: they are looked at only when they are used."""
 E = TypeVar("E", bound=x509.ExtensionType)
 
 

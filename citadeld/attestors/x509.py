@@ -21,7 +21,7 @@ from artemon.errors import ArtemonError
 from artemon.pki.certificate import fingerprint, load_certificates, validity_of
 from artemon.pki.errors import CertificateRefused
 from artemon.pki.keys import check_public_key
-from artemon.pki.verify import MAX_CHAIN, check_link
+from artemon.pki.verify import MAX_CHAIN, UNREADABLE, check_link
 from citadeld.attestors.api import Attested, Attestor, AttestorSettings, Evidence, Facts, Surroundings
 from citadeld.decision import Denied, Method, Reason
 
@@ -62,13 +62,13 @@ class X509Attestor:
             return False
         try:
             return _anchor(load_certificates(evidence.chain), load_certificates(self.roots)) is not None
-        except ArtemonError:
+        except (ArtemonError, *UNREADABLE):
             return False
 
     async def attest(self, evidence: Evidence) -> Attested:
         try:
             return self._attest(load_certificates(evidence.chain))
-        except (ArtemonError, ValueError) as error:
+        except (ArtemonError, *UNREADABLE) as error:
             raise Denied(Reason.NOT_AUTHENTICATED, f"the machine's certificate: {error}") from error
 
     async def run(self) -> None:

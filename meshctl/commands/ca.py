@@ -141,6 +141,7 @@ def _trust(target: Target, found: dict[str, Any]) -> Target:
 def _start(target: Target, verb: str, *, wait: bool, timeout: int) -> int:
     found = talk(target, lambda client: _post(client, verb))
     if not wait:
+        found = _once_trusted(target, found, timeout)
         click.echo(_line(found))
         return 0
     until = time.monotonic() + timeout
@@ -158,6 +159,17 @@ def _start(target: Target, verb: str, *, wait: bool, timeout: int) -> int:
         return LATE
     click.echo(f"done: the root is {found['roots'][0][:SHORT]}")
     return 0
+
+
+def _once_trusted(target: Target, found: dict[str, Any], timeout: int) -> dict[str, Any]:
+    """Where it is when both roots are trusted, and known here: galleyd may soon show a certificate of
+    either."""
+    until = time.monotonic() + timeout
+    while found["phase"] == PHASES[0] and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+        found = talk(target, _status)
+    _trust(target, found)
+    return found
 
 
 async def _post(client: Client, verb: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from envoy.service.discovery.v3 import discovery_pb2
 from more_targets import MORE
@@ -14,21 +15,27 @@ from more_targets import MORE
 from artemon import validate
 from artemon.errors import Refused
 from artemon.model.decode import load_json, load_yaml
+from artemon.model.plaintext import PlaintextReport
 from artemon.model.tolerant import decode_tolerantly
 from artemon.model.workload import decode_workload
 from artemon.pki import jwt, signing
 from artemon.pki.bundle import Bundle
-from artemon.pki.certificate import load_certificates
-from artemon.pki.csr import check_csr, make_csr
+from artemon.pki.certificate import Authority, chain_pem, load_certificates, make_root
+from artemon.pki.csr import check_csr, make_csr, requested_identity
 from artemon.pki.endorsement import Endorsement, check_endorsement
 from artemon.pki.errors import CertificateRefused, CsrRefused, InvalidSpiffeId, KeyRefused
 from artemon.pki.keys import generate_key, load_private_key
+from artemon.pki.request import IntermediateRequest, ask, judge
 from artemon.pki.spiffe import SpiffeId, SpiffeUri
-from artemon.pki.verify import verify_chain
+from artemon.pki.verify import UNREADABLE, verify_chain
 from artemon.snapshot import records
 from artemon.store.api import Entry
 from artemon.xds.request import Malformed, TooMuch, parse_delta, parse_sotw
 from artemon.xds.types import CLUSTER
+from citadeld.attestors.unix import unit_of
+from citadeld.attestors.x509 import facts_of
+from citadeld.decision import Denied
+from citadeld.peers import question
 from galleyd import body, history, patch, protobuf
 from galleyd.discovery import wants_aggregated
 from galleyd.forms import asked_form
@@ -39,10 +46,20 @@ from galleyd.writer import decode as decode_stored
 from pilotd.node import WrongNode, proxy_of, workload_of
 
 Target = Callable[[bytes], None]
+
+
+def _authority() -> Authority:
+    key = generate_key()
+    made = make_root(key, "a", serial=1, now=datetime(2026, 1, 1, tzinfo=UTC), lifetime=timedelta(days=1))
+    return Authority(made, key)
+
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CALLER = SpiffeId("cluster.local", "shop", "cart")
 KEY = signing.SigningKey.new()
 CSR = make_csr(generate_key(), CALLER)
+AUTHORITY = _authority()
+LEAF = chain_pem([AUTHORITY.certificate])
 SAMPLE = {"spec": {"hosts": ["a"], "http": [{"timeout": "1s"}]}, "metadata": {"labels": {"a": "b"}}}
 
 
@@ -69,6 +86,7 @@ def spiffe(data: bytes) -> None:
 
 def csr(data: bytes) -> None:
     try:
+        requested_identity(data)
         check_csr(data, CALLER)
     except (CsrRefused, KeyRefused):
         return
@@ -114,8 +132,36 @@ def signed_value(data: bytes) -> None:
         assert signing.fits(found, data, KEY.public, place="p")
 
 
+def intermediate_request(data: bytes) -> None:
+    try:
+        judge(IntermediateRequest.decode(data), load_certificates(LEAF), now=NOW)
+    except CertificateRefused:
+        return
+
+
+def report_of_callers(data: bytes) -> None:
+    try:
+        PlaintextReport.decode(text(data))
+    except Refused:
+        return
+
+
+def evidence(data: bytes) -> None:
+    """What a machine's certificate says, and the line of a process."""
+    unit_of(text(data))
+    try:
+        for one in load_certificates(data):
+            facts_of(one, one)
+    except (CertificateRefused, *UNREADABLE):
+        return
+    finally:
+        with suppress(Denied):
+            question(data)
+
+
 def token(data: bytes) -> None:
     jwt.key_id(text(data))
+    jwt.claimed_issuer(text(data))
     try:
         jwt.verify(text(data), (), issuer="i", audiences=["a"], now=NOW)
     except jwt.JwtRefused:
@@ -275,6 +321,9 @@ TARGETS: dict[str, Fuzzed] = {
     "private_key": Fuzzed(private_key, (PEM.replace(b"%s", b"PRIVATE KEY"),)),
     "bundle": Fuzzed(bundle, (b'{"trustDomain":"a","sequence":1,"roots":[""],"intermediates":[]}',)),
     "endorsement": Fuzzed(endorsement, (PAPERS,)),
+    "intermediate_request": Fuzzed(intermediate_request, (ask(AUTHORITY.key, "r", AUTHORITY).encode(),)),
+    "report_of_callers": Fuzzed(report_of_callers, (b'{"since":"t","seen":[]}',)),
+    "evidence": Fuzzed(evidence, (LEAF, b"0::/system.slice/a.service", b'{"csr":"x","node":"y"}')),
     "signed_value": Fuzzed(signed_value, (signing.sign(b'{"a":1}', KEY, place="q", sequence=1),)),
     "token": Fuzzed(token, (JWT_SEED,)),
     "token_keys": Fuzzed(token_keys, (JWKS,)),

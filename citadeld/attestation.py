@@ -109,5 +109,4 @@ _NOBODY = {
     "token": "the join token is not valid, or the token is of an issuer that is not known here",
     "machine": "the client certificate leads to no root of an attestor `x509:`",
     "peer": "there is no attestor `unix:` here",
-    "socket": "no certificates are given by this socket",
 }

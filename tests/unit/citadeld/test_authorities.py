@@ -71,6 +71,7 @@ def keys_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*-key.pem")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 async def test_keys_lie_encrypted(tmp_path: Path, secret: Path, kind: str) -> None:
     settings = settings_in(tmp_path, key_encryption=str(secret), key_type=kind, root_key_type=kind)
@@ -207,6 +208,7 @@ class Company:
 @pytest.mark.parametrize(
     ("kind", "below", "length"), [("p256", 1, 4), ("p384", 1, 4), ("rsa2048", 1, 4), ("p256", 0, 3)]
 )
+@pytest.mark.slow
 async def test_citadeld_issues_under_a_company(
     tmp_path: Path, kind: KeyType, below: int, length: int
 ) -> None:

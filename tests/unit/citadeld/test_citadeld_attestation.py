@@ -10,9 +10,10 @@ from pathlib import Path
 import grpc
 import pytest
 from attest_rig import Granting, Issuer, body_of, facts, granting, made, until
-from citadel_rig import CART, LOG
+from citadel_rig import CART, CREATE, LOG, call
 from test_citadeld_issue import leaf_of, request_for
 
+from artemon.api.v1 import ca_pb2
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_options import Evidence
 from artemon.daemon.identity_tls import grpc_channel_credentials
@@ -173,3 +174,15 @@ async def test_a_cluster_mounts_its_token(mesh: Granting, issuer: Issuer, tmp_pa
     async with asyncio.timeout(30):
         await keeper.start()
     assert keeper.current().spiffe_id == CART
+
+
+async def test_operators_socket_takes_tokens_as_well(mesh: Granting, issuer: Issuer) -> None:
+    await mesh.grant(attestor="jwt", facts=facts(**{"claims[sub]": "ci"}), serviceAccounts=["cart"])
+    await until(lambda: mesh.rig.by_token(request_for(), issuer.token()))
+    wish = ca_pb2.IstioCertificateRequest(csr=request_for().decode())
+    async with grpc.aio.insecure_channel(f"unix:{mesh.rig.settings.socket}") as channel:
+        for bearer in (await mesh.rig.token(), issuer.token()):
+            headers = [("authorization", f"Bearer {bearer}")]
+            answer = await call(channel, CREATE, wish, ca_pb2.IstioCertificateResponse, headers)
+            assert check_leaf(leaf_of(list(answer.cert_chain))) == CART
+            wish.csr = request_for().decode()

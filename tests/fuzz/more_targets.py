@@ -31,7 +31,7 @@ from artemon.translate.translator import messages
 from artemon.validate import problems
 from citadeld.attestors.x509 import facts_of
 from citadeld.decision import Denied
-from citadeld.peers import _request as attestation_line
+from citadeld.peers import question as attestation_line
 from injectord.review import answer
 from mixerd import reading
 from mixerd.records import Reporter

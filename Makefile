@@ -64,8 +64,8 @@ histories: $(VENV)/.dev  ## etcd and Consul under RUNS=200 histories of faults e
 e2e: $(VENV)/.dev  ## whole meshes of real processes
 	$(BIN)/pytest -q tests/e2e
 
-chaos: $(VENV)/.dev  ## faults by SEED for MINUTES, under load: no request may fail
-	$(BIN)/python tests/e2e/live/chaos.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5)
+chaos: $(VENV)/.dev  ## faults by SEED for MINUTES, under load, on REGISTRY=etcd or consul: no request may fail
+	$(BIN)/python tests/e2e/live/chaos.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) --registry $(or $(REGISTRY),etcd)
 
 spellings: $(VENV)/.dev  ## every spelling of paths that should not get past policies, HTTP/1 and HTTP/2
 	ARTEMON_SPELLINGS=all $(BIN)/pytest -q tests/conformance/test_policy_spellings.py

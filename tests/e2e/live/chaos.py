@@ -1,8 +1,8 @@
-"""`make chaos SEED=n MINUTES=m`: faults drawn by seed, while requests without retries go through Envoys.
+"""`make chaos SEED=n MINUTES=m REGISTRY=etcd|consul`: faults drawn by seed, while requests go through Envoys.
 
-Three members of etcd, two pilotds, eight proxyds. No fault here may cost a request: applications and Envoys
-are left alone, so every failure is the control plane's. At the end a pilotd that starts from nothing must say
-the same to every proxy, byte for byte.
+Three members of etcd or Consul, two of each daemon, eight proxyds. No fault here may cost a request, which is
+never tried twice: applications and Envoys are left alone, so every failure is the control plane's. At the end
+a pilotd that starts from nothing must say the same to every proxy, byte for byte.
 """
 
 from __future__ import annotations
@@ -15,57 +15,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "proxyd"), str(HERE.parents[1])]
 
-from live_mesh import LiveMesh, Pilotd, wait  # noqa: E402
+from consul_servers import Cluster  # noqa: E402
+from live_mesh import Process, wait  # noqa: E402
 from load import Load, load  # noqa: E402
 from meshlet_net import upstream_app  # noqa: E402
-from servers import Etcd, free_ports  # noqa: E402
+from whole_site import URL, WholeSite  # noqa: E402
 
-URL = "http://reviews.shop.svc.cluster.local:9080/"
 SERVERS = CLIENTS = 4
 
 
-class Site:
-    """What is broken and mended."""
+class Site(WholeSite):
+    """What is broken and mended. chance: decides what."""
 
-    def __init__(self, folder: Path, chance: random.Random) -> None:
+    def __init__(self, folder: Path, registry: str, chance: random.Random) -> None:
+        super().__init__(folder, registry=registry)
         self.chance = chance
-        ports = [free_ports(2) for _ in range(3)]
-        cluster = {f"e{n}": ports[n][1] for n in range(3)}
-        self.members = [
-            Etcd(folder / f"e{n}", name=f"e{n}", ports=ports[n], cluster=cluster) for n in range(3)
-        ]
-        hosts = ",".join(f"127.0.0.1:{client}" for client, _ in ports)
-        self.mesh = LiveMesh(folder, f"etcd://{hosts}", pilots=3)
-        self.fresh = self.mesh.pilots.pop()
-        self.addresses = [pilot.address for pilot in (*self.mesh.pilots, self.fresh)]
 
-    def start(self, applications: list[int]) -> None:
-        for member in self.members:
-            member.start(wait=False)
-        for member in self.members:
-            member.wait_healthy()
-        self.mesh.start()
-        for number in range(SERVERS + CLIENTS):
-            app = applications[number] if number < SERVERS else 0
-            self.mesh.sidecar(f"p{number}", service="reviews" if app else "", app=app, pilotd=self.addresses)
-        for sidecar in self.mesh.sidecars:
-            sidecar.wait_ready(240)
-
-    def converged(self) -> bool:
-        """Everyone is served, and every server is known to everyone."""
-        pilots = [pilot for pilot in self.mesh.pilots if pilot.ready().get("ready")]
-        names = [one["node"] for pilot in pilots for one in pilot.page("/debug/syncz")]
-        known = {len(one.endpoints(CLUSTER)) for one in self.mesh.sidecars[SERVERS:]}
-        everyone = len(set(names)) == SERVERS + CLIENTS
-        return len(pilots) == len(self.mesh.pilots) and everyone and known == {SERVERS}
-
-    def dumps(self, pilots: list[Pilotd]) -> dict[str, Any]:
+    def dumps(self, pilots: list[Process]) -> dict[str, Any]:
         """What every proxy should have, by node."""
         found = {}
         for pilot in pilots:
@@ -75,13 +48,19 @@ class Site:
         return found
 
 
-CLUSTER = "outbound|9080||reviews.shop.svc.cluster.local"
+@contextmanager
+def daemon_killed(site: Site, name: str) -> Iterator[None]:
+    """F2, F3: one of citadeld or galleyd."""
+    dead = site.chance.choice(site.daemons[name])
+    dead.kill()
+    yield
+    dead.start()
 
 
 @contextmanager
 def pilotd_killed(site: Site, count: int = 1) -> Iterator[None]:
     """F1."""
-    dead = site.chance.sample(site.mesh.pilots, count)
+    dead = site.chance.sample(site.pilots, count)
     for pilot in dead:
         pilot.kill()
     yield
@@ -99,7 +78,7 @@ def pilotds_killed(site: Site) -> Iterator[None]:
 @contextmanager
 def pilotd_paused(site: Site) -> Iterator[None]:
     """F32."""
-    process = site.chance.choice(site.mesh.pilots).process
+    process = site.chance.choice(site.pilots).process
     assert process
     process.send_signal(signal.SIGSTOP)
     yield
@@ -109,7 +88,7 @@ def pilotd_paused(site: Site) -> Iterator[None]:
 @contextmanager
 def proxyd_killed(site: Site) -> Iterator[None]:
     """F6: Envoy goes on, and is adopted."""
-    agent = site.chance.choice(site.mesh.sidecars).agent
+    agent = site.chance.choice(site.sidecars).agent
     agent.kill()
     agent.start()
     yield
@@ -117,16 +96,18 @@ def proxyd_killed(site: Site) -> Iterator[None]:
 
 @contextmanager
 def member_killed(site: Site) -> Iterator[None]:
-    """F8: one member of etcd, the leader or not."""
+    """F8, F13: one member of the registry, the leader or not."""
     member = site.chance.choice(site.members)
     member.kill()
     yield
     member.start(wait=False)
+    if isinstance(site.cluster, Cluster):
+        site.cluster.wait_voters()  # a second death before would end the quorum
 
 
 @contextmanager
 def quorum_lost(site: Site) -> Iterator[None]:
-    """F9: two members of etcd stand still."""
+    """F9: two members stand still."""
     members = site.chance.sample(site.members, 2)
     for member in members:
         member.signal(signal.SIGSTOP)
@@ -136,11 +117,13 @@ def quorum_lost(site: Site) -> Iterator[None]:
 
 
 FAULTS: dict[str, Callable[[Site], Any]] = {
+    "F2 kill -9 a citadeld": partial(daemon_killed, name="citadeld"),
+    "F3 kill -9 a galleyd": partial(daemon_killed, name="galleyd"),
     "F1 kill -9 a pilotd": pilotd_killed,
     "F1 kill -9 all pilotds": pilotds_killed,
     "F6 kill -9 a proxyd": proxyd_killed,
-    "F8 kill -9 a member of etcd": member_killed,
-    "F9 etcd loses its quorum": quorum_lost,
+    "F8 kill -9 a member of the registry": member_killed,
+    "F9 the registry loses its quorum": quorum_lost,
     "F32 a pilotd stands still": pilotd_paused,
 }
 
@@ -154,7 +137,7 @@ def campaign(site: Site, found: Load, *, minutes: float) -> list[tuple[str, floa
         before = len(found.failures)
         with FAULTS[name](site):
             time.sleep(site.chance.uniform(3, 12))
-        seconds = wait(site.converged, f"all is well after {name}", 120)
+        seconds = wait(site.green, f"all is well after {name}", 180)
         done.append((name, seconds))
         say(f"{name}: well after {seconds:.1f} s; {len(found.failures) - before} failed requests")
     return done
@@ -162,14 +145,14 @@ def campaign(site: Site, found: Load, *, minutes: float) -> list[tuple[str, floa
 
 def equal_to_fresh(site: Site) -> bool:
     """Whether a pilotd that starts from nothing says the same to every proxy."""
-    before = site.dumps(site.mesh.pilots)
-    site.fresh.start()
-    site.fresh.wait_ready()
-    for pilot in site.mesh.pilots:
+    before = site.dumps(site.pilots)
+    site.spare.start()
+    site.spare.wait_ready()
+    for pilot in site.pilots:
         pilot.stop()
-    wait(lambda: len(site.dumps([site.fresh])) == SERVERS + CLIENTS, "everyone is at the fresh pilotd", 60)
+    wait(lambda: len(site.dumps([site.spare])) == SERVERS + CLIENTS, "everyone is at the fresh pilotd", 120)
     deadline = time.monotonic() + 30
-    while different := _different(before, site.dumps([site.fresh])):
+    while different := _different(before, site.dumps([site.spare])):
         if time.monotonic() > deadline:
             say("different: " + "; ".join(different[:5]))
             return False
@@ -199,16 +182,16 @@ def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--minutes", type=float, default=5.0)
+    options.add_argument("--registry", choices=("etcd", "consul"), default="etcd")
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        site = Site(Path(folder), random.Random(asked.seed))
-        stack.callback(lambda: [member.kill() for member in site.members])
-        stack.callback(site.fresh.kill)
-        stack.callback(site.mesh.clean)
-        site.start([stack.enter_context(upstream_app(f"s{n}")) for n in range(SERVERS)])
-        wait(site.converged, "all is well at the start", 120)
-        say(f"seed {asked.seed}: 3 etcd, 2 pilotds, {SERVERS + CLIENTS} Envoys")
-        with load(site.mesh.sidecars[SERVERS:], URL, rate=25) as found:
+        site = Site(Path(folder), asked.registry, random.Random(asked.seed))
+        stack.callback(site.stop_all)
+        applications = [stack.enter_context(upstream_app(f"s{n}")) for n in range(SERVERS)]
+        site.start(applications, clients=CLIENTS)
+        wait(site.green, "all is well at the start", 240)
+        say(f"seed {asked.seed}: 3 {asked.registry}, 2 of each daemon, {SERVERS + CLIENTS} Envoys")
+        with load(site.clients(), URL, rate=25) as found:
             done = campaign(site, found, minutes=asked.minutes)
             equal = equal_to_fresh(site)
         slowest = max((seconds for _, seconds in done), default=0.0)

@@ -31,7 +31,8 @@ class NoCa:
 
 
 class WholeSite:
-    """registry: etcd or consul. apps: ports of the servers' applications. Nothing runs before `start`."""
+    """registry: etcd or consul. Nothing runs before `start`. spare: a pilotd that every proxy knows and that
+    is not started."""
 
     def __init__(self, folder: Path, *, registry: str = "etcd", replicas: int = 2) -> None:
         self.folder, self.ca = folder, NoCa()
@@ -40,9 +41,11 @@ class WholeSite:
         self.members: list[Any] = list(members)
         self.daemons: dict[str, list[Process]] = {}
         self._ports = {name: [free_ports(3) for _ in range(replicas)] for name in DAEMONS}
+        self._ports["pilotd"].append(free_ports(3))
         for name in DAEMONS:
             make = getattr(self, f"_{name}")
             self.daemons[name] = [self._process(name, n, make(n)) for n in range(replicas)]
+        self.spare = self._process("pilotd", replicas, self._pilotd(replicas))
         self.sidecars: list[Sidecar] = []
 
     @property
@@ -66,9 +69,10 @@ class WholeSite:
             for name in ("root-cert.pem", "root-key.pem"):
                 shutil.copy(Path(first.settings["data_dir"]) / name, data / name)
             one.start()
-        for one in (*self.daemons["galleyd"], *self.pilots):
+        for one in (*self.daemons["galleyd"], *self.pilots, self.spare):
             self._token(one.settings["join_token_file"], "artemon-system", one.module)
-            one.start()
+            if one is not self.spare:
+                one.start()
         for one in self.everything():
             one.wait_ready()
         for number, app in enumerate([*applications, *([0] * clients)]):
@@ -88,7 +92,7 @@ class WholeSite:
         """As when the power goes: everything dies at once."""
         for sidecar in self.sidecars:
             sidecar.agent.clean()
-        for one in self.everything():
+        for one in (*self.everything(), self.spare):
             one.kill()
         for member in self.members:
             member.kill()

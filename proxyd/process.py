@@ -55,6 +55,8 @@ class Process:
 
     async def wait(self) -> str:
         """Return when it has ended, with what is known of the reason, or when it hands over."""
+        if self._handle < 0:
+            return "ended"
         ended = asyncio.Event()
         self._waiters.add(ended)
         loop = asyncio.get_running_loop()
@@ -71,7 +73,7 @@ class Process:
     @property
     def running(self) -> bool:
         """Whether it has not ended."""
-        return not select.select([self._handle], [], [], 0)[0]
+        return self._handle >= 0 and not select.select([self._handle], [], [], 0)[0]
 
     def hand_over(self) -> None:
         """Another process has taken its place: whoever waits for its end until now, waits no longer."""
@@ -80,6 +82,8 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; nothing happens when it has ended."""
+        if self._handle < 0:
+            return
         try:
             signal.pidfd_send_signal(self._handle, number)
         except ProcessLookupError:
@@ -95,11 +99,15 @@ class Process:
             await asyncio.wait_for(self.wait(), patience + 5)
 
     def close(self) -> None:
-        """Forget it. It goes on."""
-        os.close(self._handle)
+        """Forget it. It goes on; here it counts as ended."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle = -1
 
     def _reason(self) -> str:
         """How it ended, where it is our child after all: we are the first process of a container."""
+        if self._handle < 0:
+            return "ended"
         try:
             status = os.waitid(os.P_PIDFD, self._handle, os.WEXITED | os.WNOHANG)
         except ChildProcessError:

@@ -146,14 +146,14 @@ class Supervisor:
             return
         self._changing = True
         try:
-            await (self._take_over(parent) if self._hot else self._replace(parent))
+            await (self._take_over(parent, before) if self._hot else self._replace(parent))
         except BaseException:
             self._launch = before
             raise
         finally:
             self._changing = False
 
-    async def _take_over(self, parent: Process) -> None:
+    async def _take_over(self, parent: Process, before: Launch) -> None:
         generation = self._generation.next()
         child = self._start(generation)
         if child is None:
@@ -164,8 +164,8 @@ class Supervisor:
             await self._live(child, generation.epoch)
         except ArtemonError:
             # The old one has given up its admin interface for the new one, and is of no more use.
-            self._parent = None
-            for one in (child, parent):
+            self._launch, self._parent = before, None
+            for one in (parent, child):
                 await one.stop(STOP_SECONDS)
             parent.close()
             raise

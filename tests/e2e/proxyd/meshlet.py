@@ -161,6 +161,7 @@ class Pilot:
                 else None
             ),
             f"{kind.__name__} of {type_url}; heard {self.events}",
+            seconds=60,
         )
 
 

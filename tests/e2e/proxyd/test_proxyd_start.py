@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.filters.network.echo.v3 import echo_pb2  # noqa: F401 - known to the JSON parser
 from meshlet import Agent, Pilot
 from meshlet_net import eventually, fetch, proto, upstream_app
 from worlds import Item, cluster, world
@@ -26,6 +27,12 @@ pytestmark = pytest.mark.envoy
 TAG = {"stats_config": {"stats_tags": [{"tag_name": "of_the_mesh", "regex": "^none(x)"}]}}
 TWO_ADMIN_LAYERS = {"layered_runtime": {"layers": [{"name": "again", "admin_layer": {}}]}}
 ADMIN = {"admin": {"address": {"pipe": {"path": "mine.sock"}}}}
+
+
+ECHO = {
+    "name": "envoy.filters.network.echo",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"},
+}
 
 
 def settings(**fields: Any) -> Item:
@@ -71,7 +78,7 @@ async def test_envoy_starts_as_pilotd_says_and_again_from_disk(agent: Agent, pil
     await agent.ready()
     assert agent.envoys() == [envoy]
     os.kill(envoy, signal.SIGKILL)
-    await eventually(lambda: agent.envoys() and envoy not in agent.envoys(), "another Envoy")
+    await eventually(lambda: agent.envoys() and envoy not in agent.envoys(), "another Envoy", seconds=60)
     await agent.ready()
     assert await workers(agent) == 2
     assert agent.stop() == 0
@@ -89,7 +96,7 @@ async def test_a_change_replaces_envoy_and_loses_no_request(agent: Agent, pilot:
     await pilot.until(Accepted, type_url=START, count=2)
     assert await workers(agent) == 2
     assert "of_the_mesh" in await tags(agent)
-    await eventually(lambda: before not in agent.envoys(), "the old Envoy has ended")
+    await eventually(lambda: before not in agent.envoys(), "the old Envoy has ended", seconds=60)
     done.set()
     answers = await load
     assert answers
@@ -97,6 +104,25 @@ async def test_a_change_replaces_envoy_and_loses_no_request(agent: Agent, pilot:
     assert len(agent.envoys()) == 1
     assert agent.said("envoy replaced") == 1
     await agent.ready()
+
+
+async def test_an_envoy_that_does_not_come_to_serve_is_taken_back(
+    agent: Agent, pilot: Pilot, app: int
+) -> None:
+    """A listener where somebody else listens: nobody can know before it is tried."""
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+    where = {"socket_address": {"address": "127.0.0.1", "port_value": app}}
+    taken = {"name": "taken", "address": where, "filter_chains": [{"filters": [ECHO]}]}
+    name = "EnvoyFilter/ns/taken/0"
+    pilot.publish(*world(agent.ip, app), patch(name, 1, {"static_resources": {"listeners": [taken]}}))
+    (refusal, *_) = await pilot.until(Rejected, type_url=START)
+    assert [one for one, _ in refusal.resources] == [name]
+    assert "of no use" in refusal.message
+    await eventually(lambda: answers(agent, "hello"), "served as before", seconds=60)
+    await agent.ready()
+    assert len(agent.envoys()) == 1
 
 
 async def test_what_cannot_be_is_refused_alone(agent: Agent, pilot: Pilot, app: int) -> None:
@@ -112,7 +138,7 @@ async def test_what_cannot_be_is_refused_alone(agent: Agent, pilot: Pilot, app: 
     message = " ".join(refusal.message for refusal in refusals)
     assert "must stay as they are" in message
     assert "admin layer" in message
-    await eventually(lambda: has_tag(agent), "the good patch is in force")
+    await eventually(lambda: has_tag(agent), "the good patch is in force", seconds=60)
     assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
 
 

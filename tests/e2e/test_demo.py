@@ -232,6 +232,41 @@ def test_metrics_of_both_sides_have_istios_names(mesh: Mesh) -> None:
     eventually(lambda: bool(requests("127.0.77.12", *target)))
 
 
+def test_a_real_prometheus_finds_every_proxy(mesh: Mesh, tmp_path: Path) -> None:
+    prometheus = shutil.which("prometheus")
+    if prometheus is None:
+        pytest.skip("prometheus is not installed")
+    for one in Path("deploy/observability").iterdir():
+        shutil.copy(one, tmp_path)
+    shutil.copy(mesh.folder / "mesh" / "root-cert.pem", tmp_path)
+    shutil.copy(mesh.folder / "mesh" / "admin.token", tmp_path / "token")
+    settings = tmp_path / "prometheus.yml"
+    settings.write_text(settings.read_text().replace("HOST", "127.0.77.1").replace("15s", "1s"))
+    address = "127.0.77.250:9090"
+    options = [f"--config.file={settings}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+
+    def found() -> set[str]:
+        query = "query?query=count%20by%20(proxy)%20(istio_requests_total)"
+        try:
+            with urllib.request.urlopen(f"http://{address}/api/v1/{query}", timeout=10) as response:
+                return {one["metric"]["proxy"] for one in json.load(response)["data"]["result"]}
+        except OSError:
+            return set()
+
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [prometheus, *options, f"--web.listen-address={address}"], stdout=log, stderr=log
+        ) as running,
+    ):
+        try:
+            get(mesh, "/productpage")
+            wanted = {"ingressgateway", "productpage-v1", "details-v1"}
+            eventually(lambda: wanted <= found(), seconds=120)
+        finally:
+            running.terminate()
+
+
 def test_the_page_renders_in_a_browser(mesh: Mesh, tmp_path: Path) -> None:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

@@ -1,0 +1,75 @@
+"""What is wrong with the registry when a pilotd starts is said in one line, and nothing there is changed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_mesh import Pilotd, wait
+from meshlet import Ca
+from servers import EtcdCluster, find_etcd, free_ports
+
+pytestmark = pytest.mark.etcd
+NEWER = json.dumps({"version": 99, "reads": 99}).encode()
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[EtcdCluster]:
+    if find_etcd() is None:
+        pytest.skip("no etcd: run .ci/servers, or set ARTEMON_ETCD")
+    cluster = EtcdCluster(tmp_path / "etcd").start()
+    yield cluster
+    cluster.kill()
+
+
+def encoded(text: str | bytes) -> str:
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def put(etcd: EtcdCluster, key: str, value: bytes) -> None:
+    etcd.members[0].gateway("kv/put", {"key": encoded(key), "value": encoded(value)})
+
+
+def get(etcd: EtcdCluster, key: str) -> str:
+    return str(etcd.members[0].gateway("kv/range", {"key": encoded(key)})["kvs"][0]["value"])
+
+
+def test_each_is_named_in_a_line(etcd: EtcdCluster, tmp_path: Path) -> None:
+    ca, nowhere = Ca(), f"127.0.0.1:{free_ports(1)[0]}"
+    wrong = Pilotd(tmp_path / "wrong", ca, "wrong", registry=f"etcd://{nowhere}")
+    foreign, newer, leaderless = (
+        Pilotd(tmp_path / name, ca, name, registry=etcd.url) for name in ("foreign", "newer", "leaderless")
+    )
+    try:
+        wrong.start()
+        wait(lambda: nowhere in said(wrong), "the wrong address", 90)
+        assert wrong.ready()["ready"] is False
+        put(etcd, "artemon/default/config/colours/shop/red", b"\xff not ours")
+        foreign.start()
+        foreign.wait_ready()
+        wait(lambda: "config/colours/shop/red" in said(foreign), "the value that is not ours", 60)
+        assert get(etcd, "artemon/default/config/colours/shop/red") == encoded(b"\xff not ours")
+        foreign.stop()
+        put(etcd, "artemon/default/schema", NEWER)
+        newer.start()
+        assert newer.process is not None
+        assert newer.process.wait(90) != 0
+        assert [line for line in said(newer).splitlines() if "99" in line]
+        assert get(etcd, "artemon/default/schema") == encoded(NEWER)
+        etcd.members[0].gateway("kv/deleterange", {"key": encoded("artemon/default/schema")})
+        for member in etcd.members[1:]:
+            member.signal(signal.SIGSTOP)
+        leaderless.start()
+        wait(lambda: "not_listed" in said(leaderless), "that nobody leads", 90)
+        assert "registry" in leaderless.ready()["waiting"]
+    finally:
+        for pilot in (wrong, foreign, newer, leaderless):
+            pilot.kill()
+
+
+def said(pilot: Pilotd) -> str:
+    return pilot.log.read_text() if pilot.log.exists() else ""

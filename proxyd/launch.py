@@ -55,10 +55,19 @@ class Generation:
         """Those that differ from one to the next."""
         return [_GENERATION[0], str(self.base), _GENERATION[1], str(self.epoch)]
 
+    @property
+    def can_hand_over(self) -> bool:
+        """Whether there is still what Envoys of a row share; systemd's RemoveIPC takes it away, for one."""
+        return self.base > 0 and self._shared.exists()
+
     def forget(self) -> None:
         """Remove what Envoy leaves of the row in shared memory."""
         if self.base:
-            (SHARED / f"envoy_shared_memory_{self.base * 10}").unlink(missing_ok=True)
+            self._shared.unlink(missing_ok=True)
+
+    @property
+    def _shared(self) -> Path:
+        return SHARED / f"envoy_shared_memory_{self.base * 10}"
 
 
 def can_restart_hot() -> bool:

@@ -146,7 +146,8 @@ class Supervisor:
             return
         self._changing = True
         try:
-            await (self._take_over(parent, before) if self._hot else self._replace(parent))
+            hot = self._hot and self._generation.can_hand_over
+            await (self._take_over(parent, before) if hot else self._replace(parent))
         except BaseException:
             self._launch = before
             raise

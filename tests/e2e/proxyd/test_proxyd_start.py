@@ -125,6 +125,23 @@ async def test_an_envoy_that_does_not_come_to_serve_is_taken_back(
     assert len(agent.envoys()) == 1
 
 
+async def test_without_shared_memory_envoy_drains_and_is_started_anew(
+    agent: Agent, pilot: Pilot, app: int
+) -> None:
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+    (before,) = agent.envoys()
+    told = Path(f"/proc/{before}/cmdline").read_text().split("\0")
+    base = int(told[told.index("--base-id") + 1])
+    Path(f"/dev/shm/envoy_shared_memory_{base * 10}").unlink()
+    pilot.publish(*world(agent.ip, app), settings(concurrency=2))
+    await pilot.until(Accepted, type_url=START, count=2)
+    assert before not in agent.envoys()
+    assert await workers(agent) == 2
+    await eventually(lambda: answers(agent, "hello"), "served again", seconds=60)
+
+
 async def test_what_cannot_be_is_refused_alone(agent: Agent, pilot: Pilot, app: int) -> None:
     pilot.publish(*world(agent.ip, app))
     agent.start()

@@ -77,9 +77,8 @@ truth-table: $(VENV)/.dev  ## every two and three fields of AuthorizationPolicy 
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden
 
-MINUTES ?= 15
 soak-rotation: $(VENV)/.dev  ## root rotations under load, MINUTES=15, leaves of 60 s, 8 proxies
-	ARTEMON_SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s --timeout 14400 tests/e2e/trust/test_root_rotation.py
+	ARTEMON_SOAK_MINUTES=$(or $(MINUTES),15) $(BIN)/pytest -q -s --timeout 14400 tests/e2e/trust/test_root_rotation.py
 
 ROUNDS ?= 20
 revocations: $(VENV)/.dev  ## how fast ROUNDS=20 bans are in force on real proxies

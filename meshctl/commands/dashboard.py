@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import webbrowser
 
 import click
@@ -23,15 +24,15 @@ def dashboard(target: Target, port: int, no_browser: bool) -> int:
     """
 
     async def main() -> None:
+        ended = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
         async with window(target.access, port) as url:
             click.echo(url)
             click.echo("interrupt to close it", err=True)
             if not no_browser:
                 await asyncio.to_thread(webbrowser.open, url)
-            await asyncio.Event().wait()
+            await ended.wait()
 
-    try:
-        asyncio.run(main())
-    except KeyboardInterrupt:
-        return 0
+    asyncio.run(main())
     return 0

@@ -175,15 +175,23 @@ def test_the_dashboard_shows_who_calls_whom(mesh: Mesh, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as serving:
         assert serving.stdout is not None
         url = serving.stdout.readline().strip()
-        with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(url.replace("/artemon/", "x/artemon/"), timeout=10)
-        options = [*QUIET_BROWSER, f"--user-data-dir={tmp_path}", "--virtual-time-budget=10000", "--dump-dom"]
-        shown = subprocess.run(
-            [browser, *options, f"{url}#bookinfo%2Freviews"],
-            capture_output=True, text=True, timeout=90, check=True,
-        ).stdout  # fmt: skip
-        serving.send_signal(signal.SIGINT)
-        assert serving.wait(timeout=30) == 0
+        try:
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(url.replace("/artemon/", "x/artemon/"), timeout=10)
+            options = [
+                *QUIET_BROWSER,
+                f"--user-data-dir={tmp_path}",
+                "--virtual-time-budget=10000",
+                "--dump-dom",
+            ]
+            shown = subprocess.run(
+                [browser, *options, f"{url}#bookinfo%2Freviews"],
+                capture_output=True, text=True, timeout=90, check=True,
+            ).stdout  # fmt: skip
+            serving.send_signal(signal.SIGINT)
+            assert serving.wait(timeout=30) == 0
+        finally:
+            serving.kill()
     for text in ("bookinfo/productpage", "Versions in effect", "reviews-v2.bookinfo", "Recent traces"):
         assert text in shown
 

@@ -235,7 +235,7 @@ class Agent:
         return self.log.read_text().count(text)
 
     async def ready(self) -> None:
-        await eventually(self._is_ready, f"ready; log:\n{self.log.read_text()}")
+        await eventually(self._is_ready, lambda: f"ready; log:\n{self.log.read_text()}")
 
     async def _is_ready(self) -> bool:
         return (await fetch(f"{self.status}/healthz/ready"))[0] == 200

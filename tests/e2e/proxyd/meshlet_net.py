@@ -11,14 +11,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.protobuf import json_format
 
 
-async def eventually(look: Any, what: str, *, seconds: float = 20.0) -> Any:
-    """The first true answer of `look`."""
+async def eventually(look: Any, what: str | Callable[[], str], *, seconds: float = 60.0) -> Any:
+    """The first true answer of `look`. what: for the failure; a callable is asked then."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = look()
@@ -27,7 +27,7 @@ async def eventually(look: Any, what: str, *, seconds: float = 20.0) -> Any:
         if answer:
             return answer
         await asyncio.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
 
 
 def loopback() -> str:

@@ -1,4 +1,4 @@
-"""An editor for tests: replaces text in a file. `editor.py OLD NEW FILE`."""
+"""An editor for tests: changes a weight in a file (a number alone may be part of a UID): `OLD NEW FILE`."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from pathlib import Path
 
 old, new, name = sys.argv[1:]
 file = Path(name)
-file.write_text(file.read_text().replace(old, new))
+file.write_text(file.read_text().replace(f"weight: {old}", f"weight: {new}"))

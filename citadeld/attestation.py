@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 from artemon.log import printable
 from artemon.pki.csr import requested_identity
-from artemon.pki.errors import CsrMalformed, CsrRefused
 from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import Store
 from citadeld.attestors.api import Attested, Evidence
 from citadeld.attestors.open import Opened
 from citadeld.decision import Caller, Denied, Grounds, Method, Reason
 from citadeld.grants import Grants
-from citadeld.issuer import grounds_of
+from citadeld.issuer import counting_refusals, grounds_of
 from citadeld.limits import Limiter
 from citadeld.metrics import Metrics
 from citadeld.tokens import Claim
@@ -89,14 +88,8 @@ class Attestation:
             raise Denied(Reason.TOO_MANY, "this identity asks for certificates too often")
 
     def _wanted(self, csr: bytes) -> SpiffeId:
-        try:
+        with counting_refusals(self.metrics):
             wanted = requested_identity(csr)
-        except CsrMalformed as error:
-            self.metrics.count("csr_parsing_err")
-            raise Denied(Reason.MALFORMED, str(error)) from error
-        except CsrRefused as error:
-            self.metrics.count("id_extraction_err")
-            raise Denied(Reason.MALFORMED, str(error)) from error
         if wanted.trust_domain != self.trust_domain:
             raise Denied(Reason.NOT_ALLOWED, f"{wanted} is not of {self.trust_domain}")
         if wanted.is_system and wanted.service_account == "citadeld":

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -88,6 +89,17 @@ def _known_of(*chain: x509.Certificate) -> _Known:
     return _Known(fingerprint(chain[0]), tuple(pem_list(chain)), digests)
 
 
+@contextmanager
+def counting_refusals(metrics: Metrics) -> Iterator[None]:
+    """A CsrRefused out of the block is counted and becomes a Denied: the request cannot be parsed, or asks
+    for more than the caller is."""
+    try:
+        yield
+    except CsrRefused as error:
+        metrics.count("csr_parsing_err" if isinstance(error, CsrMalformed) else "id_extraction_err")
+        raise Denied(Reason.MALFORMED, str(error)) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """Issues leaves under the authority of the moment."""
@@ -138,21 +150,12 @@ class Issuer:
         return [*pem_list([certificate]), *authority.chain]
 
     def _subject(self, told: Told) -> str:
-        try:
+        with counting_refusals(self.metrics):
             return check_subject(told.workload)
-        except CsrRefused as error:
-            self.metrics.count("id_extraction_err")
-            raise Denied(Reason.MALFORMED, str(error)) from error
 
     def _judge(self, csr: bytes, identity: SpiffeId) -> tuple[PublicKey, str]:
-        try:
+        with counting_refusals(self.metrics):
             key = check_csr(csr, identity)
-        except CsrMalformed as error:
-            self.metrics.count("csr_parsing_err")
-            raise Denied(Reason.MALFORMED, str(error)) from error
-        except CsrRefused as error:
-            self.metrics.count("id_extraction_err")
-            raise Denied(Reason.MALFORMED, str(error)) from error
         digest = spki_sha256(key)
         if digest in _known(self.authority()).keys:
             self.metrics.count("id_extraction_err")

@@ -27,10 +27,14 @@ def shut_out(listener: Listener, bans: Sequence[str]) -> Listener:
     return listener
 
 
-def _filter(bans: Sequence[str]) -> Filter:
-    rules = RBAC(action=RBAC.DENY)
+def banned(bans: Sequence[str]) -> RBAC:
+    """Denies these identities, whatever they want."""
     policy = Policy(permissions=[Permission(any=True)])
     for identity in bans:
         policy.principals.add().authenticated.principal_name.exact = identity
-    rules.policies["banned"].CopyFrom(policy)
-    return Filter(name=NAME, typed_config=packed(NetworkRbac(rules=rules, stat_prefix=STAT_PREFIX)))
+    return RBAC(action=RBAC.DENY, policies={"banned": policy})
+
+
+def _filter(bans: Sequence[str]) -> Filter:
+    config = NetworkRbac(rules=banned(bans), stat_prefix=STAT_PREFIX)
+    return Filter(name=NAME, typed_config=packed(config))

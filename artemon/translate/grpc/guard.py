@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy
+from envoy.config.rbac.v3.rbac_pb2 import RBAC
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 
@@ -12,6 +12,7 @@ from artemon.snapshot.view import ProxyView
 from artemon.translate.authz.external import external
 from artemon.translate.authz.ground import Speech
 from artemon.translate.authz.rbac import Authorization, is_dry_run, rules_of
+from artemon.translate.filters.bans import banned
 from artemon.translate.wire import packed
 
 NAME = "envoy.filters.http.rbac"
@@ -30,7 +31,7 @@ def filters_of(view: ProxyView) -> tuple[HttpFilter, ...] | None:
 
 def _rules(view: ProxyView) -> Iterator[tuple[str, RBAC]]:
     if view.bans:
-        yield "bans", _banned(view.bans)
+        yield "bans", banned(view.bans)
     enforced = [one for one in view.policies.authorization if not is_dry_run(one)]
     custom = external(view, _of(enforced, "CUSTOM"), Speech.GRPC)
     if custom is not None:
@@ -43,10 +44,3 @@ def _rules(view: ProxyView) -> Iterator[tuple[str, RBAC]]:
 
 def _of(policies: Sequence[Authorization], action: str) -> list[Authorization]:
     return [one for one in policies if one.spec.action == action]
-
-
-def _banned(bans: Sequence[str]) -> RBAC:
-    policy = Policy(permissions=[Permission(any=True)])
-    for identity in bans:
-        policy.principals.add().authenticated.principal_name.exact = identity
-    return RBAC(action=RBAC.DENY, policies={"banned": policy})

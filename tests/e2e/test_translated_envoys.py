@@ -6,57 +6,21 @@ import http.client
 import json
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from real_envoy import envoy
 from servers import dying_with_parent, free_ports
+from translated_proxy import SPIFFE, Authority, printed
 
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
 SERVER, CLIENT, EDGE = "127.0.40.2", "127.0.40.3", "127.0.40.4"
 GATEWAY = {"app": "gateway"}
-SPIFFE = "spiffe://cluster.local/ns/default/sa/{}"
-
-
-class Authority:
-    """A root that issues workload certificates."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "test")])
-        root = x509.BasicConstraints(ca=True, path_length=None)
-        self.certificate = self._sign(self.key, self.name, root)
-
-    def _sign(
-        self, key: ec.EllipticCurvePrivateKey, subject: x509.Name, extension: x509.ExtensionType
-    ) -> x509.Certificate:
-        now, hour = datetime.now(UTC), timedelta(hours=1)
-        unsigned = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
-        unsigned = unsigned.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        unsigned = unsigned.not_valid_before(now - hour).not_valid_after(now + hour)
-        return unsigned.add_extension(extension, critical=True).sign(self.key, hashes.SHA256())
-
-    def issue(self, folder: Path, account: str) -> Path:
-        """The three files of a workload in a folder of their own."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.UniformResourceIdentifier(SPIFFE.format(account))
-        leaf = self._sign(key, x509.Name([]), x509.SubjectAlternativeName([name]))
-        pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
-        folder.mkdir(parents=True)
-        (folder / "cert-chain.pem").write_bytes(leaf.public_bytes(pem))
-        (folder / "root-cert.pem").write_bytes(self.certificate.public_bytes(pem))
-        (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
-        return folder
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -120,12 +84,8 @@ def mesh(listen: int, sniffed: int) -> str:
 
 def translated(folder: Path, name: str, proxy: dict[str, object], certificates: Path) -> Path:
     """The bootstrap that the command line prints for a proxy."""
-    (folder / f"{name}.proxy.json").write_text(json.dumps({"name": name, **proxy}))
-    files = ["-f", folder / "mesh.yaml", "--proxy", folder / f"{name}.proxy.json", "--certs", certificates]
-    command = [sys.executable, "-m", "meshctl", "translate", *files, "--format", "bootstrap"]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
     path = folder / f"{name}.json"
-    path.write_bytes(done.stdout)
+    path.write_bytes(printed(folder, name, proxy, certificates))
     return path
 
 

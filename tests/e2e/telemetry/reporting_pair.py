@@ -6,7 +6,6 @@ import json
 import re
 import socketserver
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -14,56 +13,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from servers import dying_with_parent, free_ports
+from translated_proxy import Authority, printed
 
 from artemon.daemon import envoy as binary
 from proxyd.istio_metrics import IstioMetrics, Own
 
 SERVER, CLIENT = "127.0.41.2", "127.0.41.3"
-SPIFFE = "spiffe://cluster.local/ns/default/sa/{}"
 SUBJECTS = {"page": "page-v1/page/v1/page/v1/east", "reviews": "reviews-v2/reviews/v2/reviews/v2/west"}
 PATIENCE = 40.0
-
-
-class Authority:
-    """A root that issues workload certificates with what telemetry is told."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "test")])
-        root = x509.BasicConstraints(ca=True, path_length=None)
-        self.certificate = self._sign(self.key, self.name, root)
-
-    def _sign(
-        self, key: ec.EllipticCurvePrivateKey, subject: x509.Name, extension: x509.ExtensionType
-    ) -> x509.Certificate:
-        now, hour = datetime.now(UTC), timedelta(hours=1)
-        unsigned = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
-        unsigned = unsigned.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        unsigned = unsigned.not_valid_before(now - hour).not_valid_after(now + hour)
-        return unsigned.add_extension(extension, critical=True).sign(self.key, hashes.SHA256())
-
-    def issue(self, folder: Path, account: str, subject: str) -> Path:
-        """The three files of a workload in a folder of their own."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.USER_ID, subject)] if subject else [])
-        uri = x509.UniformResourceIdentifier(SPIFFE.format(account))
-        leaf = self._sign(key, name, x509.SubjectAlternativeName([uri]))
-        pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
-        folder.mkdir(parents=True)
-        (folder / "cert-chain.pem").write_bytes(leaf.public_bytes(pem))
-        (folder / "root-cert.pem").write_bytes(self.certificate.public_bytes(pem))
-        (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none))
-        return folder
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -167,13 +130,9 @@ def objects(listen: dict[str, int], more: list[dict[str, object]]) -> str:
 
 def translated(folder: Path, name: str, proxy: dict[str, object], certificates: Path) -> Path:
     """The bootstrap that the command line prints for a proxy."""
-    (folder / f"{name}.proxy.json").write_text(json.dumps({"name": name, **proxy}))
-    files = ["-f", folder / "mesh.yaml", "--proxy", folder / f"{name}.proxy.json", "--certs", certificates]
-    if (folder / "config.yaml").exists():
-        files += ["--mesh-config", folder / "config.yaml"]
-    command = [sys.executable, "-m", "meshctl", "translate", *files, "--format", "bootstrap"]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    made = json.loads(done.stdout) | {"statsFlushInterval": "1s"}
+    config = folder / "config.yaml"
+    more = ("--mesh-config", config) if config.exists() else ()
+    made = json.loads(printed(folder, name, proxy, certificates, *more)) | {"statsFlushInterval": "1s"}
     path = folder / f"{name}.json"
     path.write_text(json.dumps(made))
     return path

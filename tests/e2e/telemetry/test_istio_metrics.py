@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from real_envoy import envoy
-from reporting_pair import CLIENT, SERVER, SPIFFE, Pair, running_pair
+from reporting_pair import CLIENT, SERVER, Pair, running_pair
+from translated_proxy import SPIFFE
 
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -37,11 +37,11 @@ def _check(request: CheckRequest, _: Any) -> CheckResponse:
 
 
 @contextmanager
-def authorizers() -> Iterator[dict[int, int]]:
-    """Runs both; port of the service -> port where one listens."""
-    server, http = grpc.server(ThreadPoolExecutor(4)), OverHttp()
+def over_grpc(check: Callable[[CheckRequest, Any], CheckResponse]) -> Iterator[int]:
+    """Runs an authorizer that answers with `check`; the port where it listens."""
+    server = grpc.server(ThreadPoolExecutor(4))
     method = grpc.unary_unary_rpc_method_handler(
-        _check,
+        check,
         request_deserializer=CheckRequest.FromString,
         response_serializer=CheckResponse.SerializeToString,
     )
@@ -50,9 +50,19 @@ def authorizers() -> Iterator[dict[int, int]]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield {9000: port, 9001: http.port, 9002: 1}
+        yield port
     finally:
         server.stop(None)
+
+
+@contextmanager
+def authorizers() -> Iterator[dict[int, int]]:
+    """Runs both; port of the service -> port where one listens."""
+    http = OverHttp()
+    try:
+        with over_grpc(_check) as port:
+            yield {9000: port, 9001: http.port, 9002: 1}
+    finally:
         http.close()
 
 
@@ -65,21 +75,20 @@ def lets_in(provider: str, one: Asked) -> bool:
     return provider in {"http", "grpc"} and one.http and one.headers.get("x-let") == "in"
 
 
+def provider(name: str, port: int, kind: str = "Grpc", **more: Any) -> dict[str, Any]:
+    """One of `extensionProviders`."""
+    fields = {"service": HOST, "port": port, "timeout": "20s", **more}
+    return {"name": name, f"envoyExtAuthz{kind}": fields}
+
+
 def providers() -> list[dict[str, Any]]:
     """`extensionProviders`."""
-
-    def one(name: str, port: int, kind: str = "Grpc", **more: Any) -> dict[str, Any]:
-        return {
-            "name": name,
-            f"envoyExtAuthz{kind}": {"service": HOST, "port": port, "timeout": "20s", **more},
-        }
-
     headers = {"pathPrefix": "/check", "includeRequestHeadersInCheck": ["x-let"]}
     return [
-        one("http", 9001, "Http", **headers),
-        one("grpc", 9000),
-        one("dead", 9002, statusOnError="503"),
-        one("open", 9002, failOpen=True),
+        provider("http", 9001, "Http", **headers),
+        provider("grpc", 9000),
+        provider("dead", 9002, statusOnError="503"),
+        provider("open", 9002, failOpen=True),
     ]
 
 

@@ -6,12 +6,11 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from policy_authorizers import over_grpc, provider, service
 from policy_rig import ISSUER, Answer, App, Issuer, Rig, running
 
 from artemon.model.decode import load_yaml
@@ -49,31 +48,16 @@ def check(request: CheckRequest, _: Any) -> CheckResponse:
 
 @pytest.fixture(scope="module")
 def grpc_authorizer() -> Iterator[int]:
-    server = grpc.server(ThreadPoolExecutor(2))
-    method = grpc.unary_unary_rpc_method_handler(
-        check,
-        request_deserializer=CheckRequest.FromString,
-        response_serializer=CheckResponse.SerializeToString,
-    )
-    handler = grpc.method_handlers_generic_handler("envoy.service.auth.v3.Authorization", {"Check": method})
-    server.add_generic_rpc_handlers((handler,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield port
-    server.stop(None)
-
-
-def provider(name: str, number: int, kind: str, **more: Any) -> dict[str, Any]:
-    fields = {"service": "authz.default.svc.cluster.local", "port": number, "timeout": "5s", **more}
-    return {"name": name, f"envoyExtAuthz{kind}": fields}
+    with over_grpc(check) as port:
+        yield port
 
 
 MESH: dict[str, Any] = {"extensionProviders": [
     provider("http", 9001, "Http", pathPrefix="/check", includeRequestHeadersInCheck=["x-let"],
-             headersToUpstreamOnAllow=["x-who"], headersToDownstreamOnDeny=["x-why"]),
-    provider("grpc", 9000, "Grpc"),
-    provider("dead", 9002, "Grpc", statusOnError="503", timeout="0.5s"),
-    provider("open", 9002, "Grpc", failOpen=True, timeout="0.5s"),
+             headersToUpstreamOnAllow=["x-who"], headersToDownstreamOnDeny=["x-why"], timeout="5s"),
+    provider("grpc", 9000, timeout="5s"),
+    provider("dead", 9002, statusOnError="503", timeout="0.5s"),
+    provider("open", 9002, failOpen=True, timeout="0.5s"),
 ]}  # fmt: skip
 
 
@@ -89,17 +73,7 @@ def objects(issuer: Issuer, ports: dict[int, int]) -> Iterator[dict[str, Any]]:
     for address, name in AUTHORIZERS.items():
         spec = {"action": "CUSTOM", "provider": {"name": name}, "rules": rules}
         yield security("AuthorizationPolicy", name, spec, address)
-    served = [
-        {"number": n, "name": f"p-{n}", "protocol": "HTTP" if n == 9001 else "GRPC", "targetPort": target}
-        for n, target in ports.items()
-    ]
-    spec = {"hosts": ["authz.default.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC"}
-    yield {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "authz", "namespace": "default"},
-        "spec": {**spec, "ports": served, "endpoints": [{"address": "127.0.0.1"}]},
-    }
+    yield service(ports)
 
 
 def security(kind: str, name: str, spec: dict[str, Any], address: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from policy_authorizers import authorizers, lets_in, providers, service
+from policy_calls import call_of, request_of
 from policy_draws import HTTP, HTTPS, TCP, TLS, Case, Draws
 from policy_reference import DOMAINS, Asked, decided, holds
 from policy_rig import ISSUER, App, Caller, Issuer, Rig, running
@@ -128,28 +129,14 @@ def said(rig: Rig, issuer: Issuer, one: Asked, number: str) -> bool:
     who = Caller(one.identity, one.source)
     if not one.http:
         return rig.tcp(one.address, one.port, who)
-    headers = {"host": one.host, "x-n": number, **one.headers}
-    if one.claims is not None:
-        headers["authorization"] = f"Bearer {issuer.token(**one.claims)}"
-    lines = [f"{one.method} {one.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    answer = rig.http(one.address, one.port, "\r\n".join([*lines, "", ""]).encode(), who)
+    answer = rig.http(one.address, one.port, request_of(one, issuer, **{"x-n": number}), who)
     assert answer.status in (200, 401, 403, 503), (one, answer)
     return answer.status == 200
 
 
 def foretold(view: ProxyView, known: Any, one: Asked) -> dict[str, Any]:
     """What the simulator says."""
-    call: dict[str, Any] = {
-        "protocol": "http" if one.http else "tcp", "port": one.port, "address": one.address,
-        "sourceIP": one.source, "tls": "mtls" if one.identity else "plaintext",
-    }  # fmt: skip
-    if one.http:
-        call |= {"method": one.method, "path": one.path, "host": one.host, "headers": one.headers}
-    if one.identity:
-        call["principal"] = one.identity
-    if one.claims is not None:
-        call["claims"] = one.claims
-    found: dict[str, Any] = judged(view, call, known)
+    found: dict[str, Any] = judged(view, call_of(one), known)
     return found
 
 

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from key_usages import key_usage
 from servers import free_ports
 
 from artemon.daemon.identity import IdentityKeeper
@@ -97,21 +98,7 @@ def made(
     )
     builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     if ca:
-        usages = dict.fromkeys(
-            (
-                "digital_signature",
-                "content_commitment",
-                "key_encipherment",
-                "data_encipherment",
-                "key_agreement",
-                "encipher_only",
-                "decipher_only",
-            ),
-            False,
-        )
-        builder = builder.add_extension(
-            x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usages), critical=True
-        )
+        builder = builder.add_extension(key_usage("key_cert_sign", "crl_sign"), critical=True)
     else:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     if names:

@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
+from key_usages import key_usage
 
 from artemon.daemon.files import InsecureFile, read_credential
 from artemon.errors import ArtemonError
@@ -174,18 +175,6 @@ class Company:
     ) -> tuple[Any, PrivateKey]:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         signer = issuer[1] if issuer else key
-        usage = dict.fromkeys(
-            (
-                "digital_signature",
-                "content_commitment",
-                "key_encipherment",
-                "data_encipherment",
-                "key_agreement",
-                "encipher_only",
-                "decipher_only",
-            ),
-            False,
-        )
         builder = (
             x509.CertificateBuilder(
                 issuer[0].subject if issuer else subject,
@@ -196,7 +185,7 @@ class Company:
                 now() + YEAR,
             )
             .add_extension(x509.BasicConstraints(ca=True, path_length=below), critical=True)
-            .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+            .add_extension(key_usage("key_cert_sign", "crl_sign"), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False

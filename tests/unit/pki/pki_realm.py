@@ -11,17 +11,6 @@ from artemon.pki.certificate import Authority, Leaf, make_intermediate, make_lea
 from artemon.pki.keys import PrivateKey, generate_key
 from artemon.pki.spiffe import SpiffeId
 
-USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -59,8 +48,3 @@ def make_realm(
         lifetime=timedelta(hours=ca_hours),
     )
     return Realm(trust_domain, root, Authority(intermediate, ca_key, (certificate,)))
-
-
-def key_usage(*wanted: str) -> x509.KeyUsage:
-    """The key usages of these names and no other."""
-    return x509.KeyUsage(**{name: name in wanted for name in USAGES})

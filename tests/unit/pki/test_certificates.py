@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from pki_realm import NOW, Realm, key_usage, make_realm
+from key_usages import key_usage
+from pki_realm import NOW, Realm, make_realm
 
 from artemon.pki.bundle import Bundle
 from artemon.pki.certificate import Authority, Leaf, chain_pem, make_leaf, serial_number, validity_of

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
-from pki_realm import key_usage
+from key_usages import key_usage
 
 from artemon.pki import csr as module
 from artemon.pki.csr import check_csr, make_csr

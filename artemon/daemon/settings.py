@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artemon.errors import Problem, Refused
+from artemon.plugins import problem_of
 
 S = TypeVar("S", bound="Settings")
 
@@ -46,7 +47,9 @@ def load(
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise Refused([_problem(item) for item in error.errors()], subject=file or "") from error
+        raise Refused(
+            [problem_of(item, "is not a known setting") for item in error.errors()], subject=file or ""
+        ) from error
 
 
 def _from_file(file: str) -> dict[str, Any]:
@@ -78,13 +81,6 @@ def _structured(cls: type[BaseModel], field: str, value: object) -> object:
     if origin is dict:
         return dict(part.partition("=")[::2] for part in parts)
     return parts
-
-
-def _problem(item: Any) -> Problem:
-    path = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return Problem(path, "is not a known setting")
-    return Problem(path, item["msg"].removeprefix("Value error, "))
 
 
 def options(cls: type[Settings]) -> Callable[[click.Command], click.Command]:

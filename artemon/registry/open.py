@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from functools import partial
+from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-
+from artemon import plugins
 from artemon.errors import Problem, Refused
 from artemon.registry.api import GROUP, Plugin, Registry, RegistrySettings
 from artemon.registry.exports import Exporter
@@ -44,11 +41,8 @@ def open_registry(url: str) -> Opened:
     address, _, query = url.partition("?")
     kind = urlsplit(address).scheme.partition("+")[0]
     plugin = _plugin(kind, address)
-    values = {"name": kind, **dict(parse_qsl(query, keep_blank_values=True))}
-    try:
-        settings = plugin.settings.model_validate(values)
-    except ValidationError as error:
-        raise Refused([_problem(item) for item in error.errors()], subject=address) from error
+    values = {"name": kind, **plugins.in_query(query)}
+    settings = plugins.checked(plugin.settings, values, owner="registry", subject=address)
     registry = plugin.open(address, settings)
     return Opened(settings.name or kind, address, settings, registry, _exporter(plugin, address, settings))
 
@@ -59,22 +53,8 @@ def _exporter(plugin: Plugin, address: str, settings: RegistrySettings) -> Calla
 
 
 def _plugin(kind: str, url: str) -> Plugin:
-    known = _installed()
-    if kind not in known:
-        schemes = ", ".join(f"{scheme}://" for scheme in sorted(known))
-        raise Refused([Problem("registries", f"{url!r}: unknown scheme; use one of {schemes}")])
-    plugin: Plugin = known[kind].load()
+    try:
+        plugin: Plugin = plugins.load(GROUP, kind, mark="://")
+    except LookupError as error:
+        raise Refused([Problem("registries", f"{url!r}: {error}")]) from error
     return plugin
-
-
-@cache
-def _installed() -> Mapping[str, EntryPoint]:
-    """The plug-ins of this environment; looking for them reads every installed distribution."""
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _problem(item: Mapping[str, Any]) -> Problem:
-    path = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return Problem(path, "is not a setting of this registry")
-    return Problem(path, str(item["msg"]).removeprefix("Value error, "))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from artemon.errors import Problem, Refused, StoreError
+from artemon import plugins
+from artemon.errors import StoreError
 from artemon.store.api import Store
 
 GROUP = "artemon.stores"
@@ -34,32 +32,15 @@ async def open_store(url: str, **settings: object) -> Store:
     """
     bare, _, query = url.partition("?")
     scheme = urlsplit(bare).scheme
+    values = {**plugins.in_query(query), **settings}
     plugin = _plugin(scheme.partition("+")[0], url)
-    values: Mapping[str, object] = {**dict(parse_qsl(query, keep_blank_values=True)), **settings}
-    try:
-        checked = plugin.settings.model_validate(values)
-    except ValidationError as error:
-        raise Refused([_problem(item) for item in error.errors()], subject=bare) from error
+    checked = plugins.checked(plugin.settings, values, owner="registry", subject=bare)
     return await plugin.open(bare, checked)
 
 
 def _plugin(name: str, url: str) -> Plugin:
-    known = _installed()
-    if name not in known:
-        schemes = ", ".join(f"{scheme}://" for scheme in sorted(known))
-        raise StoreError(f"registry {url!r}: unknown scheme; use one of {schemes}")
-    plugin: Plugin = known[name].load()
+    try:
+        plugin: Plugin = plugins.load(GROUP, name, mark="://")
+    except LookupError as error:
+        raise StoreError(f"registry {url!r}: {error}") from error
     return plugin
-
-
-@cache
-def _installed() -> Mapping[str, EntryPoint]:
-    """The plug-ins of this environment; looking for them reads every installed distribution."""
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _problem(item: Mapping[str, object]) -> Problem:
-    location = item["loc"]
-    path = ".".join(str(part) for part in location) if isinstance(location, tuple) else str(location)
-    message = "is not a setting of this registry" if item["type"] == "extra_forbidden" else str(item["msg"])
-    return Problem(path, message)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Any
-from urllib.parse import parse_qsl
 
-from pydantic import ValidationError
-
+from artemon import plugins
 from artemon.errors import Problem, Refused
 from citadeld.attestors.api import GROUP, Attestor, Plugin, Surroundings
 
@@ -38,25 +34,14 @@ def open_attestor(url: str, around: Surroundings) -> Opened:
     address, _, query = url.partition("?")
     kind = address.partition(":")[0].partition("+")[0]
     plugin = _plugin(kind, address)
-    values = {"name": kind, **dict(parse_qsl(query, keep_blank_values=True))}
-    try:
-        settings = plugin.settings.model_validate(values)
-    except ValidationError as error:
-        raise Refused([_problem(item) for item in error.errors()], subject=address) from error
+    values = {"name": kind, **plugins.in_query(query)}
+    settings = plugins.checked(plugin.settings, values, owner="attestor", subject=address)
     return Opened(settings.name or kind, plugin.open(address, settings, around))
 
 
 def _plugin(kind: str, url: str) -> Plugin:
-    known = {point.name: point for point in entry_points(group=GROUP)}
-    if kind not in known:
-        schemes = ", ".join(f"{scheme}:" for scheme in sorted(known))
-        raise Refused([Problem("attestors", f"{url!r}: unknown scheme; use one of {schemes}")])
-    plugin: Plugin = known[kind].load()
+    try:
+        plugin: Plugin = plugins.load(GROUP, kind, mark=":")
+    except LookupError as error:
+        raise Refused([Problem("attestors", f"{url!r}: {error}")]) from error
     return plugin
-
-
-def _problem(item: Mapping[str, Any]) -> Problem:
-    path = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return Problem(path, "is not a setting of this attestor")
-    return Problem(path, str(item["msg"]).removeprefix("Value error, "))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from artemon.daemon.files import make_private_dir
+from artemon.daemon.grpc_server import listening
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.run import Context
@@ -17,7 +18,7 @@ from mixerd.desk import Desk
 from mixerd.keep import Keep
 from mixerd.limits import Limits
 from mixerd.pages import Pages
-from mixerd.server import Services, listening
+from mixerd.server import OPTIONS, Services
 from mixerd.settings import MixerSettings
 
 FILE = "recent.db"
@@ -42,8 +43,9 @@ async def app(settings: MixerSettings, context: Context) -> None:
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(keeper.run()), tasks.create_task(desk.run())]
             credentials = grpc_server_credentials(keeper.current)
-            async with listening(settings.listen, services.table(), credentials) as port:
-                context.log.info("serving", address=settings.listen, port=port)
+            table, address = services.table(), settings.listen
+            async with listening(address, table, credentials=credentials, options=OPTIONS) as port:
+                context.log.info("serving", address=address, port=port)
                 await context.stop.wait()
             for task in work:
                 task.cancel()

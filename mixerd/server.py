@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
 from cryptography import x509
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
 from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest
-from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 
-from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
+from artemon.daemon.grpc_server import Answer, Context, debug, read
 from artemon.daemon.identity_tls import peer_spiffe_id
-from artemon.errors import ArtemonError
 from mixerd import reading
 from mixerd.counting import Counting
 from mixerd.desk import Desk
 from mixerd.records import Reporter
 
 MAX_MESSAGE = 16 * 1024 * 1024
-DRAIN_SECONDS = 1.0
 OPTIONS = (("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0))
-Context = grpc.aio.ServicerContext[Any, Any]
-Answer = Callable[[str], Awaitable[tuple[int, bytes]]]
 
 
 async def reporter_of(context: Context, trust_domain: str) -> Reporter:
@@ -53,7 +47,7 @@ class Services:
         """`AccessLogService/StreamAccessLogs`: until the proxy ends the stream."""
         reporter = await reporter_of(context, self._trust_domain)
         async for data in messages:
-            message = await _read(StreamAccessLogsMessage, data, context)
+            message = await read(StreamAccessLogsMessage, data, context)
             self._desk.calls(reading.request(one, reporter) for one in message.http_logs.log_entry)
             self._desk.calls(reading.connection(one, reporter) for one in message.tcp_logs.log_entry)
         return bytes(StreamAccessLogsResponse().SerializeToString())
@@ -61,27 +55,18 @@ class Services:
     async def spans(self, data: bytes, context: Context) -> bytes:
         """`TraceService/Export`."""
         reporter = await reporter_of(context, self._trust_domain)
-        message = await _read(ExportTraceServiceRequest, data, context)
+        message = await read(ExportTraceServiceRequest, data, context)
         self._desk.spans(reading.spans(message, reporter))
         return bytes(ExportTraceServiceResponse().SerializeToString())
 
     async def limit(self, data: bytes, context: Context) -> bytes:
         """`RateLimitService/ShouldRateLimit`."""
         reporter = await reporter_of(context, self._trust_domain)
-        request = await _read(RateLimitRequest, data, context)
+        request = await read(RateLimitRequest, data, context)
         try:
             return bytes(self._counting.answer(request, reporter).SerializeToString())
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-
-    async def ask(self, data: bytes, context: Context) -> bytes:
-        """`artemon.v1.Debug/Get`, for galleyd and other system identities."""
-        peer = peer_spiffe_id(context)
-        if peer is None or not peer.is_system or peer.trust_domain != self._trust_domain:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only system identities may look")
-        request = await _read(DebugRequest, data, context)
-        status, body = await self._answer(request.path)
-        return bytes(DebugResponse(status=status, body=body).SerializeToString())
 
     def table(self) -> Mapping[str, Mapping[str, Any]]:
         """By service and method."""
@@ -95,31 +80,5 @@ class Services:
             "envoy.service.ratelimit.v3.RateLimitService": {
                 "ShouldRateLimit": grpc.unary_unary_rpc_method_handler(self.limit)
             },
-            "artemon.v1.Debug": {"Get": grpc.unary_unary_rpc_method_handler(self.ask)},
+            **debug(self._answer, self._trust_domain),
         }
-
-
-async def _read(kind: Any, data: bytes, context: Context) -> Any:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not {kind.DESCRIPTOR.name}")
-
-
-@asynccontextmanager
-async def listening(
-    address: str, services: Mapping[str, Mapping[str, Any]], credentials: grpc.ServerCredentials
-) -> AsyncIterator[int]:
-    """Serves while the block runs; yields the port. Raises ArtemonError: the address cannot be used."""
-    server = grpc.aio.server(options=OPTIONS)
-    for service, methods in services.items():
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(methods)),))
-    try:
-        port = server.add_secure_port(address, credentials)
-    except RuntimeError as error:
-        raise ArtemonError(f"cannot listen on {address}: is another process using it?") from error
-    await server.start()
-    try:
-        yield port
-    finally:
-        await server.stop(DRAIN_SECONDS)

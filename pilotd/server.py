@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from artemon.api.v1.debug_pb2 import DebugRequest, DebugResponse
+from artemon.daemon import grpc_server
 from artemon.daemon.identity_tls import peer_serial, peer_spiffe_id
-from artemon.errors import ArtemonError
 from artemon.pki.spiffe import SpiffeId
 from pilotd.connection import Serving, serve
 from pilotd.stream import Ended, Stream
 
 MAX_MESSAGE = 4 * 1024 * 1024
-DRAIN_SECONDS = 1.0
+ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 KEEPALIVE_MS, SILENCE_MS = 3_500, 2_500
 """A proxy that says nothing is asked after the first, and given up after the second of silence."""
@@ -72,53 +70,20 @@ def _ads(serving: Serving, *, delta: bool) -> Handler:
     return handle
 
 
-def _debug(page: Page, trust_domain: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    async def handle(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        peer = peer_spiffe_id(context)
-        if peer is None or not peer.is_system or peer.trust_domain != trust_domain:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only system identities may look")
-        try:
-            request = DebugRequest.FromString(data)
-        except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a DebugRequest")
-        status, body = page(request.path)
-        answer: bytes = DebugResponse(status=status, body=body).SerializeToString()
-        return answer
-
-    return handle
-
-
-@asynccontextmanager
-async def listening(
+def listening(
     address: str, serving: Serving, page: Page, *, credentials: grpc.ServerCredentials | None
-) -> AsyncIterator[int]:
+) -> AbstractAsyncContextManager[int]:
     """Serves while the block runs; yields the bound port. Raises ArtemonError: the address cannot be used.
 
     Without credentials: plaintext, for clients on loopback alone.
     """
-    server = grpc.aio.server(options=OPTIONS)
+
+    async def answer(path: str) -> tuple[int, bytes]:
+        return page(path)
+
     ads = {
         "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(_ads(serving, delta=True)),
         "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(_ads(serving, delta=False)),
     }
-    debug = {"Get": grpc.unary_unary_rpc_method_handler(_debug(page, serving.trust_domain))}
-    server.add_generic_rpc_handlers(
-        (
-            grpc.method_handlers_generic_handler(
-                "envoy.service.discovery.v3.AggregatedDiscoveryService", ads
-            ),
-            grpc.method_handlers_generic_handler("artemon.v1.Debug", debug),
-        )
-    )
-    try:
-        if credentials is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, credentials)
-    except RuntimeError as error:
-        raise ArtemonError(f"cannot listen on {address}: is another process using it?") from error
-    await server.start()
-    try:
-        yield port
-    finally:
-        await server.stop(DRAIN_SECONDS)
+    services = {ADS: ads, **grpc_server.debug(answer, serving.trust_domain)}
+    return grpc_server.listening(address, services, credentials=credentials, options=OPTIONS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
 
+from artemon.daemon.sockets import reachable
 from artemon.errors import ArtemonError
 from proxyd.admin import Admin
 from proxyd.wellbeing import Wellbeing
@@ -40,14 +40,13 @@ async def control(run_dir: Path, wellbeing: Wellbeing, admin: Admin) -> AsyncIte
     await runner.setup()
     path = run_dir / SOCKET
     path.unlink(missing_ok=True)
-    handle = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:  # a socket's path ends after 107 bytes, that of the run directory need not
-            await web.UnixSite(runner, f"/proc/self/fd/{handle}/{SOCKET}").start()
-        except OSError as error:
-            raise ArtemonError(f"{path}: {error.strerror}") from error
-        path.chmod(0o600)
-        yield
-    finally:
-        await runner.cleanup()
-        os.close(handle)
+    with reachable(path) as name:
+        try:
+            try:
+                await web.UnixSite(runner, name).start()
+            except OSError as error:
+                raise ArtemonError(f"{path}: {error.strerror}") from error
+            path.chmod(0o600)
+            yield
+        finally:
+            await runner.cleanup()

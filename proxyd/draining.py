@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from artemon.daemon.settings import load
+from artemon.daemon.sockets import reachable
 from artemon.errors import ArtemonError
 from proxyd.control import SOCKET
 from proxyd.settings import ProxydSettings
@@ -63,7 +64,8 @@ def _ask(settings: ProxydSettings, method: str, path: str) -> dict[str, Any]:
     try:
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.settimeout(10)
-        connection.sock.connect(str(file))
+        with reachable(file) as name:
+            connection.sock.connect(name)
         connection.request(method, path)
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException) as error:

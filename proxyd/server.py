@@ -1,4 +1,4 @@
-"""What Envoy talks to: configuration (ADS) and secrets (SDS) on one Unix socket."""
+"""gRPC on Unix sockets of ours alone. What Envoy talks to: configuration (ADS) and secrets (SDS) on one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from artemon.daemon.sockets import reachable
 from artemon.errors import ArtemonError
 from artemon.xds.request import Malformed, TooMuch
 from proxyd.bootstrap import XDS_SOCKET
@@ -30,30 +31,37 @@ STATUS = {
 
 @asynccontextmanager
 async def serve(directory: Path, services: Mapping[str, Mapping[str, Handler]]) -> AsyncIterator[None]:
-    """Serve handlers, by service and method, on `directory`/xds.sock while the block runs.
-
-    The path is given by way of an open directory, since a socket's path ends after 107 bytes. Raises
-    ArtemonError when the socket cannot be made.
-    """
+    """Serve handlers, by service and method, on `directory`/xds.sock while the block runs. Raises
+    ArtemonError when the socket cannot be made."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_REQUEST)])
     for service, methods in services.items():
         handlers: dict[str, Any] = {
             name: grpc.stream_stream_rpc_method_handler(handler) for name, handler in methods.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        path = directory / XDS_SOCKET
-        path.unlink(missing_ok=True)
-        try:
-            server.add_insecure_port(f"unix:/proc/self/fd/{handle}/{XDS_SOCKET}")
-            path.chmod(0o600)
-        except (RuntimeError, OSError) as error:
-            raise ArtemonError(f"cannot listen on {path}: {error}") from error
+    async with listening(server, directory / XDS_SOCKET):
+        yield
+
+
+@asynccontextmanager
+async def listening(server: grpc.aio.Server, path: Path) -> AsyncIterator[None]:
+    """Have a server listen on `path` (0600) while the block runs. Raises ArtemonError when the socket cannot
+    be made."""
+    with reachable(path) as name:
+        _bind(server, path, name)
         await server.start()
         try:
             yield
         finally:
             await server.stop(STOP_SECONDS)
+
+
+def _bind(server: grpc.aio.Server, path: Path, name: str) -> None:
+    before = os.umask(0o177)
+    try:
+        path.unlink(missing_ok=True)
+        server.add_insecure_port(f"unix:{name}")
+    except (RuntimeError, OSError) as error:
+        raise ArtemonError(f"cannot listen on {path}: {error}") from error
     finally:
-        os.close(handle)
+        os.umask(before)

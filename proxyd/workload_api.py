@@ -31,11 +31,11 @@ from artemon.log import Log
 from artemon.pki.certificate import load_certificates
 from artemon.pki.keys import load_private_key
 from artemon.pki.spiffe import SpiffeUri
+from proxyd.server import listening
 
 SERVICE = "SpiffeWorkloadAPI"
 HEADER = ("workload.spiffe.io", "true")
 """Every call carries it, so that no browser or proxy can be led to make one."""
-STOP_SECONDS = 0.2
 MAX_REQUEST = 64 * 1024
 Context = grpc.aio.ServicerContext[Any, Any]
 Lists = Callable[[], list[bytes]]
@@ -131,23 +131,8 @@ async def _serving(path: Path, calls: Mapping[str, Any]) -> AsyncIterator[None]:
         for name, call in calls.items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    _listen(server, path)
-    await server.start()
-    try:
+    async with listening(server, path):
         yield
-    finally:
-        await server.stop(STOP_SECONDS)
-
-
-def _listen(server: grpc.aio.Server, path: Path) -> None:
-    before = os.umask(0o177)
-    try:
-        path.unlink(missing_ok=True)
-        server.add_insecure_port(f"unix:{path}")
-    except (RuntimeError, OSError) as error:
-        raise ArtemonError(f"cannot listen on {path}: {error}") from error
-    finally:
-        os.umask(before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from artemon.daemon.sockets import reachable
 from artemon.errors import ArtemonError
 from artemon.log import Log
 
@@ -146,7 +147,8 @@ async def relay(connection: socket.socket, target: Path) -> None:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as inner:
         inner.setblocking(False)
-        await loop.sock_connect(inner, str(target))
+        with reachable(target) as name:
+            await loop.sock_connect(inner, name)
         async with asyncio.TaskGroup() as tasks:
             pumps = [tasks.create_task(_pump(*ends)) for ends in ((connection, inner), (inner, connection))]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)

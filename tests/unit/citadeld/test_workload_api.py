@@ -65,6 +65,19 @@ async def test_py_spiffe_gets_svid_and_bundle_and_sees_the_renewal(rig: Rig, tmp
         await asyncio.to_thread(client.close)
 
 
+async def test_the_run_directory_may_have_a_long_path(rig: Rig, tmp_path: Path) -> None:
+    keeper = await rig.joined(tmp_path / "cart")
+    run_dir = tmp_path / ("long" * 30)
+    run_dir.mkdir(mode=0o700)
+    socket = tmp_path / "workload.sock"
+    async with WorkloadApi(keeper, list).serve(socket, Allowed(), run_dir=run_dir, log=LOG):
+        assert {stat.S_IMODE(one.stat().st_mode) for one in run_dir.glob("*.sock")} == {0o600}
+        client = WorkloadApiClient(f"unix:{socket}", default_timeout=20)
+        found = await asyncio.to_thread(client.fetch_x509_svid)
+        assert str(found.spiffe_id) == str(CART)
+        await asyncio.to_thread(client.close)
+
+
 async def test_without_the_header_nothing_is_given(rig: Rig, tmp_path: Path) -> None:
     keeper = await rig.joined(tmp_path / "cart")
     socket = tmp_path / "workload.sock"

@@ -17,7 +17,7 @@ from proxyd.intercept.iptables import PREFIX
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.intercept.nft import TABLE
 from proxyd.intercept.state import State, StateFile
-from proxyd.intercept.steps import Backend, Present, Step, install, uninstall
+from proxyd.intercept.steps import Backend, Present, Step, install, no_routing, uninstall
 
 SECONDS = 60
 SYSTEMD = Path("/run/systemd/system")
@@ -93,8 +93,7 @@ class Interception:
             return
         _run(install(capture, state.backend, _present(state.backend), ipv6=ipv6))
         if old is not None and old.transparent and not capture.transparent:
-            routing = uninstall(old, state.backend, Present(), ipv6=ipv6)
-            _run(step for step in routing if step.argv[0] == "ip" and "addr" not in step.argv)
+            _run(no_routing(old, ipv6=ipv6))
 
     def _return_to(self, settled: State, state: State) -> None:
         self._enforce(settled, state)

@@ -63,7 +63,7 @@ def uninstall(capture: Capture | None, backend: Backend, present: Present, *, ip
         if script := iptables.removal(there):
             steps.append(Step((tool, "-w", "--noflush"), script))
     if capture is not None and capture.transparent:
-        steps += _no_routing(capture, ipv6=ipv6)
+        steps += no_routing(capture, ipv6=ipv6)
     return (*steps, *_address("del", ipv6=ipv6))
 
 
@@ -84,7 +84,8 @@ def _routing(capture: Capture, *, ipv6: bool) -> Iterator[Step]:
         yield Step(("ip", family, "rule", "add", *_rule(capture)))
 
 
-def _no_routing(capture: Capture, *, ipv6: bool) -> Iterator[Step]:
+def no_routing(capture: Capture, *, ipv6: bool) -> Iterator[Step]:
+    """Takes away what leads marked packets to this machine."""
     yield from _no_rules(capture, ipv6=ipv6)
     for family, everywhere in _families(ipv6=ipv6):
         table = ("table", str(capture.table))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from artemon.daemon.address import split_address
+from artemon.daemon.address import address_text, split_address
 from artemon.daemon.identity_options import JOIN_PORT_OFFSET, MACHINE_PORT_OFFSET
 from artemon.daemon.settings import Settings
 from artemon.errors import ArtemonError
@@ -112,7 +112,7 @@ class CitadelSettings(Settings):
 
     def _beside(self, offset: int) -> str:
         host, port = split_address(self.listen)
-        return f"[{host}]:{port + offset}" if ":" in host else f"{host}:{port + offset}"
+        return address_text(host, port + offset)
 
     @property
     def prefix(self) -> str:

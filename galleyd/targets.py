@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from artemon.daemon.address import address_text
+
 STATUS_PORT = 15020
 """Where proxyd serves its own metrics and Envoy's, unless its settings say otherwise."""
 PATH = "/stats/prometheus"
@@ -18,12 +20,11 @@ def targets(proxies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         if len(parts) != 4:
             continue
         kind, address = parts[0], parts[1]
-        host = f"[{address}]" if ":" in address else address
         labels = {
             "__metrics_path__": PATH,
             "proxy": name.rpartition(".")[0],
             "namespace": name.rpartition(".")[2],
             "kind": kind,
         }
-        found.append({"targets": [f"{host}:{STATUS_PORT}"], "labels": labels})
+        found.append({"targets": [address_text(address, STATUS_PORT)], "labels": labels})
     return found

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from envoy.config.core.v3 import base_pb2
 from google.protobuf import json_format
 
-from artemon.daemon.address import split_address
+from artemon.daemon.address import address_text, split_address
 from artemon.daemon.envoy import find, version
 from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import serve_http
@@ -117,7 +117,7 @@ class Agent:
         )
         self._wellbeing = Wellbeing(self._upstream.feel, self._log, ready=settings.probe is None)
         self._probes = [Probes(settings.probe, self._wellbeing, http)] if settings.probe else []
-        self._admin = Admin(http, f"http://{_host(settings.loopback)}:{settings.admin_port}")
+        self._admin = Admin(http, f"http://{address_text(settings.loopback, settings.admin_port)}")
         self._supervisor = self._supervise(binary)
         self._start = Start(
             self._view,
@@ -157,8 +157,7 @@ class Agent:
         routes = status_routes(context.health, context.metrics, self._admin, self._istio)
         async with AsyncExitStack() as stack:
             stack.callback(self._supervisor.give_up)
-            status = f"{_host(settings.bind)}:{settings.status_port}"
-            await stack.enter_async_context(serve_http(status, routes))
+            await stack.enter_async_context(serve_http(settings.status_address, routes))
             await stack.enter_async_context(serve(Path(settings.run_dir), services))
             if settings.workload_socket:
                 programs = WorkloadApi(self._identity, self._lists)
@@ -299,7 +298,3 @@ class Agent:
 
     def _view_seconds(self) -> float:
         return 0.0 if self._upstream.connected else time.monotonic() - self._upstream.silent_since
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

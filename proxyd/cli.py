@@ -52,11 +52,10 @@ def status(config: str | None, output: str, **flags: Any) -> None:
         settings = load(ProxydSettings, name=NAME, file=config, environ=os.environ, flags=flags)
     except ArtemonError as error:
         _fail("status", error, status=2)
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     try:
-        report = _ask(f"http://{host}:{settings.status_port}/readyz")
+        report = _ask(f"http://{settings.status_address}/readyz")
     except (OSError, ValueError) as error:
-        _fail("status", f"proxyd does not answer on {host}:{settings.status_port}: {error}", status=3)
+        _fail("status", f"proxyd does not answer on {settings.status_address}: {error}", status=3)
     click.echo(json.dumps(report) if output == "json" else _text(report))
     sys.exit(0 if report.get("ready") else 1)
 

@@ -13,6 +13,7 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2
 
+from artemon.daemon.address import address_text
 from artemon.model.workload_group import ReadinessProbe
 from proxyd.wellbeing import Streak, Wellbeing
 
@@ -61,9 +62,8 @@ async def ask(probe: ReadinessProbe, http: aiohttp.ClientSession) -> str:
 async def _http(probe: ReadinessProbe, http: aiohttp.ClientSession) -> str:
     told = probe.http_get
     assert told is not None
-    host = told.host or HERE
-    host = f"[{host}]" if ":" in host else host
-    url = f"{(told.scheme or 'HTTP').lower()}://{host}:{told.port}/{told.path.removeprefix('/')}"
+    address = address_text(told.host or HERE, told.port)
+    url = f"{(told.scheme or 'HTTP').lower()}://{address}/{told.path.removeprefix('/')}"
     headers = {header.name: header.value for header in told.http_headers}
     async with http.get(url, headers=headers, ssl=False, allow_redirects=False) as answer:
         return "" if 200 <= answer.status < 400 else f"HTTP {answer.status}"

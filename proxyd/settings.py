@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from artemon.daemon.address import split_address
+from artemon.daemon.address import address_text, split_address
 from artemon.daemon.identity_options import EvidenceSettings, IdentityOptions
 from artemon.errors import ArtemonError
 from artemon.model.service import Protocol
@@ -179,6 +179,11 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     def bind(self) -> str:
         """Where ready, stats and status listen."""
         return self.bind_address or self.loopback
+
+    @property
+    def status_address(self) -> str:
+        """Address of proxyd's own status."""
+        return address_text(self.bind, self.status_port)
 
     @property
     def port_list(self) -> list[dict[str, object]]:

@@ -11,3 +11,8 @@ def split_address(text: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 65535:
         raise ArtemonError(f'"{text}" is not an address such as 127.0.0.1:15020')
     return host.strip("[]"), int(port)
+
+
+def address_text(host: str, port: int | str) -> str:
+    """The opposite: `host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

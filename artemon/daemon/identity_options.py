@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from artemon.daemon.address import split_address
+from artemon.daemon.address import address_text, split_address
 from artemon.daemon.settings import Settings
 from artemon.pki.keys import KeyType
 from artemon.pki.spiffe import SYSTEM_NAMESPACE, SpiffeId
@@ -69,8 +69,7 @@ class IdentityOptions:
 
     def _beside(self, offset: int) -> tuple[str, ...]:
         pairs = [split_address(address) for address in self.citadeld]
-        shown = [(f"[{host}]" if ":" in host else host, port + offset) for host, port in pairs]
-        return tuple(f"{host}:{port}" for host, port in shown)
+        return tuple(address_text(host, port + offset) for host, port in pairs)
 
 
 class EvidenceSettings(Settings):

@@ -14,6 +14,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from artemon.daemon.address import address_text
 from artemon.errors import ArtemonError
 from artemon.model.decode import decode
 from artemon.model.workload_group import WorkloadGroup
@@ -70,11 +71,10 @@ def bootstrap(target: Target, *, group: str | None, out: str, **flags: Any) -> i
     }
     token = talk(target, lambda client: client.request("POST", _TOKENS, body=wanted)).value
     host = urlsplit(target.access.server).hostname or ""
-    host = f"[{host}]" if ":" in host else host
     settings |= {
         "namespace": target.namespace,
-        "citadeld": [flags["citadeld"] or f"{host}:{CITADELD_PORT}"],
-        "pilotd": [flags["pilotd"] or f"{host}:{PILOTD_PORT}"],
+        "citadeld": [flags["citadeld"] or address_text(host, CITADELD_PORT)],
+        "pilotd": [flags["pilotd"] or address_text(host, PILOTD_PORT)],
     }
     _write(Path(out), {"caPin": _pin(roots), "token": token["token"], "settings": settings})
     click.echo(

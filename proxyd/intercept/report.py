@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artemon.daemon.address import address_text
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine, Socket
 from proxyd.intercept.rules import Action, Packet, Rule, inbound_rules, verdict
@@ -41,14 +42,12 @@ def lines(
     yield from (f"cannot be applied: {one}" for one in obstacles)
     yield from (f"note: {one}" for one in notices)
     yield "new connections to what listens here:"
-    rows = [(f"{_place(one)}", one.program or "?", told) for one, told in sockets_told(capture, machine)]
+    rows = [
+        (address_text(one.address, one.port), one.program or "?", told)
+        for one, told in sockets_told(capture, machine)
+    ]
     wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     yield from (f"  {a:{wide[0]}}  {b:{wide[1]}}  {c}" for a, b, c in rows)
     yield f"live connections: {len(machine.connections)}, all stay as they are"
     yield "rules:"
     yield from (f"  {line}".rstrip() for line in script.splitlines())
-
-
-def _place(one: Socket) -> str:
-    host = f"[{one.address}]" if ":" in one.address else one.address
-    return f"{host}:{one.port}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 import yaml
 
-from artemon.daemon.address import split_address
+from artemon.daemon.address import address_text, split_address
 from artemon.daemon.identity_files import load_identity
 from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError, Refused
@@ -147,11 +147,10 @@ def _addresses(url: str, given: dict[str, Any]) -> dict[str, Any]:
         port = None
     if parts.scheme != "https" or not parts.hostname or (port is None and ":" in parts.netloc.strip("[]")):
         raise ArtemonError(f'"{url}" is not a URL such as https://mesh.example:{GALLEYD_PORT}')
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = CITADELD_PORT if port in (None, GALLEYD_PORT) else port
     return {
-        "citadeld": given.get("citadeld") or f"{host}:{port}",
-        "pilotd": given.get("pilotd") or f"{host}:{PILOTD_PORT}",
+        "citadeld": given.get("citadeld") or address_text(parts.hostname, port),
+        "pilotd": given.get("pilotd") or address_text(parts.hostname, PILOTD_PORT),
     }
 
 

@@ -6,8 +6,6 @@ import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +25,7 @@ from proxyd.intercept.report import lines, sockets_told
 from proxyd.intercept.resolve import resolve
 from proxyd.intercept.state import capture_shown
 from proxyd.intercept.steps import Backend
+from proxyd.readiness import unready
 from proxyd.settings import ProxydSettings
 
 NAME = "proxyd intercept"
@@ -213,15 +212,9 @@ def _plan_shown(capture: Capture, machine: Machine, script: str) -> dict[str, An
 
 def _unready(settings: ProxydSettings) -> list[str]:
     """Why there is nobody whom connections could be led to."""
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    url = f"http://{host}:{settings.status_port}/healthz/ready"
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return []
-    except urllib.error.HTTPError as error:
-        reason = error.read().decode(errors="replace").strip().replace("\n", "; ")
-    except OSError as error:
-        reason = str(error)
+    reason = unready(settings)
+    if reason is None:
+        return []
     return [f"the proxy is not ready ({reason}): every connection would fail; start it, or say --now"]
 
 

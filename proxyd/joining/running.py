@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
 
 from artemon.errors import ArtemonError
+from proxyd.readiness import unready
 from proxyd.settings import ProxydSettings
 
 CONFIG = Path("/etc/artemon/proxyd.yaml")
@@ -144,18 +143,12 @@ def pause(seconds: float) -> None:
 
 def wait_ready(settings: ProxydSettings, pid: int, log: str) -> float:
     """Seconds until it is ready. Raises ArtemonError with what it waits for."""
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    url = f"http://{host}:{settings.status_port}/healthz/ready"
     started = time.monotonic()
-    reason = ""
+    reason: str | None = ""
     while time.monotonic() - started < SECONDS:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return time.monotonic() - started
-        except urllib.error.HTTPError as error:
-            reason = error.read().decode(errors="replace").strip().replace("\n", "; ")
-        except OSError as error:
-            reason = str(error)
+        reason = unready(settings)
+        if reason is None:
+            return time.monotonic() - started
         if pid and not _lives(pid):
             raise ArtemonError(f"proxyd ended; see {log}")
         time.sleep(0.1)

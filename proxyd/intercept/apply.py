@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from artemon.errors import ArtemonError
+from proxyd import systemd
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.iptables import PREFIX
 from proxyd.intercept.ipv6 import has_ipv6
@@ -20,7 +20,6 @@ from proxyd.intercept.state import State, StateFile
 from proxyd.intercept.steps import Backend, Present, Step, install, no_routing, uninstall
 
 SECONDS = 60
-SYSTEMD = Path("/run/systemd/system")
 Guard = Callable[[str], None]
 """Starts what takes rules back that nobody confirms; gets the mark of the trial."""
 
@@ -106,7 +105,7 @@ def guard_process(arguments: Iterable[str]) -> Guard:
 
     def start(mark: str) -> None:
         command = [sys.executable, "-m", "proxyd", "intercept", "take-back", "--trial", mark, *arguments]
-        if _is_systemd_ours():
+        if systemd.is_ours():
             unit = ("systemd-run", "--quiet", "--collect", f"--unit=artemon-take-back-{mark}")
             _run([Step((*unit, *command))])
             return
@@ -123,15 +122,6 @@ def guard_process(arguments: Iterable[str]) -> Guard:
             raise ArtemonError(f"the process that would take rules back: {error.strerror}") from error
 
     return start
-
-
-def _is_systemd_ours() -> bool:
-    """Whether systemd runs this machine, and in the network that we see."""
-    try:
-        same = os.readlink("/proc/1/ns/net") == os.readlink("/proc/self/ns/net")
-    except OSError:
-        return False
-    return same and SYSTEMD.is_dir()
 
 
 def in_kernel(backend: Backend) -> bool:

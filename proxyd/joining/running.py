@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 
 from artemon.errors import ArtemonError
+from proxyd import systemd
 from proxyd.readiness import unready
 from proxyd.settings import ProxydSettings
 
 CONFIG = Path("/etc/artemon/proxyd.yaml")
 INSTANCES = Path("/etc/artemon/proxyd")
 UNIT, INTERCEPT_UNIT = "artemon-proxy", "artemon-intercept.service"
-SYSTEMD = Path("/run/systemd/system")
 SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -38,7 +38,7 @@ def unit_of(config: Path) -> str:
 
 def knows(unit: str) -> bool:
     """Whether systemd runs this machine, in the network that we see, and has the unit."""
-    if not SYSTEMD.is_dir() or os.readlink("/proc/1/ns/net") != os.readlink("/proc/self/ns/net"):
+    if not systemd.is_ours():
         return False
     known = subprocess.run(["systemctl", "cat", unit], capture_output=True, check=False)
     return known.returncode == 0

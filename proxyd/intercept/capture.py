@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
@@ -64,5 +64,5 @@ class Capture:
     past_interfaces: tuple[str, ...] = ()
     dns: tuple[Network, ...] = ()
     dns_port: int = 0
-    mark: int = field(default=TPROXY_MARK)
-    table: int = field(default=TPROXY_TABLE)
+    mark: int = TPROXY_MARK
+    table: int = TPROXY_TABLE

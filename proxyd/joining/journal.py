@@ -16,8 +16,8 @@ FILE = "joined.json"
 @dataclass(slots=True)
 class Journal:
     """paths: files and directories that were not there before. trees: those among them that are ours with all
-    that is in them. unit: of systemd, that was enabled. pid: of
-    proxyd, where no systemd runs it. user: that was made."""
+    that is in them. unit: of systemd, that was enabled. pid: of proxyd, where no systemd runs it. user: that
+    was made."""
 
     directory: Path
     paths: list[str] = field(default_factory=list)
@@ -42,12 +42,6 @@ class Journal:
         make_private_dir(self.directory)
         values = {key: value for key, value in asdict(self).items() if key != "directory"}
         write_secret(self.directory / FILE, json.dumps(values, indent=1).encode())
-
-    def making(self, *paths: Path) -> None:
-        """These will be made, and their parents, as far as they are not there. Raises ArtemonError."""
-        new = [one for path in paths for one in (path, *path.parents) if not one.exists()]
-        self.paths = sorted({*self.paths, *(str(one.absolute()) for one in new)})
-        self.save()
 
     def undo_paths(self) -> list[str]:
         """Remove what was made; directories that others put something into stay, and are returned."""

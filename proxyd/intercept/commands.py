@@ -59,7 +59,7 @@ def plan(config: str, output: str, **flags: Any) -> None:
     with _failures():
         capture, machine = _resolved(settings)
     stops, told = obstacles(capture, machine), notices(capture, machine)
-    script = _script(capture, _backend(machine))
+    script = _script(capture, machine.backend)
     if output == "text":
         text = lines(capture, machine, script, obstacles=stops, notices=told)
         click.echo("\n".join(text))
@@ -97,7 +97,7 @@ def apply(config: str, seconds: float, boot: bool, now: bool, **flags: Any) -> N
         for one in notices(capture, machine):
             click.echo(f"note: {one}", err=True)
         guard = guard_process(("--intercept-dir", settings.intercept_dir))
-        interception.apply(capture, _backend(machine), guard=guard, seconds=seconds)
+        interception.apply(capture, machine.backend, guard=guard, seconds=seconds)
     click.echo(f"applied; taken back in {seconds:.0f} s unless you run: proxyd intercept confirm")
 
 
@@ -186,10 +186,6 @@ def _resolved(settings: ProxydSettings) -> tuple[Capture, Machine]:
         raise ArtemonError("interception is NONE in the settings: set it to REDIRECT or TPROXY")
     machine = look()
     return resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers), machine
-
-
-def _backend(machine: Machine) -> Backend:
-    return Backend.IPTABLES if machine.iptables and not machine.nft else Backend.NFT
 
 
 def _script(capture: Capture, backend: Backend) -> str:

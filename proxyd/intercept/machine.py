@@ -16,6 +16,7 @@ import psutil
 
 from proxyd.dns.resolvers import RESOLV_CONF, name_servers
 from proxyd.intercept.ipv6 import has_ipv6
+from proxyd.intercept.steps import Backend
 
 SECONDS = 20
 CAP_NET_ADMIN = 12
@@ -74,6 +75,11 @@ class Machine:
     connections: tuple[Connection, ...] = ()
     foreign: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+
+    @property
+    def backend(self) -> Backend:
+        """By what means packets are led here: nftables, unless there is only iptables."""
+        return Backend.IPTABLES if self.iptables and not self.nft else Backend.NFT
 
 
 def look() -> Machine:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine
+from proxyd.intercept.steps import Backend
 
 ENVOY = "envoy"
 
@@ -37,7 +38,7 @@ def notices(capture: Capture, machine: Machine) -> tuple[str, ...]:
 
 
 def _notices(capture: Capture, machine: Machine) -> Iterator[str]:
-    if not machine.nft and machine.iptables:
+    if machine.backend is Backend.IPTABLES:
         yield "nft is not there; iptables is used, one table at a time"
     for firewall in ("firewalld", "ufw"):
         if firewall in machine.beside and not capture.transparent:

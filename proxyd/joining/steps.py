@@ -24,10 +24,9 @@ from artemon.errors import ArtemonError
 from artemon.pki.subject import subject_text
 from proxyd.intercept.apply import Interception, guard_process
 from proxyd.intercept.capture import Capture
-from proxyd.intercept.machine import look
+from proxyd.intercept.machine import Machine, look
 from proxyd.intercept.obstacles import notices, obstacles
 from proxyd.intercept.resolve import resolve
-from proxyd.intercept.steps import Backend
 from proxyd.joining import running
 from proxyd.joining.journal import Journal
 from proxyd.settings import ProxydSettings
@@ -138,12 +137,18 @@ def _check(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     if not os.access(parent, os.W_OK):
         raise ArtemonError(f"{parent} cannot be written to")
     if settings.intercepts and (settings.proxy_user.isdecimal() or _is_known(settings)):
-        machine = look()
-        capture = resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers)
-        if stops := obstacles(capture, machine):
-            raise ArtemonError("\n".join(stops))
+        _, machine = _possible(settings)
         ports = ", ".join(map(str, sorted(machine.sessions | {22})))
         tell(f"interception is possible; SSH on {ports} stays as it is")
+
+
+def _possible(settings: ProxydSettings) -> tuple[Capture, Machine]:
+    """What is to be captured on this machine as it is now. Raises ArtemonError with all that stops it."""
+    machine = look()
+    capture = resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers)
+    if stops := obstacles(capture, machine):
+        raise ArtemonError("\n".join(stops))
+    return capture, machine
 
 
 def _is_known(settings: ProxydSettings) -> bool:
@@ -203,15 +208,11 @@ def _stop(journal: Journal, settings: ProxydSettings, config: Path) -> None:
 
 def _intercept(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     """On trial until a request by mutual TLS has succeeded."""
-    machine = look()
-    capture: Capture = resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers)
-    if stops := obstacles(capture, machine):
-        raise ArtemonError("\n".join(stops))
-    backend = Backend.NFT if machine.nft else Backend.IPTABLES
+    capture, machine = _possible(settings)
     interception = Interception(Path(settings.intercept_dir))
     guard = guard_process(("--intercept-dir", settings.intercept_dir))
-    state = interception.apply(capture, backend, guard=guard)
-    tell(f"connections are led to the proxy ({settings.interception} by {backend})")
+    state = interception.apply(capture, machine.backend, guard=guard)
+    tell(f"connections are led to the proxy ({settings.interception} by {machine.backend})")
     try:
         tell(_ask_a_peer(config))
     except ArtemonError:

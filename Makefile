@@ -71,8 +71,8 @@ spellings: $(VENV)/.dev  ## every spelling of paths that should not get past pol
 	ARTEMON_SPELLINGS=all $(BIN)/pytest -q tests/conformance/test_policy_spellings.py
 
 POLICIES ?= all
-truth-table: $(VENV)/.dev  ## every two and three fields of AuthorizationPolicy on real Envoys (half an hour; POLICIES=n of them)
-	ARTEMON_TRUTH_TABLE=$(POLICIES) $(BIN)/pytest -q tests/conformance/test_policy_truth_table.py tests/conformance/test_policy_combinations.py
+truth-table: $(VENV)/.dev  ## every field of AuthorizationPolicy, alone and with others, over every protocol (half an hour; POLICIES=n)
+	ARTEMON_TRUTH_TABLE=$(POLICIES) $(BIN)/pytest -q $(addprefix tests/conformance/test_policy_,truth_table.py combinations.py proxyless.py)
 
 golden: $(VENV)/.dev  ## rewrite the golden files; read the diff
 	ARTEMON_GOLDEN=1 $(BIN)/pytest -q tests/unit -k golden

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -16,6 +16,12 @@ from policy_rig import ISSUER
 
 HTTP, TCP, HTTPS, TLS = 18080, 18081, 18443, 18444
 """Ports of workloads; gateways have two more, where mutual TLS ends."""
+GRPC, SNIFFED, SNIFFED_GRPC = 18082, 18083, 18084
+"""More ports of workloads: for gRPC, and two without a protocol."""
+PROTOCOLS = {HTTP: "HTTP", TCP: "TCP", GRPC: "GRPC", SNIFFED: "", SNIFFED_GRPC: ""}
+OVER = ("http/1.1", "h2", "grpc")
+WAYS = (("http/1.1", HTTP), ("h2", HTTP), ("grpc", GRPC), ("http/1.1", SNIFFED), ("grpc", SNIFFED_GRPC))
+"""How requests come to a workload, and the port that takes them so."""
 WEB, OTHER = "cluster.local/ns/default/sa/web", "old.example/ns/far/sa/other"
 ACTIONS = ("ALLOW", "DENY", "CUSTOM")
 VALUES = {
@@ -92,6 +98,20 @@ def _fields(terms: Terms) -> dict[str, list[str]]:
 def fields_for(action: str) -> list[str]:
     """The fields that an action may look at."""
     return [name for name in VALUES if action != "CUSTOM" or name not in IDENTITIES | TOKENS]
+
+
+def served(http: int, grpc: int) -> list[dict[str, Any]]:
+    """The ports of a workload, in front of a server of HTTP/1 and one of gRPC."""
+    return [
+        {"number": number, "name": f"{kind.lower() or 'any'}-{number}", "protocol": kind,
+         "listenPort": number, "appPort": grpc if number in (GRPC, SNIFFED_GRPC) else http}
+        for number, kind in PROTOCOLS.items()
+    ]  # fmt: skip
+
+
+def over(one: Asked, way: str, port: int) -> Asked:
+    """The same request, written another way to another port; gRPC has one method alone."""
+    return replace(one, over=way, port=port, method="POST" if way == "grpc" else one.method)
 
 
 class Draws:
@@ -186,9 +206,12 @@ class Draws:
         if forwarded := pick(("", "10.1.1.1", "10.1.1.1, 192.0.2.1")):
             headers["x-forwarded-for"] = forwarded
             client = source if case.gateway else forwarded.rpartition(" ")[2]
-        return Asked(
+        way, port = pick(WAYS)
+        if case.gateway:
+            way, port = pick(OVER), HTTPS if identity else HTTP
+        found = Asked(
             True,
-            HTTPS if case.gateway and identity else HTTP,
+            port,
             identity,
             source,
             client,
@@ -199,6 +222,7 @@ class Draws:
             headers=headers,
             claims=pick(CLAIMS),
         )
+        return over(found, way, port)
 
 
 def _apart(terms: Sequence[Term]) -> list[Terms]:

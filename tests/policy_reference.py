@@ -17,7 +17,8 @@ NAMESPACE = "default"
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, or a connection where `http` is false. identity: `<trust domain>/ns/<ns>/sa/<sa>`."""
+    """A request, or a connection where `http` is false. identity: `<trust domain>/ns/<ns>/sa/<sa>`. over: how
+    a request is written, `http/1.1`, `h2` or `grpc`. by_grpc: a gRPC server itself decides, not a proxy."""
 
     http: bool
     port: int
@@ -31,6 +32,8 @@ class Asked:
     headers: dict[str, str] = field(default_factory=dict)
     claims: dict[str, Any] | None = None
     sni: str = ""
+    over: str = "http/1.1"
+    by_grpc: bool = False
 
 
 def like(pattern: str, text: str | None) -> bool:
@@ -148,6 +151,13 @@ def on_http_alone(name: str) -> bool:
     return name in REQUESTS or name.startswith("request.")
 
 
+def is_hidden(name: str, one: Asked) -> bool:
+    """Whether who decides cannot see this: requests on connections, tokens in a gRPC server."""
+    if one.by_grpc:
+        return name == "requestPrincipals" or name.startswith("request.auth.")
+    return not one.http and on_http_alone(name)
+
+
 def value_holds(name: str, value: str, one: Asked) -> bool:
     if name.startswith("request.headers["):
         return like(value, one.headers.get(name[16:-1]))
@@ -161,7 +171,7 @@ def value_holds(name: str, value: str, one: Asked) -> bool:
 def field_holds(name: str, values: list[str], *, negated: bool, action: str, one: Asked) -> bool | None:
     """Whether a field holds; None where it drops out, as connections do not show it. Callers without an
     identity are never let in, and never let off, by who they are not."""
-    if not one.http and on_http_alone(name):
+    if is_hidden(name, one):
         return False if action == "ALLOW" else None
     anonymous = name in IDENTITIES and one.identity is None
     if anonymous and not negated and action == "DENY":
@@ -216,7 +226,7 @@ class Written:
 
 def rule_holds(rule: Alternatives, action: str, one: Asked, *, identified: bool) -> bool:
     """identified: whether all who may come have an identity, as at sidecars."""
-    if action == "ALLOW" and not one.http and any(on_http_alone(term.name) for term in rule.terms):
+    if action == "ALLOW" and any(is_hidden(term.name, one) for term in rule.terms):
         return False
 
     def all_hold(terms: Terms) -> bool:
@@ -232,7 +242,7 @@ def rule_holds(rule: Alternatives, action: str, one: Asked, *, identified: bool)
 def _term_holds(term: Term, action: str, one: Asked, *, identified: bool) -> bool | None:
     if identified:
         return field_holds(term.name, list(term.values), negated=term.negated, action=action, one=one)
-    if not one.http and on_http_alone(term.name):
+    if is_hidden(term.name, one):
         return None
     return any(value_holds(term.name, value, one) for value in term.values) != term.negated
 

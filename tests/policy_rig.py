@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_pb2 import Listener
 from google.protobuf.json_format import MessageToDict
+from policy_http2 import Http2, Pairs, Reply
 from real_envoy import envoy
 from servers import dying_with_parent, wait_listening
 
@@ -77,7 +78,7 @@ class Realm:
         return Credentials(chain=chain, key=pem(key), roots=self.root)
 
     def client(self, identity: str, alpn: str) -> ssl.SSLContext:
-        """TLS as a sidecar of the mesh speaks it."""
+        """TLS as a sidecar of the mesh speaks it. alpn: protocols with commas."""
         known = self._contexts.get((identity, alpn))
         if known is not None:
             return known
@@ -89,7 +90,7 @@ class Realm:
         out.check_hostname = False
         out.load_verify_locations(self.folder / "root.pem")
         out.load_cert_chain(path)
-        out.set_alpn_protocols([alpn])
+        out.set_alpn_protocols(alpn.split(","))
         self._contexts[identity, alpn] = out
         return out
 
@@ -186,6 +187,7 @@ class Rig:
     realm: Realm
     app: App
     _kept: dict[tuple[Any, ...], socket.socket] = field(default_factory=dict)
+    _streams: dict[tuple[Any, ...], Http2] = field(default_factory=dict)
 
     def connect(self, address: str, port: int, caller: Caller, alpn: str) -> socket.socket:
         raw = socket.create_connection((address, port), timeout=20, source_address=(caller.source, 0))
@@ -225,6 +227,13 @@ class Rig:
             self._kept[key] = connection
         return Answer(int(lines[0].split()[1]), body)
 
+    def http2(self, address: str, port: int, headers: Pairs, caller: Caller, body: bytes = b"") -> Reply:
+        """One request over HTTP/2, headers written as they are."""
+        key = (address, port, caller.identity, caller.source)
+        if key not in self._streams:
+            self._streams[key] = Http2(lambda: self.connect(address, port, caller, "istio-h2,h2"))
+        return self._streams[key].ask(headers, body)
+
     def tcp(self, address: str, port: int, caller: Caller | None = None) -> bool:
         """Whether bytes get through."""
         try:
@@ -236,9 +245,10 @@ class Rig:
 
     def close(self) -> None:
         """Hang up on all connections."""
-        for connection in self._kept.values():
+        for connection in (*self._kept.values(), *self._streams.values()):
             connection.close()
         self._kept.clear()
+        self._streams.clear()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -20,10 +21,11 @@ from typing import Any
 
 import pytest
 from policy_authorizers import authorizers, lets_in, providers, service
-from policy_calls import call_of, request_of
-from policy_draws import HTTP, HTTPS, TCP, TLS, Case, Draws
+from policy_calls import call_of, said
+from policy_draws import HTTP, HTTPS, OVER, TCP, TLS, Case, Draws, served
+from policy_http2 import GrpcApp
 from policy_reference import DOMAINS, Asked, decided, holds
-from policy_rig import ISSUER, App, Caller, Issuer, Rig, running
+from policy_rig import ISSUER, App, Issuer, Rig, running
 
 from artemon.model.decode import load_yaml
 from artemon.model.mesh_config import MeshConfig
@@ -36,6 +38,7 @@ pytestmark = pytest.mark.envoy
 WANTED = os.environ.get("ARTEMON_TRUTH_TABLE", "")
 SEED = int(os.environ.get("ARTEMON_SEED", "5"))
 SAMPLE, BATCH, MOST = 220, 400, 8
+STATUSES = (200, 401, 403, 503)
 SHADOW = "%DYNAMIC_METADATA(envoy.filters.http.rbac:istio_dry_run_{}_shadow_engine_result)%"
 LOG = " ".join((
     "%REQ(X-N)%", SHADOW.format("deny"), SHADOW.format("allow"),
@@ -73,7 +76,7 @@ def batches(cases: Sequence[Case]) -> Iterator[list[Case]]:
 
 
 def objects(
-    cases: Iterable[Case], issuer: Issuer, app: App, ports: dict[int, int]
+    cases: Iterable[Case], issuer: Issuer, apps: tuple[App, GrpcApp], ports: dict[int, int]
 ) -> Iterator[dict[str, Any]]:
     yield {"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
            "metadata": {"name": "tokens", "namespace": "default"},
@@ -95,25 +98,29 @@ def objects(
         one["tls"] = {"mode": "ISTIO_MUTUAL"}
     yield networking("Gateway", "edge", {"selector": {"is": "gateway"}, "servers": servers})
     host = "behind.default.svc.cluster.local"
-    served = [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": app.port},
-              {"number": 81, "name": "tcp", "protocol": "TCP", "targetPort": app.port}]  # fmt: skip
+    app, grpc = apps
+    behind = [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": app.port},
+              {"number": 81, "name": "tcp", "protocol": "TCP", "targetPort": app.port},
+              {"number": 82, "name": "grpc", "protocol": "GRPC", "targetPort": grpc.port}]  # fmt: skip
     yield networking("ServiceEntry", "behind", {
-        "hosts": [host], "location": "MESH_INTERNAL", "resolution": "STATIC", "ports": served,
+        "hosts": [host], "location": "MESH_INTERNAL", "resolution": "STATIC", "ports": behind,
         "endpoints": [{"address": "127.0.0.1"}],
     })  # fmt: skip
-    routes = {name: [{"route": [{"destination": {"host": host, "port": {"number": port}}}]}]
-              for name, port in (("http", 80), ("tcp", 81))}  # fmt: skip
-    yield networking("VirtualService", "behind", {"hosts": ["*"], "gateways": ["edge"], **routes})
+    to = {port: [{"destination": {"host": host, "port": {"number": port}}}] for port in (80, 81, 82)}
+    grpcs = {"match": [{"headers": {"content-type": {"prefix": "application/grpc"}}}], "route": to[82]}
+    yield networking("VirtualService", "behind", {
+        "hosts": ["*"], "gateways": ["edge"], "http": [grpcs, {"route": to[80]}], "tcp": [{"route": to[81]}],
+    })  # fmt: skip
 
 
-def views(cases: Sequence[Case], made: Iterable[dict[str, Any]], app: App, log: Path) -> Iterator[ProxyView]:
+def views(
+    cases: Sequence[Case], made: Iterable[dict[str, Any]], ports: list[dict[str, Any]], log: Path
+) -> Iterator[ProxyView]:
     mesh = MeshConfig.model_validate({
         "trustDomain": DOMAINS[0], "trustDomainAliases": list(DOMAINS[1:]), "extensionProviders": providers(),
         "accessLogFile": str(log), "accessLogFormat": LOG,
     })  # fmt: skip
     snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, made))), mesh)
-    ports = [{"number": number, "name": f"{kind.lower()}-{number}", "protocol": kind, "listenPort": number,
-              "appPort": app.port} for number, kind in ((HTTP, "HTTP"), (TCP, "TCP"))]  # fmt: skip
     for case in cases:
         proxy = {"namespace": "default", "ipAddresses": [case.address], "labels": {"app": case.label}}
         if case.gateway:
@@ -122,16 +129,6 @@ def views(cases: Sequence[Case], made: Iterable[dict[str, Any]], app: App, log: 
         else:
             proxy["metadata"] = {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": ports}
         yield snapshot.view(read_proxy(proxy))
-
-
-def said(rig: Rig, issuer: Issuer, one: Asked, number: str) -> bool:
-    """What Envoy does."""
-    who = Caller(one.identity, one.source)
-    if not one.http:
-        return rig.tcp(one.address, one.port, who)
-    answer = rig.http(one.address, one.port, request_of(one, issuer, **{"x-n": number}), who)
-    assert answer.status in (200, 401, 403, 503), (one, answer)
-    return answer.status == 200
 
 
 def foretold(view: ProxyView, known: Any, one: Asked) -> dict[str, Any]:
@@ -153,9 +150,10 @@ def note(case: Case, one: Asked) -> str:
 
 def run(cases: Sequence[Case], draws: Draws, folder: Path, tally: Tally) -> None:
     """One Envoy for all of them."""
-    app, issuer = App(), Issuer()
-    with authorizers() as ports:
-        made = list(views(cases, objects(cases, issuer, app, ports), app, folder / "log"))
+    app, grpc, issuer = App(), GrpcApp(), Issuer()
+    with authorizers() as ports, closing(grpc):
+        written = objects(cases, issuer, (app, grpc), ports)
+        made = list(views(cases, written, served(app.port, grpc.port), folder / "log"))
         with running(made, folder, (cases[-1].address, TCP), app=app) as rig:
             for case, view in zip(cases, made, strict=True):
                 judge(rig, issuer, case, view, draws, tally)
@@ -172,10 +170,10 @@ def judge(rig: Rig, issuer: Issuer, case: Case, view: ProxyView, draws: Draws, t
 
     for one in draws.asked(case, decides, most=MOST):
         wanted, number = decides(one), str(len(tally.noted))
-        answer, simulated = said(rig, issuer, one, number), foretold(view, known, one)
+        answer, simulated = said(rig, issuer, one, *STATUSES, **{"x-n": number}), foretold(view, known, one)
         agrees = simulated["allowed"] == wanted or "authorizer" in simulated
         tally.noted[number] = note(case, one) if one.http else ""
-        tally.seen[case.gateway, case.policies[0].action, one.http, wanted] += 1
+        tally.seen[case.gateway, case.policies[0].action, one.over if one.http else "tcp", wanted] += 1
         if answer != wanted or not agrees:
             tally.wrong.append((case, one, wanted, answer, simulated))
     tally.cases += 1
@@ -200,9 +198,9 @@ def report(tally: Tally) -> Iterator[str]:
     total = sum(tally.seen.values())
     yield f"\n{tally.cases} workloads and gateways, {total} requests and connections, seed {SEED}: "
     yield f"{len(tally.wrong)} answers differ\n"
-    for (gateway, action, http, wanted), count in sorted(tally.seen.items()):
-        place, what = ("sidecar", "gateway")[gateway], ("connections", "requests")[http]
-        yield f"  {place:8} {action:6} {what:11} {'let in' if wanted else 'refused'}: {count}\n"
+    for (gateway, action, way, wanted), count in sorted(tally.seen.items()):
+        place = ("sidecar", "gateway")[gateway]
+        yield f"  {place:8} {action:6} {way:8} {'let in' if wanted else 'refused'}: {count}\n"
 
 
 @pytest.mark.timeout(7200)
@@ -216,5 +214,5 @@ def test_combinations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     with capsys.disabled():
         sys.stdout.writelines(report(tally))
     assert tally.wrong == [], f"{len(tally.wrong)} answers differ"
-    kinds = product((False, True), ("ALLOW", "DENY", "CUSTOM"), (False, True), (False, True))
+    kinds = product((False, True), ("ALLOW", "DENY", "CUSTOM"), (*OVER, "tcp"), (False, True))
     assert set(kinds) <= set(tally.seen), "a kind of answer never came"

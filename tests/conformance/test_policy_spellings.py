@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
-from policy_rig import App, Rig, running
+from policy_http2 import Http2
+from policy_rig import App, Caller, Rig, running
 from policy_spellings import HEADERS, HOSTS, METHODS, is_target, paths
 
 from artemon.model.decode import load_yaml
@@ -55,45 +52,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a.example")]
 
 
-class Http2:
-    """One request after the other over HTTP/2 without TLS, headers as they are."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._socket: socket.socket | None = None
-
-    def ask(self, headers: list[tuple[bytes, bytes]]) -> tuple[int, bytes]:
-        """Status and body; 0 where the stream or connection was reset."""
-        if self._socket is None:
-            self._socket = socket.create_connection((self._address, PORT), timeout=20)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            config = H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False,
-                                     validate_inbound_headers=False)  # fmt: skip
-            self._h2 = H2Connection(config)
-            self._h2.initiate_connection()
-        stream, status, body = self._h2.get_next_available_stream_id(), 0, b""
-        self._h2.send_headers(stream, headers, end_stream=True)
-        self._socket.sendall(self._h2.data_to_send())
-        while True:
-            data = self._socket.recv(65536)
-            if not data:
-                self.close()
-                return status, body
-            for event in self._h2.receive_data(data):
-                if isinstance(event, ResponseReceived):
-                    status = int(dict(event.headers)[b":status"])
-                elif isinstance(event, DataReceived):
-                    body += event.data
-                    self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
-                elif isinstance(event, StreamEnded | StreamReset):
-                    self._socket.sendall(self._h2.data_to_send())
-                    return status, body
-            self._socket.sendall(self._h2.data_to_send())
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+def http2(rig: Rig, place: str) -> Http2:
+    """A client of one of PLACES over HTTP/2 without TLS."""
+    return Http2(lambda: rig.connect(PLACES[place], PORT, Caller(), "h2"))
 
 
 def spellings(share: int) -> list[bytes]:
@@ -125,12 +86,12 @@ def test_paths_over_http1(rig: Rig) -> None:
 
 @pytest.mark.timeout(1800)
 def test_paths_over_http2(rig: Rig) -> None:
-    client, past, through = Http2(PLACES["path"]), [], 0
+    client, past, through = http2(rig, "path"), [], 0
     for path in spellings(31):
-        status, body = client.ask([*GET, (b":path", path)])
-        through += status == 200
-        if got_past(status, body):
-            past.append((path, body[:200]))
+        reply = client.ask([*GET, (b":path", path)])
+        through += reply.status == 200
+        if got_past(reply.status, reply.body):
+            past.append((path, reply.body[:200]))
     client.close()
     assert past == []
     assert through > 0
@@ -142,9 +103,11 @@ def test_hosts(rig: Rig, host: str) -> None:
     assert rig.http(PLACES["host"], PORT, b"GET / HTTP/1.1\r\nhost: " + name + b"\r\n\r\n").status != 200
     request = b"GET http://" + name + b"/ HTTP/1.1\r\nhost: other.example\r\n\r\n"
     assert rig.http(PLACES["host"], PORT, request).status != 200
-    client = Http2(PLACES["host"])
+    client = http2(rig, "host")
     assert (
-        client.ask([(b":method", b"GET"), (b":scheme", b"http"), (b":authority", name), (b":path", b"/")])[0]
+        client.ask(
+            [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", name), (b":path", b"/")]
+        ).status
         != 200
     )
     client.close()
@@ -154,9 +117,11 @@ def test_hosts(rig: Rig, host: str) -> None:
 def test_methods(rig: Rig, method: str) -> None:
     name = method.encode()
     assert rig.http(PLACES["method"], PORT, name + b" / HTTP/1.1\r\nhost: a\r\n\r\n").status != 200
-    client = Http2(PLACES["method"])
+    client = http2(rig, "method")
     assert (
-        client.ask([(b":method", name), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")])[0]
+        client.ask(
+            [(b":method", name), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
+        ).status
         != 200
     )
     client.close()
@@ -168,10 +133,10 @@ def test_headers(rig: Rig, headers: list[tuple[str, str]]) -> None:
     assert (
         rig.http(PLACES["header"], PORT, b"GET / HTTP/1.1\r\nhost: a\r\n" + written + b"\r\n").status != 200
     )
-    client = Http2(PLACES["header"])
+    client = http2(rig, "header")
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
     base = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
-    assert client.ask([*base, *pairs])[0] != 200
+    assert client.ask([*base, *pairs]).status != 200
     client.close()
 
 

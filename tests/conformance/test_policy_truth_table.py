@@ -1,19 +1,29 @@
-"""Every field of AuthorizationPolicy, wanted and unwanted, in every action, on requests and on connections: a
-real Envoy and the definition of policies give the same answers, and so does the simulator."""
+"""Every field of AuthorizationPolicy, wanted and unwanted, in every action, on requests over HTTP/1.1, HTTP/2
+and gRPC and on connections: a real Envoy and the definition of policies give the same answers, and so does
+the simulator.
+
+Each request is written in one way, in turn; in every way with ARTEMON_TRUTH_TABLE (`make truth-table`).
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from policy_calls import call_of, request_of
+from policy_calls import call_of, said
+from policy_draws import HTTP, OVER, TCP, WAYS, over, served
 from policy_fields import CONDITIONS, OPERATIONS, SOURCES
+from policy_http2 import GrpcApp
 from policy_reference import DOMAINS, IDENTITIES, Asked, allowed
-from policy_rig import ISSUER, App, Caller, Issuer, Rig, running
+from policy_rig import ISSUER, App, Issuer, running
 
 from artemon.model.decode import load_yaml
 from artemon.model.mesh_config import MeshConfig
@@ -23,7 +33,7 @@ from meshctl.commands.authz import judged
 from meshctl.commands.explain import configuration
 
 pytestmark = pytest.mark.envoy
-HTTP, TCP = 18080, 18081
+EVERY = bool(os.environ.get("ARTEMON_TRUTH_TABLE"))
 WEB, OTHER = "cluster.local/ns/default/sa/web", "old.example/ns/far/sa/other"
 ACTIONS = ("ALLOW", "DENY", "CUSTOM")
 TOKENS = {"requestPrincipals", "request.auth.principal", "request.auth.audiences", "request.auth.presenter",
@@ -86,10 +96,13 @@ class Case:
     def asked(self) -> Iterator[Asked]:
         """Requests and connections that differ in what the case is about."""
         base = Asked(http=True, port=HTTP, address=self.address)
-        for change in VARIANTS.get(self.name, [{}]):
-            yield replace(base, **change)
-        for identity in (None, WEB, OTHER) if self.name in IDENTITIES else (WEB,):
-            yield replace(base, identity=identity)
+        callers = (None, WEB, OTHER) if self.name in IDENTITIES else (WEB,)
+        requests = [replace(base, **change) for change in VARIANTS.get(self.name, [{}])]
+        requests += [replace(base, identity=identity) for identity in callers]
+        for number, one in enumerate(requests, self.number):
+            for way, port in WAYS if EVERY else (WAYS[number % len(WAYS)],):
+                yield over(one, way, port)
+        for identity in callers:
             yield replace(base, http=False, port=TCP, identity=identity)
         yield replace(base, http=False, port=TCP, source="127.0.0.9")
 
@@ -107,7 +120,7 @@ def cases() -> list[Case]:
     return [Case(number, *one) for number, one in enumerate(made)]
 
 
-def views(app: App, issuer: Issuer) -> Iterator[tuple[Case, ProxyView]]:
+def views(app: App, grpc: GrpcApp, issuer: Issuer) -> Iterator[tuple[Case, ProxyView]]:
     many = cases()
     tokens = {"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
               "metadata": {"name": "tokens", "namespace": "default"},
@@ -115,22 +128,10 @@ def views(app: App, issuer: Issuer) -> Iterator[tuple[Case, ProxyView]]:
     objects = [tokens, *(one.policy for one in many)]
     mesh = MeshConfig.model_validate({"trustDomain": DOMAINS[0], "trustDomainAliases": list(DOMAINS[1:])})
     snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, objects))), mesh)
-    ports = [{"number": number, "name": f"{kind.lower()}-{number}", "protocol": kind, "listenPort": number,
-              "appPort": app.port} for number, kind in ((HTTP, "HTTP"), (TCP, "TCP"))]  # fmt: skip
     for case in many:
-        metadata = {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": ports}
+        metadata = {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": served(app.port, grpc.port)}
         proxy = {"namespace": "default", "ipAddresses": [case.address], "labels": {"app": case.label}}
         yield case, snapshot.view(read_proxy({**proxy, "metadata": metadata}))
-
-
-def said(rig: Rig, issuer: Issuer, case: Case, one: Asked) -> bool:
-    """What Envoy does."""
-    who = Caller(one.identity, one.source)
-    if not one.http:
-        return rig.tcp(one.address, one.port, who)
-    answer = rig.http(one.address, one.port, request_of(one, issuer), who)
-    assert answer.status in (200, 403), (case, one, answer)
-    return answer.status == 200
 
 
 def foretold(view: ProxyView, known: Any, one: Asked) -> bool:
@@ -139,21 +140,34 @@ def foretold(view: ProxyView, known: Any, one: Asked) -> bool:
     return found
 
 
-def test_the_truth_table(tmp_path: Path) -> None:
-    app, issuer = App(), Issuer()
-    made = list(views(app, issuer))
-    wrong, total, seen = [], 0, set()
+@pytest.mark.timeout(3600)
+def test_the_truth_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app, grpc, issuer = App(), GrpcApp(), Issuer()
+    made = list(views(app, grpc, issuer))
+    wrong: list[Any] = []
+    seen: Counter[tuple[str, str, bool]] = Counter()
     with running([view for _, view in made], tmp_path, (made[-1][0].address, TCP), app=app) as rig:
         for case, view in made:
             known = configuration(view)
             for one in case.asked:
                 wanted = allowed(case.action, [(case.name, [case.value], case.negated)], one)
-                answers = (said(rig, issuer, case, one), foretold(view, known, one))
-                seen.add((case.action, one.http, wanted))
-                total += 1
+                answers = (said(rig, issuer, one, 200, 403), foretold(view, known, one))
+                seen[case.action, one.over if one.http else "tcp", wanted] += 1
                 if answers != (wanted, wanted):
                     wrong.append((case, one, wanted, answers))
             rig.close()
+    grpc.close()
+    total = sum(seen.values())
+    capsys.readouterr()
+    with capsys.disabled():
+        sys.stdout.writelines(report(seen, len(made), len(wrong)))
     assert wrong == [], f"{len(wrong)} of {total} answers differ, {len(made)} policies"
     assert total > 2000
-    assert len(seen) == len(ACTIONS) * 2 * 2
+    assert set(seen) == set(product(ACTIONS, (*OVER, "tcp"), (False, True)))
+
+
+def report(seen: Counter[tuple[str, str, bool]], policies: int, wrong: int) -> Iterator[str]:
+    """Lines about what was asked."""
+    yield f"\n{policies} policies of one field, {sum(seen.values())} questions: {wrong} answers differ\n"
+    for (action, way, wanted), count in sorted(seen.items()):
+        yield f"  {action:6} {way:8} {'let in' if wanted else 'refused'}: {count}\n"

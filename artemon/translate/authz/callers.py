@@ -13,7 +13,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from envoy.type.matcher.v3.value_pb2 import ValueMatcher
 
 from artemon.translate.authz.ground import Ground, NotHere, Speech
-from artemon.translate.authz.texts import ANY_TEXT, header, regex, text
+from artemon.translate.authz.texts import ANY_TEXT, header, not_plain, regex, text
 from artemon.translate.authz.trust import with_aliases
 
 SPIFFE = "spiffe://"
@@ -153,4 +153,7 @@ def headers(values: Sequence[str], ground: Ground, wide: bool, *, name: str) -> 
     """By a header of the request."""
     if ground.speech is Speech.TCP:
         raise NotHere
-    return [Principal(header=matcher) for one in values for matcher in header(name, one, wide=wide)]
+    found = [Principal(header=matcher) for one in values for matcher in header(name, one, wide=wide)]
+    if wide and ground.speech is Speech.GRPC:
+        found.append(Principal(header=not_plain(name)))
+    return found

@@ -21,7 +21,10 @@ from artemon.translate.wire import packed
 def hosts(values: Sequence[str], ground: Ground, wide: bool) -> list[Permission]:
     """By the host that the request is for."""
     _needs_requests(ground)
-    return [Permission(header=texts.host(one, wide=wide)) for one in values]
+    found = [Permission(header=texts.host(one, wide=wide)) for one in values]
+    if wide and ground.speech is Speech.GRPC:
+        found.append(Permission(header=texts.not_plain(":authority")))
+    return found
 
 
 def methods(values: Sequence[str], ground: Ground, wide: bool) -> list[Permission]:
@@ -33,13 +36,18 @@ def methods(values: Sequence[str], ground: Ground, wide: bool) -> list[Permissio
 def paths(values: Sequence[str], ground: Ground, wide: bool) -> list[Permission]:
     """By the path of the request, without its query."""
     _needs_requests(ground)
-    return [_path(one, ground, wide=wide) for one in values]
+    found = [_path(one, ground, wide=wide) for one in values]
+    if wide and ground.speech is Speech.GRPC:
+        found.append(Permission(not_rule=_url_path(texts.regex(texts.PLAIN))))
+    return found
 
 
 def _path(value: str, ground: Ground, *, wide: bool) -> Permission:
+    if ground.speech is Speech.GRPC:
+        return _url_path(texts.path_and_query(value, wide=wide))
     if not texts.is_template(value):
         return _url_path(texts.path(value, wide=wide))
-    if wide or ground.speech is Speech.GRPC:
+    if wide:
         return _url_path(texts.regex(texts.template_pattern(value)))
     config = UriTemplateMatchConfig(path_template=texts.envoy_template(value))
     return Permission(uri_template=TypedExtensionConfig(name="uri-template", typed_config=packed(config)))

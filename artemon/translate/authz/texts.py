@@ -7,6 +7,7 @@ of the same host, method, path or header count as well. Elsewhere it is narrow.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import product
 from urllib.parse import unquote_to_bytes
 
@@ -108,10 +109,36 @@ def envoy_template(value: str) -> str:
     return value.replace(_MANY, "**").replace(_ONE, "*")
 
 
-def template_pattern(value: str) -> str:
-    """A template as a pattern of paths."""
+def template_pattern(value: str, *, one: str = "[^/]", anything: str = BYTE) -> str:
+    """A template as a pattern of paths. one: a character of a segment; anything: of several."""
     parts = re.split(r"(\{\*\*\}|\{\*\})", value)
-    return "".join({_ONE: "[^/]+", _MANY: f"{BYTE}*"}.get(part) or _spelled(part) for part in parts)
+    return "".join({_ONE: f"{one}+", _MANY: f"{anything}*"}.get(part) or _spelled(part) for part in parts)
+
+
+def path_and_query(value: str, *, wide: bool) -> StringMatcher:
+    """A path, whatever its query is, for a matcher that does not part them (gRPC)."""
+    if value == "*":
+        return text(value)
+    if is_template(value):
+        bare = template_pattern(value, one="[^/?]", anything="[^?]")
+    else:
+        bare = _glob(value, _spelled if wide else re.escape, "[^?]")
+    return regex(rf"{bare}(?:\?{BYTE}*)?")
+
+
+PLAIN = r"[\t -~]*"
+"""What gRPC may send as text (gRPC over HTTP2, "ASCII-Value"). Its engines have no pattern for other bytes:
+where missing one would let a call through, they count as what is looked for."""
+
+
+def not_plain(name: str) -> HeaderMatcher:
+    """A header with other bytes than those of text."""
+    return HeaderMatcher(name=name, string_match=regex(PLAIN), invert_match=True)
+
+
+def without_bytes(pattern: str) -> str:
+    """The same pattern for engines that know characters alone (Go, Java), which refuse BYTE."""
+    return re.sub(r"(?<!\\)((?:\\\\)*)\\C", r"\1(?s:.)", pattern)
 
 
 def path(value: str, *, wide: bool) -> StringMatcher:
@@ -121,11 +148,10 @@ def path(value: str, *, wide: bool) -> StringMatcher:
     return regex(_glob(value, _spelled))
 
 
-def _glob(value: str, spelled: object) -> str:
-    assert callable(spelled)
+def _glob(value: str, spelled: Callable[[str], str], anything: str = BYTE) -> str:
     if value.startswith("*"):
-        return f"{BYTE}*{spelled(value[1:])}"
-    return f"{spelled(value[:-1])}{BYTE}*" if value.endswith("*") else str(spelled(value))
+        return f"{anything}*{spelled(value[1:])}"
+    return f"{spelled(value[:-1])}{anything}*" if value.endswith("*") else spelled(value)
 
 
 def _spelled(written: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+import re2
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.rbac.v3.rbac_pb2 import RBAC
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
@@ -14,6 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from translate_mesh import view_of
 
 from artemon.snapshot.view import ProxyView
+from artemon.translate.authz.texts import path_and_query, without_bytes
 from artemon.translate.grpc.servers import server_listeners
 
 PORTS = [{"name": "grpc", "number": 7070, "protocol": "GRPC", "listenPort": 7070, "appPort": 7070}]
@@ -88,3 +91,42 @@ def test_rules_about_tokens_allow_nothing() -> None:
     found = filters(view_of(POLICY.format(kind="AuthorizationPolicy", spec=spec, more=""), PROXY))
     assert found["allow"].rules.action == RBAC.ALLOW
     assert len(found["allow"].rules.policies) == 0
+
+
+def test_patterns_are_those_that_every_language_takes() -> None:
+    """Go and Java refuse a pattern with single bytes, and with it the listener."""
+    rule = (
+        "{to: [{operation: {paths: ['/a/{**}', '*/x', '/b\\\\Cc*'], hosts: ['*.example']}}],"
+        " when: [{key: 'request.headers[x-a]', values: [b]}]}"
+    )
+    found = filters(
+        view_of(
+            POLICY.format(kind="AuthorizationPolicy", spec=f"{{action: DENY, rules: [{rule}]}}", more=""),
+            PROXY,
+        )
+    )
+    text = str(found["deny"])
+    assert "(?s:.)" in text
+    assert "\\C" not in text.replace("\\\\\\\\C", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "matches"),
+    [
+        ("/a.B/C", "/a.B/C", True),
+        ("/a.B/C", "/a.B/C?x=1", True),
+        ("/a.B/C", "/a.B/Cx", False),
+        ("/a.B/C", "/x?/a.B/C", False),
+        ("/a.B/*", "/a.B/C?x", True),
+        ("*/C", "/a.B/C?x", True),
+        ("*/C", "/x?/C", False),
+        ("/a.B/{*}", "/a.B/C?/y", True),
+        ("/a.B/{*}", "/a.B/C/D", False),
+        ("/{**}/C", "/a/b/C?", True),
+        ("*", "/anything", True),
+    ],
+)
+@pytest.mark.parametrize("wide", [False, True])
+def test_grpc_takes_paths_with_any_query(value: str, path: str, matches: bool, wide: bool) -> None:
+    pattern = without_bytes(path_and_query(value, wide=wide).safe_regex.regex)
+    assert bool(re2.fullmatch(pattern, path)) == matches

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
@@ -30,7 +29,7 @@ from artemon.pki.held import KeySigning, held
 from artemon.pki.keys import PublicKey, generate_key
 from artemon.pki.renewal import renewal_time
 from artemon.pki.request import IntermediateRequest, ask
-from artemon.pki.verify import check_link, path_length
+from artemon.pki.verify import check_links, path_length
 from citadeld.authorities.api import Place, Source
 from citadeld.authorities.own import ROOT, OwnRoot
 from citadeld.keyfiles import KeyFiles, new_serial
@@ -159,8 +158,7 @@ class KeyRoom:
         key = self.keys.of(self.directory / NEXT_KEY, chain[0])
         if key is None or len(chain) < 2 or fingerprint(chain[-1]) != root:
             raise CertificateRefused("the intermediate that was granted is not the one that was asked for")
-        for depth, (child, parent) in enumerate(pairwise(chain)):
-            check_link(child, parent, depth=depth)
+        check_links(chain)
         self._retire()
         (self.directory / CA).unlink(missing_ok=True)
         self.keys.write(self.directory / CA_KEY, key)
@@ -204,8 +202,7 @@ class KeyRoom:
         key = self.keys.of(self.directory / CA_KEY, chain[0])
         if key is None:
             raise ArtemonError(f"{self.directory / CA_KEY} is missing; remove {CA} to have both made anew")
-        for depth, (child, parent) in enumerate(zip(chain, [*chain[1:], root], strict=True)):
-            check_link(child, parent, depth=depth)
+        check_links([*chain, root])
         return Authority(chain[0], held(KeySigning(key)), (*chain[1:], root))
 
     def _make_intermediate(self, above: Authority) -> Authority:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TypeVar
 
 from cryptography import x509
@@ -144,6 +145,12 @@ def check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int)
         raise CertificateRefused("an issuer in the chain is not an authority")
     if constraints.path_length is not None and constraints.path_length < depth:
         raise CertificateRefused("the chain is longer than an issuer allows")
+
+
+def check_links(chain: Sequence[x509.Certificate]) -> None:
+    """That each of `chain` is signed by the next, which is an authority. Raises CertificateRefused."""
+    for depth, (child, parent) in enumerate(pairwise(chain)):
+        check_link(child, parent, depth=depth)
 
 
 def path_length(certificate: x509.Certificate) -> int | None:

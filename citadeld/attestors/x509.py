@@ -21,7 +21,7 @@ from artemon.errors import ArtemonError
 from artemon.pki.certificate import fingerprint, load_certificates, validity_of
 from artemon.pki.errors import CertificateRefused
 from artemon.pki.keys import check_public_key
-from artemon.pki.verify import MAX_CHAIN, UNREADABLE, check_link
+from artemon.pki.verify import MAX_CHAIN, UNREADABLE, check_links
 from citadeld.attestors.api import Attested, Attestor, AttestorSettings, Evidence, Facts, Surroundings
 from citadeld.decision import Denied, Method, Reason
 
@@ -123,8 +123,7 @@ def _verify(
     for one in (*links, root):
         if not validity_of(one).contains(now):
             raise CertificateRefused("it, or an issuer of it, is expired or not valid yet")
-    for depth, (child, parent) in enumerate(zip(links, [*links[1:], root], strict=True)):
-        check_link(child, parent, depth=depth)
+    check_links([*links, root])
     check_public_key(links[0].public_key())
     _check_usage(links[0])
     return root

@@ -4,7 +4,6 @@ first, then what leads to the root), ca-key.pem (0600) and root-cert.pem, or as 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
@@ -14,7 +13,7 @@ from artemon.daemon.files import read_public
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import Authority, load_certificates
 from artemon.pki.held import KeySigning, held
-from artemon.pki.verify import check_link
+from artemon.pki.verify import check_links
 from citadeld.authorities.api import AuthoritySettings, Place, Source
 from citadeld.keyfiles import KeyFiles, passphrases
 
@@ -44,8 +43,7 @@ class FilesAuthority:
         root = self._certificates(self.settings.root)[0]
         chain = [one for one in self._certificates(self.settings.certificate) if one != root] or [root]
         links = chain if chain[-1] == root else [*chain, root]
-        for depth, (child, parent) in enumerate(pairwise(links)):
-            check_link(child, parent, depth=depth)
+        check_links(links)
         key = self._keys().of(self.folder / self.settings.key, chain[0])
         return None if key is None else Authority(chain[0], held(KeySigning(key)), tuple(links[1:]))
 

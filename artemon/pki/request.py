@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from artemon.pki.certificate import Authority, chain_pem, fingerprint, load_certificates, validity_of
 from artemon.pki.errors import CertificateRefused, KeyRefused
-from artemon.pki.held import digest_for
+from artemon.pki.held import KeySigning, digest_for
 from artemon.pki.keys import PrivateKey, PublicKey, check_public_key
-from artemon.pki.verify import UNREADABLE, check_link
+from artemon.pki.verify import UNREADABLE, check_link, is_authority
 
 CONTEXT = b"artemon intermediate 1"
 """No certificate begins like this: what is signed here can pass for none."""
@@ -62,11 +62,7 @@ def ask(key: PrivateKey, root: str, by: Authority) -> IntermediateRequest:
     """A request for the holder of `key`, for which the authority `by` vouches."""
     builder = x509.CertificateSigningRequestBuilder(x509.Name([]))
     csr = builder.sign(key, digest_for(key.public_key())).public_bytes(serialization.Encoding.PEM)
-    public, message = by.key.public_key(), _message(root, csr)
-    if isinstance(by.key, rsa.RSAPrivateKey):
-        signature = by.key.sign(message, padding.PKCS1v15(), digest_for(public))
-    else:
-        signature = by.key.sign(message, ec.ECDSA(digest_for(public)))
+    signature = KeySigning(by.key).sign(_message(root, csr))
     chain = [by.certificate, *(one for one in by.issuers if one != by.root)]
     return IntermediateRequest(root, csr, chain_pem(chain), signature)
 
@@ -89,7 +85,8 @@ def _judged(request: IntermediateRequest, roots: Sequence[x509.Certificate], now
         check_link(child, parent, depth=depth)
         if not validity_of(child).contains(now):
             raise CertificateRefused("who vouches for the request is expired or not valid yet")
-    check_link_of_authority(chain[0])
+    if not is_authority(chain[0]):
+        raise CertificateRefused("who vouches for the request is no authority")
     _check_signature(request, chain[0])
     try:
         csr = x509.load_pem_x509_csr(request.csr)
@@ -99,17 +96,6 @@ def _judged(request: IntermediateRequest, roots: Sequence[x509.Certificate], now
     if not csr.is_signature_valid or key == chain[0].public_key():
         raise CertificateRefused("the request is not signed with a new key of its own")
     return key
-
-
-def check_link_of_authority(certificate: x509.Certificate) -> None:
-    """That a certificate is an authority's. Raises CertificateRefused."""
-    try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound as error:
-        raise CertificateRefused("who vouches for the request is no authority") from error
-    if not constraints.ca or not usage.key_cert_sign:
-        raise CertificateRefused("who vouches for the request is no authority")
 
 
 def leads_to(certificate: x509.Certificate, root: x509.Certificate) -> bool:

@@ -139,11 +139,10 @@ def check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int)
         child.verify_directly_issued_by(parent)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise CertificateRefused("a certificate is not signed by the next in its chain") from error
-    constraints = _value(parent, x509.BasicConstraints)
-    usage = _value(parent, x509.KeyUsage)
-    if constraints is None or not constraints.ca or usage is None or not usage.key_cert_sign:
+    if not is_authority(parent):
         raise CertificateRefused("an issuer in the chain is not an authority")
-    if constraints.path_length is not None and constraints.path_length < depth:
+    most = path_length(parent)
+    if most is not None and most < depth:
         raise CertificateRefused("the chain is longer than an issuer allows")
 
 
@@ -151,6 +150,12 @@ def check_links(chain: Sequence[x509.Certificate]) -> None:
     """That each of `chain` is signed by the next, which is an authority. Raises CertificateRefused."""
     for depth, (child, parent) in enumerate(pairwise(chain)):
         check_link(child, parent, depth=depth)
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may sign others."""
+    constraints, usage = _value(certificate, x509.BasicConstraints), _value(certificate, x509.KeyUsage)
+    return constraints is not None and constraints.ca and usage is not None and usage.key_cert_sign
 
 
 def path_length(certificate: x509.Certificate) -> int | None:

@@ -26,7 +26,7 @@ from artemon.pki.certificate import (
 )
 from artemon.pki.errors import CertificateRefused
 from artemon.pki.held import KeySigning, held
-from artemon.pki.keys import PublicKey, generate_key
+from artemon.pki.keys import PrivateKey, PublicKey, generate_key
 from artemon.pki.renewal import renewal_time
 from artemon.pki.request import IntermediateRequest, ask
 from artemon.pki.verify import check_links, path_length
@@ -105,10 +105,7 @@ class KeyRoom:
         make_private_dir(self.directory)
         root = self._root()
         found = self._intermediate(root)
-        if (
-            found is not None
-            and renewal_time(validity_of(found.certificate), now=self.now(), jitter=0.5) > self.now()
-        ):
+        if found is not None and not self._is_old(found):
             return found
         above = self.authority.authority()
         if above is not None and path_length(above.certificate) == 0:
@@ -139,9 +136,7 @@ class KeyRoom:
     def is_half_over(self) -> bool:
         """Whether there is no intermediate here, or half of its life is over."""
         found = self.present()
-        if found is None:
-            return True
-        return renewal_time(validity_of(found.certificate), now=self.now(), jitter=0.5) <= self.now()
+        return found is None or self._is_old(found)
 
     def ask(self, root: str, by: Authority) -> IntermediateRequest:
         """A request for an intermediate under `root` (SHA-256), whose key waits here in the meantime."""
@@ -159,10 +154,7 @@ class KeyRoom:
         if key is None or len(chain) < 2 or fingerprint(chain[-1]) != root:
             raise CertificateRefused("the intermediate that was granted is not the one that was asked for")
         check_links(chain)
-        self._retire()
-        (self.directory / CA).unlink(missing_ok=True)
-        self.keys.write(self.directory / CA_KEY, key)
-        write_public(self.directory / CA, chain_pem(chain[:-1]))
+        self._put(key, chain[:-1])
         if not self.has_root():
             write_public(self.directory / ROOT, chain_pem([chain[-1]]))
         (self.directory / NEXT_KEY).unlink(missing_ok=True)
@@ -177,6 +169,18 @@ class KeyRoom:
             now=self.now(),
             lifetime=self.lifetimes.intermediate,
         )
+
+    def _is_old(self, one: Authority) -> bool:
+        """Whether half of its life is over."""
+        now = self.now()
+        return renewal_time(validity_of(one.certificate), now=now, jitter=0.5) <= now
+
+    def _put(self, key: PrivateKey, chain: Sequence[x509.Certificate]) -> None:
+        """Write an intermediate down, with what leads to the root, in place of the one that is here."""
+        self._retire()
+        (self.directory / CA).unlink(missing_ok=True)  # a crash leaves a key without a certificate: made anew
+        self.keys.write(self.directory / CA_KEY, key)
+        write_public(self.directory / CA, chain_pem(chain))
 
     def _retire(self) -> None:
         """Put the intermediate aside before another takes its place."""
@@ -208,11 +212,8 @@ class KeyRoom:
     def _make_intermediate(self, above: Authority) -> Authority:
         key = generate_key(self.keys.key_type)
         certificate = self.sign_intermediate(key.public_key(), above)
-        self._retire()
-        (self.directory / CA).unlink(missing_ok=True)  # a crash leaves a key without a certificate: made anew
-        self.keys.write(self.directory / CA_KEY, key)
         issuers = (above.certificate, *above.issuers)
-        write_public(self.directory / CA, chain_pem([certificate, *issuers[:-1]]))
+        self._put(key, [certificate, *issuers[:-1]])
         return Authority(certificate, held(KeySigning(key)), issuers)
 
 

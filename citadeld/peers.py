@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from artemon.api.v1 import ca_pb2
-from artemon.daemon.audit import AuditUnavailable
 from artemon.daemon.peers import Peer, serve_peers
-from artemon.errors import StoreError
 from artemon.log import Log
 from artemon.pki.bundle import pem_list
-from artemon.pki.errors import CertificateRefused
 from citadeld.attestors.api import Evidence
 from citadeld.callers import Door
 from citadeld.decision import Denied, Reason
-from citadeld.services import Services
+from citadeld.services import FAILURES, Services
 
 MAX_LINE = 64 * 1024
 SECONDS = 10.0
@@ -73,16 +70,13 @@ class Counter:
             return {"chain": list(answer.cert_chain), "roots": pem_list(self._services.bundle().roots)}
         except Denied as error:
             await self._services.write_down(error, call=CALL, door="peer", address=address)
-            return {"code": error.reason.value, "error": str(error)}
-        except (StoreError, AuditUnavailable) as error:
-            self._log.error("call_failed", call=CALL, reason=error)
-            return {
-                "code": Reason.NOT_NOW.value,
-                "error": "citadeld cannot write down its decision; try again",
-            }
-        except CertificateRefused as error:
-            self._log.error("signing_failed", call=CALL, reason=error)
-            return {"code": Reason.BROKEN.value, "error": "the certificate could not be signed"}
+            return _refusal(error)
+        except FAILURES as error:
+            return _refusal(self._services.failed(CALL, error))
+
+
+def _refusal(error: Denied) -> dict[str, Any]:
+    return {"code": error.reason.value, "error": str(error)}
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from artemon.api.v1 import ca_pb2, join_tokens_pb2, trust_pb2
 from artemon.daemon.audit import AuditLog, AuditUnavailable
-from artemon.errors import StoreError
+from artemon.errors import ArtemonError, StoreError
 from artemon.log import Log, printable
 from artemon.pki.bundle import Bundle, pem_list
 from artemon.pki.errors import CertificateRefused
@@ -32,6 +32,8 @@ CERTIFICATES = "istio.v1.auth.IstioCertificateService"
 JOIN_TOKENS = "artemon.v1.JoinTokens"
 TRUST = "artemon.v1.Trust"
 MAX_NODE = 253
+FAILURES = (StoreError, AuditUnavailable, CertificateRefused)
+"""What a call can end with that is not the caller's fault."""
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -85,14 +87,9 @@ class Services:
                 return answer
             except Denied as error:
                 await self._refuse(path, error, context, door)
-            except (StoreError, AuditUnavailable) as error:
-                self.log.error("call_failed", call=path, reason=error)
-                await context.abort(
-                    grpc.StatusCode.UNAVAILABLE, "citadeld cannot write down its decision; try again"
-                )
-            except CertificateRefused as error:
-                self.log.error("signing_failed", call=path, reason=error)
-                await context.abort(grpc.StatusCode.INTERNAL, "the certificate could not be signed")
+            except FAILURES as error:
+                failure = self.failed(path, error)
+                await context.abort(grpc.StatusCode[failure.reason.value], str(failure))
             raise AssertionError("abort returns never")
 
         return grpc.unary_unary_rpc_method_handler(
@@ -105,6 +102,14 @@ class Services:
             self.log.info("refused", call=path, peer=context.peer(), reason=error)
         await self.write_down(error, call=path, door=door.method, address=address_of(context.peer()))
         await context.abort(grpc.StatusCode[error.reason.value], str(error))
+
+    def failed(self, path: str, error: ArtemonError) -> Denied:
+        """What a caller is told of one of `FAILURES`, which is logged."""
+        if isinstance(error, CertificateRefused):
+            self.log.error("signing_failed", call=path, reason=error)
+            return Denied(Reason.BROKEN, "the certificate could not be signed")
+        self.log.error("call_failed", call=path, reason=error)
+        return Denied(Reason.NOT_NOW, "citadeld cannot write down its decision; try again")
 
     async def write_down(self, error: Denied, **fields: str) -> None:
         """A refusal, in the audit log; not those of callers who ask too often."""

@@ -84,7 +84,7 @@ class Fellows:
         others can sign it, and take it when it is granted; grant what others ask for. roots: those that
         count. Whether there is a new intermediate here. Raises StoreError, ArtemonError."""
         request, taken = None, False
-        room = self._asking(wanted) if wanted else None
+        room = await asyncio.to_thread(self._asking, wanted) if wanted else None
         if room is not None:
             request = await self._request(room, wanted, by)
             taken = await self._take(room, request, wanted)

@@ -13,6 +13,7 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Kind, Resource
 from artemon.model.selector import matches
 from artemon.model.tolerant import decode_tolerantly
+from artemon.model.workload import Workload
 from artemon.snapshot.gates import gate_of
 from artemon.validate.exposure import TcpPort, tcp_ports
 from artemon.validate.references import dangling
@@ -73,7 +74,7 @@ class Everything:
 
     def secrets(self) -> Collection[tuple[str, str]] | None:
         """Namespace and name of every Secret."""
-        return self.around.secrets()
+        return self._secrets
 
     def way_out(self, gateway: str) -> str:
         """What an egress Gateway that is there lacks: a server to come in by, or anybody who runs it."""
@@ -89,7 +90,7 @@ class Everything:
 
     def _labels(self, namespace: str) -> Iterator[Mapping[str, str]]:
         """The labels of all that can be a proxy in a namespace."""
-        yield from (one.labels for one in self.around.workloads() if one.namespace == namespace)
+        yield from (one.labels for one in self._workloads if one.namespace == namespace)
         for obj in self.objects(WORKLOAD_ENTRY):
             if meta_of(obj).get("namespace") == namespace:
                 yield _texts(_spec(obj).get("labels"))
@@ -100,12 +101,24 @@ class Everything:
 
     def mesh(self) -> MeshConfig | None:
         """MeshConfig as it was last seen."""
+        return self._mesh
+
+    @cached_property
+    def _secrets(self) -> Collection[tuple[str, str]] | None:
+        return self.around.secrets()
+
+    @cached_property
+    def _mesh(self) -> MeshConfig | None:
         return self.around.mesh()
+
+    @cached_property
+    def _workloads(self) -> Sequence[Workload]:
+        return tuple(self.around.workloads())
 
     @cached_property
     def _tcp_ports(self) -> Collection[TcpPort]:
         entries, machines = self.objects(SERVICE_ENTRY), self.objects(WORKLOAD_ENTRY)
-        return tuple(tcp_ports(entries, machines, self.around.workloads()))
+        return tuple(tcp_ports(entries, machines, self._workloads))
 
     def tcp_ports(self) -> Collection[TcpPort]:
         """Ports of workloads that speak TCP."""

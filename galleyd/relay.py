@@ -106,13 +106,10 @@ class Relay:
         proxy = request.query.get("proxyID", "")
         of = proxy.rpartition(".")[2] if request.match_info["page"] == "config_dump" else ""
         request[ask.JUDGE].insist(Ask("get", "debug", namespace=of, name=proxy))
-        asked = DebugRequest(path=f"/debug/{request.match_info['page']}?{request.query_string}")
+        page = f"/debug/{request.match_info['page']}?{request.query_string}"
         found = DebugResponse(status=503)
         for address in self.settings.pilotd or ("",):
-            where = (address,) if address else ()
-            found = await self._first(
-                "pilotd", where, path="/artemon.v1.Debug/Get", asked=asked, answer=DebugResponse
-            )
+            found = await self._page("pilotd", (address,) if address else (), page)
             if found.status != 404:
                 break
         if found.status != 200:
@@ -135,10 +132,8 @@ class Relay:
         query = {name: value for name, value in request.query.items() if name != "namespaces"}
         if seen is not None:
             query["namespaces"] = ",".join(sorted(seen))
-        asked = DebugRequest(path=f"/{request.match_info['page']}?{urlencode(query)}")
-        found = await self._first(
-            "mixerd", self.settings.mixerd, path="/artemon.v1.Debug/Get", asked=asked, answer=DebugResponse
-        )
+        page = f"/{request.match_info['page']}?{urlencode(query)}"
+        found = await self._page("mixerd", self.settings.mixerd, page)
         if found.status != 200:
             kind = "NotFound" if found.status == 404 else "BadRequest"
             raise status.ApiError(found.status, kind, _reason(found.body))
@@ -147,13 +142,7 @@ class Relay:
     async def dashboard(self, request: web.Request) -> web.Response:
         """GET: the page that shows it."""
         request[ask.JUDGE].namespaces("get", "telemetry")
-        found = await self._first(
-            "mixerd",
-            self.settings.mixerd,
-            path="/artemon.v1.Debug/Get",
-            asked=DebugRequest(path="/dashboard"),
-            answer=DebugResponse,
-        )
+        found = await self._page("mixerd", self.settings.mixerd, "/dashboard")
         return web.Response(
             body=found.body,
             content_type="text/html",
@@ -178,12 +167,18 @@ class Relay:
         return [await self._of_one(address, path) for address in self.settings.pilotd]
 
     async def _of_one(self, address: str, path: str) -> dict[str, Any]:
-        asked, page = DebugRequest(path=path), "/artemon.v1.Debug/Get"
         try:
-            found = await self._first("pilotd", (address,), path=page, asked=asked, answer=DebugResponse)
+            found = await self._page("pilotd", (address,), path)
         except status.ApiError as error:
             return {"pilotd": address, "error": str(error)}
         return {"pilotd": address, "found": json.loads(found.body)}
+
+    async def _page(self, daemon: str, addresses: Sequence[str], page: str) -> DebugResponse:
+        """A page of the first address that can be reached. Raises ApiError."""
+        asked = DebugRequest(path=page)
+        return await self._first(
+            daemon, addresses, path="/artemon.v1.Debug/Get", asked=asked, answer=DebugResponse
+        )
 
     async def _citadeld(self, method: str, asked: Message, answer: type[M]) -> M:
         return await self.citadeld(f"/artemon.v1.JoinTokens/{method}", asked, answer)

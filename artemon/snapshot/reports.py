@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from artemon.model.mesh_config import MeshConfig
-from artemon.model.mesh_providers import ExtensionProvider, provider_host
-from artemon.model.proxy import Proxy, ProxyType
+from artemon.model.mesh_providers import ExtensionProvider
+from artemon.model.proxy import Proxy
 from artemon.model.resource import Resource
-from artemon.model.selector import PolicyTargetReference, matches
+from artemon.model.selector import matches
 from artemon.model.service import Service
 from artemon.model.telemetry import (
     AccessLogging,
@@ -26,8 +26,9 @@ from artemon.model.telemetry import (
     TracingCustomTag,
 )
 from artemon.snapshot.memo import Memo
+from artemon.snapshot.providers import provided_by
+from artemon.snapshot.targets import is_target, targets_of
 
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 CLIENT, SERVER = "CLIENT", "SERVER"
 ALL = "ALL_METRICS"
 METRICS: Mapping[str, str] = {
@@ -99,8 +100,8 @@ def reports_for(
 ) -> Reports:
     """What a proxy reports. The same for proxies of the same objects, as one object."""
     chosen = [
-        *_level(telemetries.get(mesh.root_namespace, ()), mesh.root_namespace != proxy.namespace, proxy, own),
-        *_level(telemetries.get(proxy.namespace, ()), False, proxy, own),
+        *_level(telemetries.get(mesh.root_namespace, ()), proxy, own),
+        *_level(telemetries.get(proxy.namespace, ()), proxy, own),
     ]
     found = {one.name: _host(one, services) for one in mesh.extension_providers}
     hosts = tuple((name, host) for name, host in found.items() if host)
@@ -108,45 +109,31 @@ def reports_for(
 
 
 def _level(
-    many: Sequence[Resource[Telemetry]], root: bool, proxy: Proxy, own: Iterable[Service]
+    many: Sequence[Resource[Telemetry]], proxy: Proxy, own: Iterable[Service]
 ) -> list[Resource[Telemetry]]:
     """The object for all of a namespace, then the one for the workload; of the root namespace's, for others
     than its own workloads, both as well."""
     wide = [one for one in many if not _is_narrow(one.spec)]
-    narrow = [one for one in many if _is_narrow(one.spec) and _selects(one, proxy, own, anywhere=root)]
+    narrow = [one for one in many if _is_narrow(one.spec) and _selects(one, proxy, own)]
     return [*wide[:1], *narrow[:1]]
 
 
 def _is_narrow(spec: Telemetry) -> bool:
-    return bool(spec.target_refs or spec.target_ref or (spec.selector and spec.selector.match_labels))
+    return bool(targets_of(spec) or (spec.selector and spec.selector.match_labels))
 
 
-def _selects(one: Resource[Telemetry], proxy: Proxy, own: Iterable[Service], *, anywhere: bool) -> bool:
+def _selects(one: Resource[Telemetry], proxy: Proxy, own: Iterable[Service]) -> bool:
     spec = one.spec
-    targets = [*spec.target_refs, *([spec.target_ref] if spec.target_ref else ())]
-    if targets:
-        return not anywhere and any(_is_target(each, one.meta.namespace, proxy, own) for each in targets)
+    if targets := targets_of(spec):
+        return any(is_target(each, one.meta.namespace, proxy, own) for each in targets)
     return matches(spec.selector.match_labels if spec.selector else {}, proxy.labels)
-
-
-def _is_target(target: PolicyTargetReference, namespace: str, proxy: Proxy, own: Iterable[Service]) -> bool:
-    if target.kind == "Gateway":
-        return proxy.type is ProxyType.ROUTER and proxy.labels.get(GATEWAY_NAME) == target.name
-    served = (one for one in own if one.namespace == namespace)
-    return target.kind == "Service" and any(one.host.partition(".")[0] == target.name for one in served)
 
 
 def _host(provider: ExtensionProvider, services: Mapping[str, Service]) -> str:
     asked = (
         provider.zipkin or provider.opentelemetry or provider.envoy_http_als or provider.envoy_tcp_als
     ) or provider.envoy_otel_als
-    if asked is None:
-        return ""
-    namespace, host = provider_host(asked.service)
-    service = services.get(host)
-    if service is None or (namespace and service.namespace != namespace):
-        return ""
-    return host if any(port.number == asked.port for port in service.ports) else ""
+    return provided_by(asked, services)
 
 
 def _merged(mesh: MeshConfig, *parts: Any) -> Reports:

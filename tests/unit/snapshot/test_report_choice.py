@@ -35,6 +35,8 @@ def logging(*names: str, **fields: Any) -> dict[str, Any]:
 
 WORKLOAD = {"selector": {"matchLabels": {"app": "client"}}}
 OTHER = {"selector": {"matchLabels": {"app": "other"}}}
+MINE = entry("mine", "mine.ns.svc.cluster.local", workloadSelector={"labels": {"app": "client"}})
+SERVED, UNSERVED = ({"targetRef": {"kind": "Service", "name": name}} for name in ("mine", "zipkin"))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,11 @@ OTHER = {"selector": {"matchLabels": {"app": "other"}}}
             id="the-first-of-a-level",
         ),
         pytest.param([told(namespace="else", **logging("mesh-file"))], (), id="another-namespace"),
+        pytest.param([MINE, told(**SERVED, **logging("mesh-file"))], (("mesh-file", ""),), id="of-a-service"),
+        pytest.param([MINE, told(**UNSERVED, **logging("mesh-file"))], (), id="of-another-service"),
+        pytest.param(
+            [MINE, told(namespace=ROOT, **SERVED, **logging("mesh-file"))], (), id="of-a-service-elsewhere"
+        ),
     ],
 )
 def test_logs(objects: list[Any], expected: tuple[Any, ...]) -> None:

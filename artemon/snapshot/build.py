@@ -106,7 +106,15 @@ def _modes(world: World, _: Memo) -> Modes:
     return Modes(world.mesh.root_namespace, _by_namespace(_objects(world, "PeerAuthentication")))
 
 
-_INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
+Index = tuple[frozenset[str], Callable[[World, Memo], Any]]
+
+
+def _spaces(kind: str) -> Index:
+    """The objects of one kind by namespace."""
+    return frozenset({kind}), lambda world, _: _by_namespace(_objects(world, kind))
+
+
+_INDEXES: dict[str, Index] = {
     "mesh": (frozenset({MESH}), lambda world, _: world.mesh),
     "virtual_services": (frozenset({"VirtualService", MESH}), _virtual_services),
     "rules": (
@@ -122,35 +130,17 @@ _INDEXES: dict[str, tuple[frozenset[str], Callable[[World, Memo], Any]]] = {
         frozenset({"ServiceEntry"}),
         lambda world, _: AutoAddresses(_objects(world, "ServiceEntry")),
     ),
-    "sidecars": (frozenset({"Sidecar"}), lambda world, _: _by_namespace(_objects(world, "Sidecar"))),
+    "sidecars": _spaces("Sidecar"),
     "secrets": (frozenset({SECRET}), _secrets),
     "modes": (frozenset({"PeerAuthentication", MESH}), _modes),
-    "authorization": (
-        frozenset({"AuthorizationPolicy"}),
-        lambda world, _: _by_namespace(_objects(world, "AuthorizationPolicy")),
-    ),
-    "authentication": (
-        frozenset({"RequestAuthentication"}),
-        lambda world, _: _by_namespace(_objects(world, "RequestAuthentication")),
-    ),
-    "limits": (
-        frozenset({"RateLimit"}),
-        lambda world, _: _by_namespace(_objects(world, "RateLimit")),
-    ),
-    "telemetry": (
-        frozenset({"Telemetry"}),
-        lambda world, _: _by_namespace(_objects(world, "Telemetry")),
-    ),
+    "authorization": _spaces("AuthorizationPolicy"),
+    "authentication": _spaces("RequestAuthentication"),
+    "limits": _spaces("RateLimit"),
+    "telemetry": _spaces("Telemetry"),
     "keys": (frozenset({KEY_SET}), lambda world, _: dict(world.keys)),
     "trust": (frozenset({TRUST}), lambda world, _: Trust.of(world.trust)),
-    "proxy_configs": (
-        frozenset({"ProxyConfig"}),
-        lambda world, _: _by_namespace(_objects(world, "ProxyConfig")),
-    ),
-    "envoy_filters": (
-        frozenset({"EnvoyFilter"}),
-        lambda world, _: _by_namespace(_objects(world, "EnvoyFilter")),
-    ),
+    "proxy_configs": _spaces("ProxyConfig"),
+    "envoy_filters": _spaces("EnvoyFilter"),
 }
 """Part of Config -> the kinds that it is made of, and how."""
 

@@ -222,9 +222,10 @@ def _refused(snapshot: Snapshot, client: Client) -> bool:
 def _with_secrets(
     resources: Resources, snapshot: Snapshot, view: ProxyView, previous: Resources
 ) -> Resources:
-    """With the Secrets that this very client may have: decided each time, shared with nobody."""
+    """With the Secrets that this very client may have: decided each time, shared with nobody. Whom everyone
+    trusts is the same for all."""
     granted = secret_resources(grants(snapshot.config.secrets, view))
-    trusted = trust_resource(snapshot.config.trust)
+    trusted = snapshot.memo.get(trust_resource, snapshot.config.trust)
     if trusted is not None:
         granted[trusted.name] = trusted
     states = {**resources, SECRET: previous[SECRET].successor(granted)}

@@ -172,6 +172,18 @@ async def test_debug_pages_and_plain_streams_tell_nothing(tmp_path: Path) -> Non
     assert isinstance(client.taken[0], discovery_pb2.DeltaDiscoveryResponse)
 
 
+async def test_whom_everyone_trusts_is_kept_once_for_all(tmp_path: Path) -> None:
+    async with site(tmp_path) as edge:
+        await edge.running.write("trust/bundle", {"roots": ["one root"]})
+        clients = [edge.proxy(), edge.proxy(space="shop")]
+        for client in clients:
+            client.ask(SECRET, "ROOTCA")
+            await client.until(SECRET, "ROOTCA", b"one root")
+        desired = [one.mailbox.value for one in edge.running.discovery.fleet.clients]
+        one, other = (each.resources[SECRET].items["ROOTCA"] for each in desired if each is not None)
+        assert one is other
+
+
 async def test_contention_of_gateways_is_counted_and_told(tmp_path: Path) -> None:
     async with site(tmp_path) as edge:
         await edge.open()

@@ -122,7 +122,7 @@ def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
     }
 
 
-_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "proxy_configs", "bans")
+_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "bans")
 _PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in _OTHERWISE)
 _parts = attrgetter(*_PARTS)
 

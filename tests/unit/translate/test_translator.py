@@ -15,7 +15,7 @@ from artemon.snapshot.changes import Upsert
 from artemon.snapshot.records import upsert
 from artemon.snapshot.world import World
 from artemon.translate import Translator, translate
-from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, START
 
 ALL = {CLUSTER, ENDPOINTS, LISTENER, ROUTES}
 
@@ -74,3 +74,14 @@ def test_only_clients_whose_place_matters_are_told_apart() -> None:
     )
     assert near[ENDPOINTS].items != far[ENDPOINTS].items
     assert near[CLUSTER].items == far[CLUSTER].items
+
+
+def test_how_a_proxy_is_started_follows_its_proxy_configs_alone() -> None:
+    config = {"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig", "metadata": {"name": "a"}}
+    view, translator = build(bookinfo()[0]).view(client("a")), Translator()
+    one, other = (decode({**config, "spec": {"concurrency": number}}) for number in (1, 2))
+    found = [
+        translator.translate(replace(view, proxy_configs=(each,)))[START].items["settings"]
+        for each in (one, other)
+    ]
+    assert found[0].body != found[1].body

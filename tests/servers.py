@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -48,6 +49,11 @@ def free_ports(count: int) -> list[int]:
             continue
         found.append(port)
     return found
+
+
+def encoded(text: str | bytes) -> str:
+    """As etcd's JSON gateway takes and gives keys and values."""
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
 def dying_with_parent(*command: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from conftest import require_consul, require_etcd
 from consul_servers import Consul
 from kube_server import KubeApi, Refusal, find_kube_apiserver
-from servers import Etcd, free_ports
+from servers import Etcd, encoded, free_ports
 from test_consul_catalog import until, watching
 
 from artemon.errors import Refused
@@ -24,7 +23,25 @@ from artemon.snapshot.services import REGISTERED
 HEALTH = {True: Health.HEALTHY, False: Health.UNHEALTHY}
 
 
-class ConsulSite:
+class Site:
+    """A registry at `url` with its server, whose service web has this host and id."""
+
+    host: str
+    id: str
+    server: Any
+    url: str
+
+    def stop(self) -> None:
+        self.server.kill()
+
+    def start(self) -> None:
+        self.server.start()
+
+    def close(self) -> None:
+        self.server.kill()
+
+
+class ConsulSite(Site):
     """Instances are services of the agent."""
 
     host, id = "web.service.consul", "registry/one/default/web"
@@ -43,17 +60,8 @@ class ConsulSite:
     def remove(self, number: int) -> None:
         self.server.deregister(f"web-{number}")
 
-    def stop(self) -> None:
-        self.server.kill()
 
-    def start(self) -> None:
-        self.server.start()
-
-    def close(self) -> None:
-        self.server.kill()
-
-
-class EtcdSite:
+class EtcdSite(Site):
     """Instances are records, without a lease."""
 
     host, id = "web.shop.svc.cluster.local", "registry/one/shop/web"
@@ -76,17 +84,8 @@ class EtcdSite:
     def _call(self, path: str, name: str, service: str, **more: str) -> None:
         self.server.gateway(path, {"key": encoded(f"services/shop/{service}/{name}"), **more})
 
-    def stop(self) -> None:
-        self.server.kill()
 
-    def start(self) -> None:
-        self.server.start()
-
-    def close(self) -> None:
-        self.server.kill()
-
-
-class KubeSite:
+class KubeSite(Site):
     """Instances are endpoints of one slice."""
 
     host, id = "web.shop.svc.cluster.local", "registry/one/Service/shop/web"
@@ -134,21 +133,11 @@ class KubeSite:
             if "services" not in path:
                 self.server.call("PUT", f"{path}/{name}", whole)
 
-    def stop(self) -> None:
-        self.server.kill()
-
     def start(self) -> None:
         self.server.run()
 
     def close(self) -> None:
         self.server.close()
-
-
-def encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-Site = ConsulSite | EtcdSite | KubeSite
 
 
 @pytest.fixture(

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import urllib.request
 from pathlib import Path
 
 import pytest
 from authority import Authority
 from conftest import Open, require_etcd
 from observe import observing
-from servers import Etcd
+from servers import Etcd, encoded
 
 from artemon.errors import ArtemonError, StoreError, Unavailable, Unknown
 
 pytestmark = pytest.mark.etcd
 
 
-def gateway(etcd: Etcd, path: str, body: dict[str, object]) -> None:
-    """One call of etcd's JSON gateway."""
-    url = f"http://127.0.0.1:{etcd.port}/v3/{path}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        answer.read()
-
-
-def b64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
 @pytest.fixture
 def guarded(etcd: Etcd, tmp_path: Path) -> dict[str, object]:
     """Settings for a user that may use artemon/ alone."""
     for user in ("root", "artemon"):
-        gateway(etcd, "auth/user/add", {"name": user, "password": f"{user}-secret"})
-        gateway(etcd, "auth/role/add", {"name": user})
-        gateway(etcd, "auth/user/grant", {"user": user, "role": user})
-    allowed = {"permType": "READWRITE", "key": b64("artemon/"), "range_end": b64("artemon0")}
-    gateway(etcd, "auth/role/grant", {"name": "artemon", "perm": allowed})
-    gateway(etcd, "auth/enable", {})
+        etcd.gateway("auth/user/add", {"name": user, "password": f"{user}-secret"})
+        etcd.gateway("auth/role/add", {"name": user})
+        etcd.gateway("auth/user/grant", {"user": user, "role": user})
+    allowed = {"permType": "READWRITE", "key": encoded("artemon/"), "range_end": encoded("artemon0")}
+    etcd.gateway("auth/role/grant", {"name": "artemon", "perm": allowed})
+    etcd.gateway("auth/enable", {})
     (tmp_path / "password").write_text("artemon-secret\n")
     return {"user": "artemon", "password_file": tmp_path / "password"}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,13 @@ from urllib.parse import urlsplit
 
 import click
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from artemon.daemon.address import address_text
+from artemon.daemon.files import write_secret
 from artemon.errors import ArtemonError
 from artemon.model.decode import decode
 from artemon.model.workload_group import WorkloadGroup
+from artemon.pki.certificate import fingerprint, load_certificates
 from meshctl.commands.join_token import seconds
 from meshctl.connection import connected, talk
 from meshctl.context import Target
@@ -62,7 +60,7 @@ def bootstrap(target: Target, *, group: str | None, out: str, **flags: Any) -> i
         raise click.UsageError("say --service-account, or --group")
     if target.ca_file is None:
         raise ArtemonError("the context has no CA: name the mesh's root certificates with --ca")
-    roots = target.ca_file.read_bytes()
+    roots = load_certificates(target.ca_file.read_bytes())
     wanted = {
         "namespace": target.namespace,
         "serviceAccount": settings["service_account"],
@@ -76,7 +74,8 @@ def bootstrap(target: Target, *, group: str | None, out: str, **flags: Any) -> i
         "citadeld": [flags["citadeld"] or address_text(host, CITADELD_PORT)],
         "pilotd": [flags["pilotd"] or address_text(host, PILOTD_PORT)],
     }
-    _write(Path(out), {"caPin": _pin(roots), "token": token["token"], "settings": settings})
+    bundle = {"caPin": fingerprint(roots[0]), "token": token["token"], "settings": settings}
+    write_secret(Path(out), yaml.safe_dump(bundle, sort_keys=False).encode())
     click.echo(
         f"{out}: for one machine, until {token['expires']}; there: proxyd join --bundle {out}", err=True
     )
@@ -125,20 +124,3 @@ def _port(text: str) -> dict[str, Any]:
     if not name or not number.isdecimal() or not 1 <= int(number) <= 65535:
         raise click.BadParameter(f'"{text}" is not a port such as http:80:HTTP', param_hint="--port")
     return {"name": name, "number": int(number), **({"protocol": protocol} if protocol else {})}
-
-
-def _pin(roots: bytes) -> str:
-    """The SHA-256 of the first root, by which a machine knows the mesh."""
-    first = x509.load_pem_x509_certificates(roots)[0]
-    return hashlib.sha256(first.public_bytes(Encoding.DER)).hexdigest()
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    text = yaml.safe_dump(dict(content), sort_keys=False)
-    try:
-        path.unlink(missing_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise ArtemonError(f"{path}: cannot be written: {error.strerror}") from error

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from consul_door import EVERY_KEY, SecureCluster
 from consul_servers import Consul
-from servers import Etcd, EtcdCluster, find_consul, find_etcd
+from required_servers import require_consul, require_etcd
+from servers import Etcd, EtcdCluster
 
 from artemon.store.api import Store
 from artemon.store.open import open_store
@@ -32,12 +33,6 @@ def shared_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     server.kill()
 
 
-def require_etcd() -> None:
-    """Skip where there is no etcd."""
-    if find_etcd() is None:
-        pytest.skip("no etcd: run .ci/servers, or set ARTEMON_ETCD")
-
-
 @pytest.fixture(scope="session")
 def shared_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consul]:
     """One Consul for the tests that do not disturb it."""
@@ -54,12 +49,6 @@ def secure_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureCl
     secure = SecureCluster(tmp_path_factory.mktemp("secure-consul"))
     yield secure
     secure.cluster.kill()
-
-
-def require_consul() -> None:
-    """Skip where there is no Consul."""
-    if find_consul() is None:
-        pytest.skip("no Consul: run .ci/servers, or set ARTEMON_CONSUL")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 from gateway_certificates import Certificates, Issued
+from patience import first_answer
 from servers import dying_with_parent, free_ports
 
 NETWORK, CONTROL, GATEWAY = "127.0.83.0/24", "127.0.83.1", "127.0.83.10"
@@ -148,16 +148,8 @@ class Site:
 
     def eventually(self, look: Callable[[], Any], what: str) -> Any:
         """The first true answer of `look`, whose connections may fail meanwhile."""
-        end, last = time.monotonic() + PATIENCE, ""
-        while time.monotonic() < end:
-            try:
-                if answer := look():
-                    return answer
-            except (OSError, http.client.HTTPException) as error:
-                last = str(error)
-            time.sleep(0.1)
-        log = (self.folder / "proxyd.log").read_text()[-3000:]
-        raise AssertionError(f"not within {PATIENCE} s: {what} ({last})\n{log}")
+        log = self.folder / "proxyd.log"
+        return first_answer(look, what, lambda: log.read_text()[-3000:], seconds=PATIENCE)
 
 
 def refused(look: Callable[[], Any]) -> bool:

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "proxyd"), str(HERE.parents[1])]
 
 from consul_servers import Cluster  # noqa: E402
-from live_mesh import Process, wait  # noqa: E402
+from live_mesh import wait  # noqa: E402
 from load import Load, load  # noqa: E402
 from meshlet_net import upstream_app  # noqa: E402
 from whole_site import URL, WholeSite  # noqa: E402
@@ -37,15 +37,6 @@ class Site(WholeSite):
     def __init__(self, folder: Path, registry: str, chance: random.Random) -> None:
         super().__init__(folder, registry=registry)
         self.chance = chance
-
-    def dumps(self, pilots: list[Process]) -> dict[str, Any]:
-        """What every proxy should have, by node."""
-        found = {}
-        for pilot in pilots:
-            for one in pilot.page("/debug/syncz"):
-                dump = pilot.page(f"/debug/config_dump?proxyID={one['node']}")
-                found[one["node"]] = {key: value for key, value in dump.items() if key != "revision"}
-        return found
 
 
 @contextmanager

@@ -79,13 +79,26 @@ class Process:
         )
         return json.loads(done.stdout)
 
+    def served(self) -> set[str]:
+        """The nodes that a pilotd serves."""
+        return {one["node"] for one in self.page("/debug/syncz")}
+
+    def dump(self, node: str) -> dict[str, Any]:
+        """What a pilotd says to a proxy, without the revision of the registry."""
+        dump = self.page(f"/debug/config_dump?proxyID={node}")
+        return {key: value for key, value in dump.items() if key != "revision"}
+
     def metric(self, name: str) -> float:
         with urllib.request.urlopen(f"http://{self.settings['http']}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
-        if self.process and self.process.poll() is None:
+        if self.process and self.alive:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait()

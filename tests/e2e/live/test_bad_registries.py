@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import signal
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 from live_mesh import Pilotd, wait
 from meshlet import Ca
-from servers import EtcdCluster, find_etcd, free_ports
+from required_servers import require_etcd
+from servers import EtcdCluster, encoded, free_ports
 
 pytestmark = pytest.mark.etcd
 NEWER = json.dumps({"version": 99, "reads": 99}).encode()
@@ -19,15 +19,10 @@ NEWER = json.dumps({"version": 99, "reads": 99}).encode()
 
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[EtcdCluster]:
-    if find_etcd() is None:
-        pytest.skip("no etcd: run .ci/servers, or set ARTEMON_ETCD")
+    require_etcd()
     cluster = EtcdCluster(tmp_path / "etcd").start()
     yield cluster
     cluster.kill()
-
-
-def encoded(text: str | bytes) -> str:
-    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
 def put(etcd: EtcdCluster, key: str, value: bytes) -> None:

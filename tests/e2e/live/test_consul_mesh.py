@@ -10,7 +10,7 @@ import pytest
 from consul_servers import Consul
 from live_mesh import LiveMesh, Pilotd, wait
 from meshlet_net import upstream_app
-from servers import find_consul
+from required_servers import require_consul
 
 pytestmark = [pytest.mark.consul, pytest.mark.envoy]
 URL = "http://web.service.consul:80/"
@@ -19,8 +19,7 @@ CLUSTER = "outbound|80||web.service.consul"
 
 @pytest.fixture
 def consul(tmp_path: Path) -> Iterator[Consul]:
-    if find_consul() is None:
-        pytest.skip("no Consul: run .ci/servers consul, or set ARTEMON_CONSUL")
+    require_consul()
     server = Consul(tmp_path / "consul").start()
     yield server
     server.kill()
@@ -128,6 +127,4 @@ def _exported(consul: Consul) -> list[str]:
 
 
 def _leads(pilot: Pilotd) -> bool:
-    if pilot.process is None or pilot.process.poll() is not None:
-        return False
-    return bool(pilot.page("/debug/registries")[1]["export"]["leads"])
+    return pilot.alive and bool(pilot.page("/debug/registries")[1]["export"]["leads"])

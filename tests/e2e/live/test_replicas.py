@@ -90,14 +90,10 @@ def _freeze(sidecar: Sidecar) -> None:
         os.kill(pid, signal.SIGSTOP)
 
 
-def _syncz(pilot: Pilotd) -> list[dict[str, Any]]:
-    alive = pilot.process is not None and pilot.process.poll() is None
-    return pilot.page("/debug/syncz") if alive else []
-
-
 def _names(pilot: Pilotd) -> set[str]:
     try:
-        return {one["node"].split("~")[2].split(".")[0] for one in _syncz(pilot)}
+        nodes = pilot.served() if pilot.alive else set()
+        return {node.split("~")[2].split(".")[0] for node in nodes}
     except (subprocess.CalledProcessError, ValueError):  # it is starting or stopping
         return set()
 
@@ -113,5 +109,4 @@ def _other(mesh: LiveMesh, name: str) -> Pilotd:
 
 def _dumped(mesh: LiveMesh, name: str) -> dict[str, Any]:
     """What the proxy was sent, without the revision of the registry."""
-    dump = _serving(mesh, name).page(f"/debug/config_dump?proxyID={name}.shop")
-    return {key: value for key, value in dump.items() if key != "revision"}
+    return _serving(mesh, name).dump(f"{name}.shop")

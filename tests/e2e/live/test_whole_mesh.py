@@ -12,7 +12,7 @@ import pytest
 from live_mesh import Process, Sidecar, wait
 from load import load
 from meshlet_net import upstream_app
-from servers import find_etcd
+from required_servers import require_etcd
 from whole_site import CLUSTER, URL, WholeSite
 
 pytestmark = [pytest.mark.envoy, pytest.mark.etcd, pytest.mark.timeout(600)]
@@ -22,8 +22,7 @@ ORDERS = int(os.environ.get("ARTEMON_ORDERS", "1"))
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeSite]:
-    if find_etcd() is None:
-        pytest.skip("no etcd: run .ci/servers, or set ARTEMON_ETCD")
+    require_etcd()
     made = WholeSite(tmp_path_factory.mktemp("site"))
     with ExitStack() as stack:
         stack.callback(made.stop_all)
@@ -101,23 +100,16 @@ def name(one: object) -> str:
 
 
 def served(pilot: Process) -> set[str]:
-    return {one["node"] for one in pilot.page("/debug/syncz")} if pilot.ready().get("ready") else set()
+    return pilot.served() if pilot.ready().get("ready") else set()
 
 
 def equal(site: WholeSite) -> bool:
     """Whether every pilotd says the same to a proxy; each knows only those that it serves, so one dies."""
-    dumps = {}
-    for pilot in site.pilots:
-        for node in served(pilot):
-            dump = pilot.page(f"/debug/config_dump?proxyID={node}")
-            dumps[node] = {key: value for key, value in dump.items() if key != "revision"}
+    dumps = site.dumps(site.pilots)
     first, second = site.pilots
     first.kill()
     wait(lambda: len(served(second)) == len(site.sidecars), "all are at the other pilotd", 60)
-    found = {}
-    for node in served(second):
-        dump = second.page(f"/debug/config_dump?proxyID={node}")
-        found[node] = {key: value for key, value in dump.items() if key != "revision"}
+    found = site.dumps([second])
     first.start()
     first.wait_ready()
     return found == dumps

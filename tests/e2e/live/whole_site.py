@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -106,12 +107,16 @@ class WholeSite:
         """Everyone is served by a pilotd, and every server is known to everyone who asks."""
         try:
             pilots = [pilot for pilot in self.pilots if pilot.ready().get("ready")]
-            names = {one["node"] for pilot in pilots for one in pilot.page("/debug/syncz")}
+            names = {node for pilot in pilots for node in pilot.served()}
             known = {len(one.endpoints(CLUSTER)) for one in self.clients()}
         except (OSError, ValueError, subprocess.CalledProcessError):
             return False
         everyone = len(names) == len(self.sidecars)
         return len(pilots) == len(self.pilots) and everyone and known == {len(self.servers())}
+
+    def dumps(self, pilots: list[Process]) -> dict[str, dict[str, Any]]:
+        """What every proxy of these pilotds should have, by node."""
+        return {node: pilot.dump(node) for pilot in pilots for node in pilot.served()}
 
     def apply(self, number: int, name: str, path: str) -> int:
         """Write a VirtualService through one galleyd; the status."""
@@ -130,8 +135,6 @@ class WholeSite:
         return self._https(galleyd, "POST", url, body)
 
     def _https(self, galleyd: Process, method: str, path: str, body: Any) -> int:
-        import ssl
-
         context = ssl.create_default_context(cafile=str(self._root))
         context.check_hostname = False
         host, port = galleyd.settings["listen"].rsplit(":", 1)

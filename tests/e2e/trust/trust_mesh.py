@@ -11,7 +11,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from patience import first_answer
 from servers import dying_with_parent
 
 SPACE = "shop"
@@ -179,18 +179,11 @@ class Mesh:
             connection.close()
 
     def eventually(self, look: Callable[[], Any], what: str) -> Any:
-        end, last = time.monotonic() + PATIENCE, ""
-        while time.monotonic() < end:
-            try:
-                if answer := look():
-                    return answer
-            except (OSError, http.client.HTTPException) as error:
-                last = repr(error)
-            time.sleep(0.1)
-        logs = "\n".join(
-            f"--- {path}\n{path.read_text()[-2500:]}" for path in sorted(self.folder.glob("*/proxyd.log"))
-        )
-        raise AssertionError(f"not within {PATIENCE} s: {what} ({last})\n{logs}")
+        def logs() -> str:
+            paths = sorted(self.folder.glob("*/proxyd.log"))
+            return "\n".join(f"--- {path}\n{path.read_text()[-2500:]}" for path in paths)
+
+        return first_answer(look, what, logs, seconds=PATIENCE)
 
 
 def fetch(address: str, port: int, path: str) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -39,6 +41,7 @@ from proxyd.launch import plain
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
 from proxyd.probes import Probes
+from proxyd.saving import Saving
 from proxyd.sds import SecretStreams
 from proxyd.secrets import ROOTS, told_lists, told_roots
 from proxyd.server import ADS, SDS, serve
@@ -54,8 +57,6 @@ from proxyd.workload_api import Allowed, WorkloadApi
 
 LEAVE_SECONDS = 0.2
 """How long before Envoy drains the others are told."""
-SAVE_SECONDS = 0.2
-REST_SECONDS = 2.0
 IDENTITY, CONFIGURATION = "identity", "configuration"
 
 
@@ -83,15 +84,9 @@ class Agent:
         self._metrics = Metrics(context.metrics)
         self._changed, self._moved = Bells(), Bells()
         self._joined = asyncio.Event()
-        self._node_id = node_id(settings, context.node)
-        self._file = Path(settings.data_dir) / lastgood.FILE
-        good = lastgood.load(self._file, self._node_id, self._log)
-        own = (START, NAMES) if settings.dns_listen else (START,)
-        good = {url: named for url, named in good.items() if url != NAMES or NAMES in own}
-        never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
-        self._saved = 0
-        pinned = {SECRET: frozenset({ROOTS})}
-        self._view = View(good, never_empty=never_empty, own=own, pinned=pinned)
+        file, name = Path(settings.data_dir) / lastgood.FILE, node_id(settings, context.node)
+        self._view = _view(settings, lastgood.load(file, name, self._log))
+        self._saving = Saving(self._view, file, name, moved=self._moved, log=self._log, metrics=self._metrics)
         subject = subject_text(settings.service or context.node, settings.labels, settings.cluster_id)
         self._istio = IstioMetrics(Own(settings.namespace, subject))
         options = replace(settings.identity_options, node=context.node, workload=subject)
@@ -159,29 +154,12 @@ class Agent:
             stack.callback(self._supervisor.give_up)
             await stack.enter_async_context(serve_http(settings.status_address, routes))
             await stack.enter_async_context(serve(Path(settings.run_dir), services))
-            if settings.workload_socket:
-                programs = WorkloadApi(self._identity, self._lists)
-                who = Allowed(settings.workload_socket_group, settings.workload_socket_users)
-                serving = programs.serve(
-                    Path(settings.workload_socket), who, run_dir=Path(settings.run_dir), log=self._log
-                )
-                await stack.enter_async_context(serving)
+            await self._serve_programs(stack)
             envoy_log = EnvoyLog(self._supervisor.log_file, self._log.bind(source="envoy"))
             names = await self._answer_names(stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             await stack.enter_async_context(control(Path(settings.run_dir), self._wellbeing, self._admin))
-            work = [
-                *(tasks.create_task(one.follow()) for one in self._probes),
-                *(tasks.create_task(one.follow(self._changed)) for one in names),
-                tasks.create_task(self._keep_identity()),
-                tasks.create_task(self._keep_last_good()),
-                tasks.create_task(self._keep_trust()),
-                tasks.create_task(self._tell_ready()),
-                tasks.create_task(secrets.watch_files()),
-                tasks.create_task(Callers(self._admin.counted, self._upstream.report).run()),
-                tasks.create_task(envoy_log.follow()),
-                tasks.create_task(self._supervisor.watch(self._on_state)),
-            ]
+            work = [tasks.create_task(one) for one in (*self._work(names), envoy_log.follow())]
             mesh = tasks.create_task(self._follow_pilotd())
             envoy = tasks.create_task(self._run_envoy())
             await context.stop.wait()
@@ -194,13 +172,34 @@ class Agent:
             envoy_log.finish()
             for task in work:
                 task.cancel()
-        await self._save()
+        await self._saving.save()
+
+    def _work(self, names: Iterable[Names]) -> Iterator[Coroutine[Any, Any, None]]:
+        """What goes on until the end."""
+        yield from (one.follow() for one in self._probes)
+        yield from (one.follow(self._changed) for one in names)
+        yield self._keep_identity()
+        yield self._saving.follow()
+        yield self._keep_trust()
+        yield self._tell_ready()
+        yield self._secrets.watch_files()
+        yield Callers(self._admin.counted, self._upstream.report).run()
+        yield self._supervisor.watch(self._on_state)
 
     async def _run_envoy(self) -> None:
         await self._start.first(self._changed, ask=bool(self._settings.pilotd))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._supervisor.run())
             tasks.create_task(self._start.follow(self._changed))
+
+    async def _serve_programs(self, stack: AsyncExitStack) -> None:
+        """The Workload API, where the settings say so."""
+        settings = self._settings
+        if settings.workload_socket:
+            programs = WorkloadApi(self._identity, self._lists)
+            who = Allowed(settings.workload_socket_group, settings.workload_socket_users)
+            path, run_dir = Path(settings.workload_socket), Path(settings.run_dir)
+            await stack.enter_async_context(programs.serve(path, who, run_dir=run_dir, log=self._log))
 
     async def _answer_names(self, stack: AsyncExitStack) -> list[Names]:
         """Listen for DNS queries, where the settings say so."""
@@ -268,27 +267,6 @@ class Agent:
         while identity.cert_chain_pem == before.cert_chain_pem:  # others to trust count for new connections
             identity = await self._identity.changed(identity)
 
-    async def _keep_last_good(self) -> None:
-        with self._moved.listen() as wake:
-            while True:
-                await wake.wait()
-                wake.clear()
-                if self._view.revision != self._saved:
-                    await asyncio.sleep(SAVE_SECONDS)
-                    await self._save()
-                    await asyncio.sleep(REST_SECONDS)
-                    wake.set()
-
-    async def _save(self) -> None:
-        if self._view.revision == self._saved:
-            return
-        self._saved = self._view.revision
-        try:
-            await asyncio.to_thread(lastgood.save, self._file, self._node_id, self._view.good())
-            self._metrics.saved.set_to_current_time()
-        except ArtemonError as error:
-            self._log.error("last-good configuration not saved", reason=str(error))
-
     def _certificate_seconds(self) -> float:
         try:
             until = self._identity.current().not_after
@@ -298,3 +276,11 @@ class Agent:
 
     def _view_seconds(self) -> float:
         return 0.0 if self._upstream.connected else time.monotonic() - self._upstream.silent_since
+
+
+def _view(settings: ProxydSettings, good: lastgood.Good) -> View:
+    """The view to begin with, from what was good before."""
+    own = (START, NAMES) if settings.dns_listen else (START,)
+    good = {url: named for url, named in good.items() if url != NAMES or NAMES in own}
+    never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
+    return View(good, never_empty=never_empty, own=own, pinned={SECRET: frozenset({ROOTS})})

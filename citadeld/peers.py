@@ -11,7 +11,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from citadeld.services import FAILURES, Services
 
 MAX_LINE = 64 * 1024
 SECONDS = 10.0
+LINGER_SECONDS = 1.0
 MOST = 32
 CALL = "socket/CreateCertificate"
 
@@ -55,7 +56,7 @@ class Counter:
             async with asyncio.timeout(SECONDS):
                 answer = await self._answer(reader, peer)
                 writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
+                await _said(reader, writer)
         except TimeoutError:
             self._log.info("peer_too_slow", pid=peer.pid, uid=peer.uid)
         finally:
@@ -77,6 +78,17 @@ class Counter:
 
 def _refusal(error: Denied) -> dict[str, Any]:
     return {"code": error.reason.value, "error": str(error)}
+
+
+async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send the rest, and hear the caller out: a Unix socket closed over bytes that nobody has read is reset,
+    and the caller finds an error of the kernel in place of the answer."""
+    await writer.drain()
+    writer.write_eof()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(MAX_LINE):
+                pass
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

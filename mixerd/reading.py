@@ -12,9 +12,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from artemon.model.metric_fields import SIDE
 from artemon.pki.errors import InvalidSpiffeId
 from artemon.pki.spiffe import SpiffeId
+from artemon.pki.subject import text_in
 from mixerd.records import DESTINATION, SOURCE, Call, Reporter, Span
 
-_SUBJECT = re.compile(r"(?:^|,)UID=([^,+]*)")
 _FLAGS = {
     "failed_local_healthcheck": "LH",
     "no_healthy_upstream": "UH",
@@ -135,8 +135,7 @@ def _caller(peer: Any) -> tuple[str, str, str]:
             identity = SpiffeId.parse(name.uri)
         except InvalidSpiffeId:
             continue
-        found = _SUBJECT.search(peer.subject)
-        caller = Reporter.of(identity, found[1] if found else "")
+        caller = Reporter.of(identity, text_in(peer.subject))
         return caller.namespace, caller.service, caller.workload
     return "", UNKNOWN, UNKNOWN
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from artemon.pki.spiffe import SpiffeId
+from artemon.pki.subject import read_subject
 
 SOURCE, DESTINATION = "source", "destination"
 
@@ -22,11 +23,10 @@ class Reporter:
     @classmethod
     def of(cls, identity: SpiffeId, subject: str) -> Reporter:
         """subject: of the certificate (`artemon.pki.subject`); without one it is called as its account."""
-        parts = subject.split("/")
-        if len(parts) != 6:
+        told = read_subject(subject)
+        if told is None:
             return cls(identity.namespace, identity.service_account, identity.service_account)
-        workload, _, version, canonical, *_ = parts
-        return cls(identity.namespace, canonical, workload, version)
+        return cls(identity.namespace, told.canonical_service, told.workload, told.version)
 
 
 class Call(NamedTuple):

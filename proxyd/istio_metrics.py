@@ -19,16 +19,13 @@ from artemon.model.metric_fields import (
     WRITTEN,
     Field,
 )
-from artemon.pki.subject import PARTS
+from artemon.pki.subject import read_subject, text_in
 
 _LINE = re.compile(rf'{EXPOSED}(\w+)\{{{PACKED}="((?:[^"\\]|\\.)*)"(.*)\}} (\S+)')
 _TYPE = f"# TYPE {EXPOSED}"
-_SUBJECT = re.compile(r"(?:^|,)UID=([^,+]*)")
 _NAMESPACE = re.compile(r"spiffe://[^/,]+/ns/([^/,]+)/sa/")
 _TCP = "istio_tcp_"
 _REMEMBERED = 50_000
-_OWN_PARTS = ("workload", "app", "version", "canonical_service", "canonical_revision", "cluster")
-"""Of the subject of a certificate (`artemon.pki.subject`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +126,13 @@ def _named(end: str, workload: dict[str, str]) -> dict[str, str]:
 
 
 def _from_subject(text: str) -> dict[str, str]:
-    parts = text.split("/")
-    return dict(zip(_OWN_PARTS, parts, strict=True)) if len(parts) == PARTS else {}
+    found = read_subject(text)
+    return found._asdict() if found else {}
 
 
 def _from_certificate(fields: list[str]) -> dict[str, str]:
-    subject = _SUBJECT.search(fields[Field.WHO])
     namespace = _NAMESPACE.match(fields[Field.PEER])
-    known = _from_subject(subject[1]) if subject else {}
-    return {**known, "namespace": namespace[1] if namespace else ""}
+    return {**_from_subject(text_in(fields[Field.WHO])), "namespace": namespace[1] if namespace else ""}
 
 
 def _from_endpoint(text: str) -> dict[str, str]:

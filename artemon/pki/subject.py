@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -15,11 +16,25 @@ from cryptography.x509.oid import NameOID
 from artemon.model.canonical import canonical_name, canonical_revision
 from artemon.pki.errors import CsrRefused
 
-PARTS = 6
 MAX_SUBJECT = 256
 """Characters that X.520 allows a user id."""
 _PART = re.compile(r"[A-Za-z0-9._-]{0,63}")
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]")
+_UID = re.compile(r"(?:^|,)UID=([^,+]*)")
+
+
+class Subject(NamedTuple):
+    """The parts of the text."""
+
+    workload: str
+    app: str
+    version: str
+    canonical_service: str
+    canonical_revision: str
+    cluster: str
+
+
+PARTS = len(Subject._fields)
 
 
 def subject_text(workload: str, labels: Mapping[str, str], cluster: str) -> str:
@@ -28,6 +43,18 @@ def subject_text(workload: str, labels: Mapping[str, str], cluster: str) -> str:
     parts = (workload, labels.get("app", ""), labels.get("version", ""), *canonical, cluster)
     most = MAX_SUBJECT // PARTS - 1
     return "/".join(_FOREIGN.sub("_", part)[:most] for part in parts)
+
+
+def read_subject(text: str) -> Subject | None:
+    """The parts of a text that `subject_text` made; None of any other."""
+    parts = text.split("/")
+    return Subject(*parts) if len(parts) == PARTS else None
+
+
+def text_in(name: str) -> str:
+    """The text in a subject as Envoy shows it (RFC 2253); "" without one."""
+    found = _UID.search(name)
+    return found[1] if found else ""
 
 
 def check_subject(text: str) -> str:

@@ -15,11 +15,12 @@ from artemon.errors import Problem, Refused
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-def load(group: str, kind: str, *, mark: str) -> Any:
-    """The plug-in `kind` of the group. Raises LookupError that names those there are, `mark` behind each."""
+def load(group: str, kind: str, *, mark: str, what: str = "scheme") -> Any:
+    """The plug-in `kind` of the group. Raises LookupError that names those there are, `mark` behind each.
+    what: they are called."""
     known = _installed(group)
     if kind not in known:
-        raise LookupError(f"unknown scheme; use one of {', '.join(f'{one}{mark}' for one in sorted(known))}")
+        raise LookupError(f"unknown {what}; use one of {', '.join(f'{one}{mark}' for one in sorted(known))}")
     return known[kind].load()
 
 

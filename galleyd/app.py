@@ -48,6 +48,7 @@ from galleyd.references import References
 from galleyd.relay import Relay
 from galleyd.rest import Rest
 from galleyd.rights import Rights
+from galleyd.rulebook import Rulebook
 from galleyd.secrets import Secrets
 from galleyd.server import Requests, application
 from galleyd.settings import GalleySettings
@@ -168,6 +169,7 @@ class Parts:
                 )
             ),
             self._vetting(),
+            Rulebook(self._store, self.keys, self.around.mesh),
         )
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)

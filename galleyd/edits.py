@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -75,6 +75,10 @@ class Way(Protocol):
         """What was admitted, in the place of `before`."""
 
 
+async def _anything(_: Sequence[Plan]) -> None:
+    """Refuses nothing."""
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -83,13 +87,14 @@ def _now() -> str:
 class Edits:
     """The writing half of the API. ways: by name, the kinds that are not taken in by `admission`.
     across: adds warnings about what plans mean for other objects. vet: refuses plans for what they mean for
-    others; raises ApiError."""
+    others, `fit` for what they lack; both raise ApiError."""
 
     writer: Writer
     admission: Admission
     ways: Mapping[str, Way] = field(default_factory=dict)
     across: Callable[[Sequence[Plan]], Sequence[Plan]] = lambda plans: plans
     vet: Callable[[Sequence[Plan], How], None] = lambda plans, how: None
+    fit: Callable[[Sequence[Plan]], Awaitable[None]] = _anything
     now: Callable[[], str] = _now
     uid: Callable[[], str] = field(default=lambda: str(uuid4()))
 
@@ -227,6 +232,7 @@ class Edits:
 
     async def _do_all(self, plans: Sequence[Plan], how: How) -> tuple[int, list[Outcome]]:
         self.vet(plans, how)
+        await self.fit(plans)
         plans = self.across(plans)
         writes = [plan.write for plan in plans if plan.write]
         if how.dry_run or not writes:

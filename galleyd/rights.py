@@ -26,12 +26,19 @@ WRITE = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 PATCHES = frozenset({kinds.ENVOY_FILTER.plural, kinds.WASM_PLUGIN.plural, kinds.TRAFFIC_EXTENSION.plural})
 """What runs inside of Envoy as it is written, so that no namespace can contain it."""
-_CONFIG = frozenset(kind.plural for kind in (*kinds.KINDS, kinds.RATE_LIMIT)) - PATCHES
+REACHING = frozenset({kinds.HANDLER.plural})
+"""What makes mixerd write files and call others."""
+_CONFIG = (
+    frozenset(kind.plural for kind in (*kinds.KINDS, *kinds.MIXER_KINDS, kinds.RATE_LIMIT))
+    - PATCHES
+    - REACHING
+)
 _SHARED = frozenset({"mesh", "wait"})
 """Of no namespace, and for whoever has any role."""
 _SEEN = (
     _CONFIG
     | PATCHES
+    | REACHING
     | {"hostgrants", "identitygrants", "namespaces", "events", "proxies", "history", "debug", "metrics"}
     | {"telemetry"}
 )

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "expr": "meshctl.commands.expr",
     "dashboard": "meshctl.commands.dashboard",
     "top": "meshctl.commands.top",
+    "handlers": "meshctl.commands.handlers",
     "graph": "meshctl.commands.graph",
     "traces": "meshctl.commands.traces",
     "logs": "meshctl.commands.logs",

@@ -4,51 +4,123 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from artemon.daemon.files import make_private_dir
 from artemon.daemon.grpc_server import listening
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
+from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
+from artemon.daemon.signers import signers_of
 from artemon.errors import ArtemonError
+from artemon.store.layout import Layout
 from mixerd.counting import Counting
 from mixerd.counts import Counts
 from mixerd.desk import Desk
+from mixerd.dispatch import Dispatch
+from mixerd.handling import Handlers
 from mixerd.keep import Keep
 from mixerd.limits import Limits
 from mixerd.pages import Pages
+from mixerd.rules import Rules
 from mixerd.server import OPTIONS, Services
 from mixerd.settings import MixerSettings
 
-FILE = "recent.db"
+FILE, LOGS = "recent.db", "logs"
 
 
 async def app(settings: MixerSettings, context: Context) -> None:
     """Telemetry of the mesh: recent access logs, traces and the graph of calls, off every request's path."""
     if not settings.citadeld:
         raise ArtemonError("mixerd serves mutual TLS only: set citadeld")
-    folder = Path(settings.data_dir)
-    make_private_dir(folder)
+    make_private_dir(Path(settings.data_dir))
     context.health.expect("identity", "a certificate from citadeld")
     keeper = IdentityKeeper(settings.identity_options("mixerd"), context.log)
     await keeper.start()
     context.health.meet("identity")
-    seconds = settings.keep_minutes * 60
-    keep = Keep(folder / FILE, rows=settings.keep_rows, seconds=seconds)
-    desk = Desk(keep, Counts(seconds=seconds), context.metrics, context.log, pending=settings.pending_rows)
-    counting = Counting(Limits(), context.metrics, root=settings.root_namespace, now=time.time)
-    services = Services(desk, Pages(desk).answer, counting, trust_domain=settings.trust_domain)
-    try:
+    async with AsyncExitStack() as stack:
+        await Parts(settings, context, keeper).run(stack)
+
+
+class Parts:
+    """Everything that makes up one mixerd."""
+
+    def __init__(self, settings: MixerSettings, context: Context, keeper: IdentityKeeper) -> None:
+        self._settings, self._context, self._keeper = settings, context, keeper
+        folder, seconds = Path(settings.data_dir), settings.keep_minutes * 60
+        self._keep = Keep(folder / FILE, rows=settings.keep_rows, seconds=seconds)
+        log, metrics, pending = context.log, context.metrics, settings.pending_rows
+        self._desk = Desk(self._keep, Counts(seconds=seconds), metrics, log, pending=pending)
+        self._handlers = Handlers(
+            folder=folder / LOGS,
+            metrics=metrics,
+            log=log,
+            now=time.time,
+            most_bytes=settings.buffer_mb * 1_000_000,
+        )
+        self._dispatch = Dispatch(self._handlers, metrics, log, root=settings.root_namespace)
+        self._counting = Counting(Limits(), metrics, root=settings.root_namespace, now=time.time)
+        self._rules: Rules | None = None
+
+    async def run(self, stack: AsyncExitStack) -> None:
+        """Serve until told to stop."""
+        settings, context = self._settings, self._context
+        stack.callback(self._keep.close)
+        await self._open_rules(stack)
+        pages = Pages(self._desk, self._handlers, self._rules)
+        services = Services(
+            self._desk, self._dispatch, pages.answer, self._counting, trust_domain=settings.trust_domain
+        )
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(keeper.run()), tasks.create_task(desk.run())]
-            credentials = grpc_server_credentials(keeper.current)
+            work = [tasks.create_task(one) for one in self._jobs(tasks)]
+            credentials = grpc_server_credentials(self._keeper.current)
             table, address = services.table(), settings.listen
             async with listening(address, table, credentials=credentials, options=OPTIONS) as port:
                 context.log.info("serving", address=address, port=port)
                 await context.stop.wait()
             for task in work:
                 task.cancel()
-        await desk.flush()
-    finally:
-        keep.close()
+            await self._handlers.close()
+        await self._desk.flush()
+
+    async def _open_rules(self, stack: AsyncExitStack) -> None:
+        settings, context = self._settings, self._context
+        if not settings.registry:
+            return
+        store = await open_registry(settings.registry, settings.mesh)
+        stack.push_async_callback(store.close)
+        signers = signers_of(
+            required=settings.config_signatures == "required",
+            keys_file=settings.config_keys_file,
+            mesh=settings.mesh,
+            trust_domain=settings.trust_domain,
+            roots=lambda: self._keeper.current().roots_pem,
+            log=context.log,
+        )
+        self._rules = Rules(
+            store,
+            Layout(settings.mesh),
+            context,
+            root=settings.root_namespace,
+            signers=signers,
+            data_dir=Path(settings.data_dir),
+        )
+
+    def _jobs(self, tasks: asyncio.TaskGroup) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the server."""
+        jobs = [self._keeper.run(), self._desk.run()]
+        if self._rules is not None:
+            jobs += [self._rules.run(), self._follow(self._rules, tasks)]
+        return jobs
+
+    async def _follow(self, rules: Rules, tasks: asyncio.TaskGroup) -> None:
+        """Put rules into force as they change, until cancelled."""
+        while True:
+            book = await rules.changed()
+            await self._handlers.become(book.handlers, tasks)
+            self._dispatch.become(book)
+            self._context.log.info("rules", rules=len(book.rules), handlers=len(book.handlers))

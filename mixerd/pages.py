@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from mixerd.desk import Desk
 from mixerd.graph import graph, services
+from mixerd.handling import Handlers
+from mixerd.rules import Rules
 
 WINDOW_SECONDS = 60.0
 LIMIT, MOST = 50, 1000
@@ -21,14 +23,15 @@ Page = Callable[[Mapping[str, str], frozenset[str] | None], Awaitable[Any]]
 class Pages:
     """Answers. `namespaces` in a query, which galleyd sets: what the asker may see; absent: everything."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, handlers: Handlers | None = None, rules: Rules | None = None) -> None:
+        self._desk, self._handlers, self._rules = desk, handlers, rules
         self._table: dict[str, Page] = {
             "graph": self._graph,
             "top": self._top,
             "traces": self._traces,
             "trace": self._trace,
             "logs": self._logs,
+            "handlers": self._status,
         }
 
     async def answer(self, path: str) -> tuple[int, bytes]:
@@ -66,10 +69,23 @@ class Pages:
         where = {name: value for name, value in query.items() if name != "limit" and value}
         return await self._kept(self._desk.keep.calls, where, namespaces, _limit(query))
 
+    async def _status(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        """How handlers do, and rules that cannot be used."""
+        items = self._handlers.status() if self._handlers else []
+        problems = self._rules.problems() if self._rules else []
+        return {
+            "items": [one for one in items if _seen(one["name"].partition("/")[0], namespaces)],
+            "problems": [one for one in problems if _seen(one["object"].split("/")[-2], namespaces)],
+        }
+
     async def _kept(self, read: Callable[..., Any], *arguments: Any) -> Any:
         await self._desk.flush()
         async with self._desk.access:
             return {"items": await asyncio.to_thread(read, *arguments)}
+
+
+def _seen(namespace: str, namespaces: frozenset[str] | None) -> bool:
+    return namespaces is None or namespace in namespaces
 
 
 def _dashboard() -> bytes:

@@ -19,6 +19,7 @@ from artemon.daemon.identity_tls import peer_spiffe_id
 from mixerd import reading
 from mixerd.counting import Counting
 from mixerd.desk import Desk
+from mixerd.dispatch import Dispatch
 from mixerd.records import Reporter
 
 MAX_MESSAGE = 16 * 1024 * 1024
@@ -39,8 +40,10 @@ async def reporter_of(context: Context, trust_domain: str) -> Reporter:
 class Services:
     """The handlers."""
 
-    def __init__(self, desk: Desk, answer: Answer, counting: Counting, *, trust_domain: str) -> None:
-        self._desk, self._answer, self._counting = desk, answer, counting
+    def __init__(
+        self, desk: Desk, dispatch: Dispatch, answer: Answer, counting: Counting, *, trust_domain: str
+    ) -> None:
+        self._desk, self._dispatch, self._answer, self._counting = desk, dispatch, answer, counting
         self._trust_domain = trust_domain
 
     async def logs(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
@@ -48,8 +51,11 @@ class Services:
         reporter = await reporter_of(context, self._trust_domain)
         async for data in messages:
             message = await read(StreamAccessLogsMessage, data, context)
-            self._desk.calls(reading.request(one, reporter) for one in message.http_logs.log_entry)
-            self._desk.calls(reading.connection(one, reporter) for one in message.tcp_logs.log_entry)
+            calls = [(one, reading.request(one, reporter)) for one in message.http_logs.log_entry]
+            calls += [(one, reading.connection(one, reporter)) for one in message.tcp_logs.log_entry]
+            self._desk.calls(call for _, call in calls)
+            for entry, call in calls:
+                self._dispatch.take(entry, call)
         return bytes(StreamAccessLogsResponse().SerializeToString())
 
     async def spans(self, data: bytes, context: Context) -> bytes:

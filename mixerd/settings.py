@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from artemon.daemon.identity_options import IdentitySettings
@@ -15,6 +17,20 @@ class MixerSettings(IdentitySettings):
     )
     data_dir: str = Field("/var/lib/artemon/mixerd", description="Directory (0700) of what is kept.")
     root_namespace: str = Field("istio-system", description="Namespace whose limits are for all.")
+    registry: str = Field(
+        "", description="URL of the registry, for rules and their handlers; empty: there are none."
+    )
+    mesh: str = Field("default", description="Name of the mesh in the registry.")
+    config_signatures: Literal["required", "off"] = Field(
+        "required", description="Whether rules must be signed by galleyd; off trusts the registry."
+    )
+    config_keys_file: str = Field(
+        "",
+        description="File of galleyd's public signing keys (signing.pub); empty: those it endorses.",
+    )
+    buffer_mb: int = Field(
+        64, ge=1, description="Megabytes of rows that may wait for handlers; others are dropped."
+    )
     keep_minutes: float = Field(60.0, gt=0, description="Age at which logs, spans and counts are forgotten.")
     keep_rows: int = Field(200_000, ge=1000, description="Most logs, and most spans, that are kept.")
     pending_rows: int = Field(

@@ -15,7 +15,7 @@ from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
-from artemon.daemon.signers import Signers, read_pinned
+from artemon.daemon.signers import Signers, signers_of
 from artemon.daemon.trust import follow_bundle
 from artemon.registry.open import open_registries
 from artemon.store import clock
@@ -65,12 +65,14 @@ async def app(settings: PilotdSettings, context: Context) -> None:
 
 
 def _signers(settings: PilotdSettings, keeper: IdentityKeeper, context: Context) -> Signers | None:
-    if settings.config_signatures == "off":
-        context.log.warning("configuration_is_not_checked", setting="config_signatures")
-        return None
-    pinned = read_pinned(settings.config_keys_file) if settings.config_keys_file else ()
-    roots = None if pinned else (lambda: keeper.current().roots_pem)
-    return Signers(settings.mesh, settings.trust_domain, roots=roots, pinned=pinned, log=context.log)
+    return signers_of(
+        required=settings.config_signatures == "required",
+        keys_file=settings.config_keys_file,
+        mesh=settings.mesh,
+        trust_domain=settings.trust_domain,
+        roots=lambda: keeper.current().roots_pem,
+        log=context.log,
+    )
 
 
 async def _serve(

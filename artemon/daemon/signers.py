@@ -110,3 +110,15 @@ def read_pinned(path: str) -> list[bytes]:
     if any(len(key) != 32 for key in keys):
         raise ArtemonError(f"{path}: an Ed25519 key has 32 bytes")
     return keys
+
+
+def signers_of(
+    *, required: bool, keys_file: str, mesh: str, trust_domain: str, roots: Callable[[], bytes], log: Log
+) -> Signers | None:
+    """Whose signatures count by a daemon's settings; None: configuration is not checked. keys_file: the keys
+    alone that count, where it is not empty. Raises ArtemonError."""
+    if not required:
+        log.warning("configuration_is_not_checked", setting="config_signatures")
+        return None
+    pinned = read_pinned(keys_file) if keys_file else ()
+    return Signers(mesh, trust_domain, roots=None if pinned else roots, pinned=pinned, log=log)

@@ -10,6 +10,7 @@ from artemon.model.destination_rule import DestinationRule
 from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
 from artemon.model.message import Message
+from artemon.model.mixer import AttributeManifest, Handler, Instance, Rule
 from artemon.model.peer_authentication import PeerAuthentication
 from artemon.model.proxy_config import ProxyConfig
 from artemon.model.rate_limit import RateLimit
@@ -30,10 +31,12 @@ TELEMETRY = "telemetry.istio.io"
 EXTENSIONS = "extensions.istio.io"
 ACCESS = "access.artemon.io"
 POLICY = "policy.artemon.io"
+CONFIG = "config.istio.io"
 
 _networking = partial(Kind, group=NETWORKING, versions=("v1", "v1beta1", "v1alpha3"))
 _security = partial(Kind, group=SECURITY, versions=("v1", "v1beta1"))
 _extensions = partial(Kind, group=EXTENSIONS, versions=("v1alpha1",))
+_mixer = partial(Kind, group=CONFIG, versions=("v1alpha2",), short_names=())
 
 VIRTUAL_SERVICE = _networking(
     "VirtualService",
@@ -155,7 +158,15 @@ KINDS: tuple[Kind, ...] = (
 RATE_LIMIT = Kind("RateLimit", POLICY, ("v1",), "ratelimits", "ratelimit", ("rl",), spec=RateLimit)
 OWN_KINDS: tuple[Kind, ...] = (ROLE_BINDING, HOST_GRANT, IDENTITY_GRANT, RATE_LIMIT)
 """Kinds of this mesh alone: the first three steer its API, not its proxies."""
-ALL_KINDS = (*KINDS, *OWN_KINDS)
+RULE = _mixer("rule", plural="rules", singular="rule", spec=Rule)
+HANDLER = _mixer("handler", plural="handlers", singular="handler", spec=Handler)
+INSTANCE = _mixer("instance", plural="instances", singular="instance", spec=Instance)
+ATTRIBUTE_MANIFEST = _mixer(
+    "attributemanifest", plural="attributemanifests", singular="attributemanifest", spec=AttributeManifest
+)
+MIXER_KINDS: tuple[Kind, ...] = (RULE, HANDLER, INSTANCE, ATTRIBUTE_MANIFEST)
+"""What mixerd does with what proxies report and ask."""
+ALL_KINDS = (*KINDS, *MIXER_KINDS, *OWN_KINDS)
 
 _BY_PLURAL = {kind.plural: kind for kind in ALL_KINDS}
 _BY_NAME = {(kind.name, kind.group): kind for kind in ALL_KINDS}

@@ -70,6 +70,12 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         _AGE,
     ),
     kinds.AUTHORIZATION_POLICY.name: (_ACTION, _AGE),
+    kinds.RULE.name: (
+        Column("Match", ".spec.match", description="The requests that it is about."),
+        _AGE,
+    ),
+    kinds.HANDLER.name: (Column("Adapter", ".spec.compiledAdapter", description="What handles."), _AGE),
+    kinds.INSTANCE.name: (Column("Template", ".spec.compiledTemplate", description="Its shape."), _AGE),
 }
 
 

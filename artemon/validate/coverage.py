@@ -140,6 +140,10 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         kinds.ROLE_BINDING.name: _all("role", "subjects"),
         kinds.HOST_GRANT.name: _all("hosts", "namespaces"),
         kinds.IDENTITY_GRANT.name: _all("attestor", "facts", "serviceAccounts", "serviceAccountFact"),
+        kinds.RULE.name: _all("match", "actions", "failOpen"),
+        kinds.HANDLER.name: _all("compiledAdapter", "params"),
+        kinds.INSTANCE.name: _all("compiledTemplate", "params"),
+        kinds.ATTRIBUTE_MANIFEST.name: _all("revision", "name", "attributes"),
         kinds.RATE_LIMIT.name: _all("selector", "rules", "service", "port"),
         kinds.TELEMETRY_KIND.name: {
             **_all("selector", "accessLogging"),

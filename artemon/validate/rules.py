@@ -15,6 +15,7 @@ from artemon.validate.envoy_filter import envoy_filter
 from artemon.validate.extensions import traffic_extension, wasm_plugin
 from artemon.validate.findings import Problems
 from artemon.validate.gateway import gateway
+from artemon.validate.mixer import attribute_manifest, handler, instance, rule
 from artemon.validate.peer_authentication import peer_authentication
 from artemon.validate.proxy_config import proxy_config
 from artemon.validate.rate_limit import rate_limit
@@ -43,6 +44,10 @@ RULES: Mapping[str, Rule] = {
     kinds.TELEMETRY_KIND.name: telemetry,
     kinds.WASM_PLUGIN.name: wasm_plugin,
     kinds.TRAFFIC_EXTENSION.name: traffic_extension,
+    kinds.RULE.name: rule,
+    kinds.HANDLER.name: handler,
+    kinds.INSTANCE.name: instance,
+    kinds.ATTRIBUTE_MANIFEST.name: attribute_manifest,
     kinds.ROLE_BINDING.name: role_binding,
     kinds.HOST_GRANT.name: host_grant,
     kinds.IDENTITY_GRANT.name: identity_grant,

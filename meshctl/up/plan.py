@@ -78,7 +78,7 @@ def write_settings(layout: Layout, *, registry: str, demo: bool) -> None:
         "citadeld": _citadeld(layout, registry),
         "galleyd": _galleyd(layout, registry),
         "pilotd": _pilotd(layout, registry),
-        "mixerd": _mixerd(layout),
+        "mixerd": _mixerd(layout, registry),
     }
     if demo:
         rows |= {instance.name: _proxyd(layout, instance) for instance in (GATEWAY, *INSTANCES)}
@@ -137,8 +137,9 @@ def _pilotd(layout: Layout, registry: str) -> dict[str, Any]:
     }
 
 
-def _mixerd(layout: Layout) -> dict[str, Any]:
+def _mixerd(layout: Layout, registry: str) -> dict[str, Any]:
     return {
+        "registry": registry,
         "http": f"{layout.control}:{HEALTH_PORTS['mixerd']}",
         "listen": f"{layout.control}:{MIXERD_PORT}",
         "data_dir": str(layout.data("mixerd")),

@@ -1,0 +1,1 @@
+"""The adapters that come along; each module's `plugin` is an entry point of `artemon.adapters`."""

@@ -48,7 +48,7 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All entries under a prefix at one position, sorted by key. reason: why a watch (re)started here
-    ("start", "compacted", "reset", "gap", "too_big")."""
+    ("start", "compacted", "reset", "diverged")."""
 
     entries: tuple[Entry, ...]
     position: Position

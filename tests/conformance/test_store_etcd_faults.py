@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 from conftest import Open, require_etcd
+from losing import losing_relay
 from observe import Observer, observing, wait_set
+from prometheus_client import CollectorRegistry
 from servers import Etcd, free_ports
 
 from artemon.api.v1 import etcd_pb2 as pb
 from artemon.errors import ArtemonError, Unavailable, Unknown
 from artemon.store.api import Batch, Put, Stale, Store
 from artemon.store.etcd.member import COMPACT
+from artemon.store.etcd.settings import EtcdSettings
 from artemon.store.etcd.watch import Resumption
+from artemon.store.follow import Follow, FollowMetrics
 
 pytestmark = pytest.mark.etcd
 
@@ -139,7 +143,7 @@ async def test_catching_up_12_megabytes_is_cut_and_goes_on(etcd: Etcd, opened: O
     start = await store.list("k")
     for part in range(40):
         await store.txn([], [Put(f"k{part:02}/{number:02}", bytes(8000)) for number in range(40)])
-    resumption = Resumption(store._client, "k", start, bookmark=10, stale_after=20)
+    resumption = Resumption(store._client, "k", start, EtcdSettings())
     found: list[str] = []
     cut = False
     async with asyncio.timeout(25):
@@ -192,3 +196,35 @@ async def test_wrong_addresses_and_settings_are_refused(
 ) -> None:
     with pytest.raises(ArtemonError, match=words):
         await opened(url, **settings)
+
+
+async def test_a_watch_that_loses_events_is_found_out(etcd: Etcd, opened: Open) -> None:
+    """Also a deletion that was the last thing that happened; without comparing it would never be noticed."""
+    writer, metrics = await opened(etcd.url), CollectorRegistry()
+    async with losing_relay(etcd.port, seed=11, share=0.05) as (port, losing):
+        store = await opened(f"etcd://127.0.0.1:{port}", bookmark=0.5, compare=1)
+        follow = Follow(store, "k", lambda _: None, metrics=FollowMetrics(metrics))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(follow.run())
+            await wait_set(follow.synced, 10)
+            for number in range(300):
+                await writer.put(f"k{number % 40}", str(number).encode())
+                if number % 3 == 0:
+                    await writer.delete(f"k{number % 40}")
+            losing.share, told = 1.0, len(losing.lost)
+            async with asyncio.timeout(30):
+                while ("k1", True) not in losing.lost[told:]:  # it may be starting over at the moment
+                    await writer.put("k1", b"again")
+                    await writer.delete("k1")
+                    await asyncio.sleep(0.2)
+            losing.share = 0.0
+            wanted = {entry.key: entry.value for entry in (await writer.list("k")).entries}
+            async with asyncio.timeout(30):
+                while {entry.key: entry.value for entry in follow.entries.values()} != wanted:
+                    await asyncio.sleep(0.05)
+            running.cancel()
+        assert losing.repeated
+        assert losing.late
+        await store.close()
+    again = {"view": "world", "reason": "diverged"}
+    assert metrics.get_sample_value("artemon_store_resyncs_total", again)

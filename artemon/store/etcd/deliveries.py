@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from artemon.api.v1 import etcd_pb2 as pb
@@ -40,6 +41,7 @@ class Deliveries:
         self.epoch, self.next = snapshot.position.epoch, snapshot.position.revision + 1
         newest = max(snapshot.entries, key=lambda entry: entry.version, default=None)
         self.witness = (newest.key, newest.version) if newest else None
+        self._versions = {entry.key: entry.version for entry in snapshot.entries}
         self._fragments: list[Any] = []
 
     @property
@@ -66,13 +68,29 @@ class Deliveries:
             return None
         events = [event for event in self._fragments if event.kv.mod_revision >= self.next]
         self._fragments = []
+        events.sort(key=lambda event: event.kv.mod_revision)  # they are, unless something between us is ill
         if not events:
             return None
         self.next = events[-1].kv.mod_revision + 1
         changes = tuple(change_of(event) for event in events)
+        for change in changes:
+            if isinstance(change, Deleted):
+                self._versions.pop(change.key, None)
+            else:
+                self._versions[change.key] = change.version
         last = changes[-1]
         self.witness = (last.key, 0 if isinstance(last, Deleted) else last.version)
         return Batch(changes, self.position)
+
+    def reached(self, revision: int) -> None:
+        """At `revision` etcd held what was delivered."""
+        self.next = max(self.next, revision + 1)
+
+    def differing(self, kvs: Iterable[Any]) -> list[str]:
+        """Keys that etcd held otherwise, which `kvs` says, than they were delivered."""
+        held = {name_of(kv): kv.mod_revision for kv in kvs}
+        keys = held.keys() | self._versions.keys()
+        return sorted(key for key in keys if held.get(key) != self._versions.get(key))
 
 
 def _cancelled(answer: Any) -> StoreError:

@@ -31,6 +31,9 @@ class EtcdSettings(BaseModel):
     keepalive: float = Field(10.0, ge=5, description="Seconds between pings of a connection in use.")
     bookmark: float = Field(10.0, gt=0, description="Seconds without change until a watch proves its life.")
     stale_after: float = Field(20.0, gt=0, description="Seconds without proof of life until a watch says so.")
+    compare: float = Field(
+        12.0, gt=0, description="Seconds between two comparisons of what a watch told with what etcd holds."
+    )
     page: int = Field(500, ge=1, description="Keys per request when listing.")
 
 

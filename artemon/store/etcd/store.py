@@ -32,7 +32,7 @@ from artemon.store.etcd.client import Client, Compacted, translate
 from artemon.store.etcd.deliveries import entry_of
 from artemon.store.etcd.member import GRANT, RANGE, REVOKE, TXN, Member
 from artemon.store.etcd.settings import EtcdSettings, access, endpoints
-from artemon.store.etcd.watch import Reset, Resumption
+from artemon.store.etcd.watch import Diverged, Reset, Resumption
 from artemon.store.lease import RenewedLease
 from artemon.store.limits import check_key, check_prefix, check_ttl, check_txn, end_of
 
@@ -40,6 +40,8 @@ log = Log("artemon.store.etcd")
 
 LIST_TIMEOUT = 30.0
 """Seconds that listing may take, all pages together."""
+REASONS: dict[type[StoreError], str] = {Compacted: "compacted", Reset: "reset", Diverged: "diverged"}
+"""Why a watch starts over."""
 
 
 class EtcdStore(BaseStore):
@@ -182,19 +184,15 @@ class EtcdStore(BaseStore):
                 continue
             yield Snapshot(found.entries, found.position, reason)
             backoff.reset()
-            resumption = self._resumption(prefix, found)
+            resumption = Resumption(self._client, prefix, found, self._settings)
             try:
                 async with aclosing(resumption.items()) as items:
                     async for item in items:
                         yield item
-            except (Compacted, Reset) as error:
-                reason = "reset" if isinstance(error, Reset) else "compacted"
+            except (Compacted, Reset, Diverged) as error:
+                reason = REASONS[type(error)]
                 log.info("watch_starts_over", prefix=prefix, reason=reason, error=str(error))
             alive = resumption.alive
-
-    def _resumption(self, prefix: str, found: Snapshot) -> Resumption:
-        bookmark, stale_after = self._settings.bookmark, self._settings.stale_after
-        return Resumption(self._client, prefix, found, bookmark=bookmark, stale_after=stale_after)
 
     async def close(self) -> None:
         """See `Store.close`."""

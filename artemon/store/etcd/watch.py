@@ -20,6 +20,7 @@ from artemon.store.api import Batch, Bookmark, Snapshot, Stale
 from artemon.store.etcd.client import Client, Compacted, NotAuthenticated, translate
 from artemon.store.etcd.deliveries import Deliveries
 from artemon.store.etcd.member import RANGE, Member
+from artemon.store.etcd.settings import EtcdSettings
 from artemon.store.limits import end_of
 
 log = Log("artemon.store.etcd")
@@ -29,22 +30,24 @@ class Reset(StoreError):
     """The store was wiped, restored or replaced."""
 
 
+class Diverged(StoreError):
+    """A watch lost an event, or told it in a wrong order."""
+
+
 class Resumption:
     """The changes under `prefix` after `snapshot`, without loss or repetition, over any number of streams.
 
     alive: when the registry last gave proof of life to this watch.
     """
 
-    def __init__(
-        self, client: Client, prefix: str, snapshot: Snapshot, *, bookmark: float, stale_after: float
-    ) -> None:
-        self._client, self._prefix = client, prefix
-        self._bookmark, self._stale_after = bookmark, stale_after
+    def __init__(self, client: Client, prefix: str, snapshot: Snapshot, settings: EtcdSettings) -> None:
+        self._client, self._prefix, self._settings = client, prefix, settings
         self._deliveries = Deliveries(snapshot)
         self.alive = clock.now()
+        self._compare_at, self._seen = self.alive + settings.compare, 0
 
     async def items(self) -> AsyncGenerator[Batch | Bookmark | Stale]:
-        """Endless. Raises Compacted and Reset: the state must be listed anew."""
+        """Endless. Raises Compacted, Reset and Diverged: the state must be listed anew."""
         backoff = Backoff(0.05, 2.0)
         while True:
             member = self._client.member
@@ -54,11 +57,11 @@ class Resumption:
                         self.alive = clock.now()
                         backoff.reset()
                         yield item
-            except (Compacted, Reset):
+            except (Compacted, Reset, Diverged):
                 raise
             except StoreError as error:
                 await self._failed(member, error)
-            if (silence := clock.now() - self.alive) >= self._stale_after:
+            if (silence := clock.now() - self.alive) >= self._settings.stale_after:
                 yield Stale(silence)
             await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
 
@@ -75,16 +78,19 @@ class Resumption:
         """One stream, until it ends. Raises StoreError."""
         await self._client.ready(member)
         self._deliveries.restart()
+        idle = min(self._settings.bookmark, self._settings.compare)
         call = member.watch(metadata=self._client.metadata)
         try:
             await call.write(pb.WatchRequest(create_request=self._request()))
-            async with aclosing(_answers(call, self._client.timeout, self._bookmark)) as answers:
+            async with aclosing(_answers(call, self._client.timeout, idle)) as answers:
                 async for answer in answers:
                     if answer is None:
                         await self._probe(member)
                         yield Bookmark(self._deliveries.position)
                     elif (item := await self._received(member, answer)) is not None:
                         yield item
+                    if clock.now() >= self._compare_at:
+                        await self._compare(member)
         except grpc.aio.AioRpcError as error:
             raise translate(error, member.target, safe=True) from error
         except asyncio.InvalidStateError as error:
@@ -113,11 +119,31 @@ class Resumption:
     async def _probe(self, member: Member) -> None:
         """A linearizable read over the stream's own connection: proves that both live, and tells a store that
         was reset from a member that lags behind."""
+        await self._read(member, count_only=True)
+
+    async def _compare(self, member: Member) -> None:
+        """What was delivered must be what etcd held: servers have lost events of watches (etcd issues 15220
+        and 18089), and nothing else would tell. What was current at the last comparison has come since."""
+        self._compare_at = clock.now() + self._settings.compare
+        revision = max(self._deliveries.position.revision, self._seen)
+        try:
+            answer = await self._read(member, revision=revision, keys_only=True)
+        except Compacted:  # nothing happened here for long
+            self._seen = (await self._read(member, count_only=True)).header.revision
+            return
+        self._seen = answer.header.revision
+        if wrong := self._deliveries.differing(answer.kvs):
+            raise Diverged(f"etcd {member.target}: the watch did not tell all, as of {wrong[0]}")
+        self._deliveries.reached(revision)
+
+    async def _read(self, member: Member, **how: Any) -> Any:
+        """A linearizable read of the prefix. Raises Reset where it is that of another store."""
         end = end_of(self._prefix).encode()
-        request = pb.RangeRequest(key=self._prefix.encode() or b"\0", range_end=end, count_only=True)
-        await self._client.call(RANGE, request, member=member)
+        request = pb.RangeRequest(key=self._prefix.encode() or b"\0", range_end=end, **how)
+        answer = await self._client.call(RANGE, request, member=member)
         if self._client.history.epoch != self._deliveries.epoch:
             raise Reset(f"etcd: the store is another one, or was reset ({self._client.history.epoch})")
+        return answer
 
     async def _recall(self, member: Member) -> None:
         """The history must have what we saw of it at our position: a store that was wiped and written again

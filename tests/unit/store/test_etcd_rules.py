@@ -66,6 +66,21 @@ def test_what_was_delivered_is_not_repeated(deliveries: Deliveries) -> None:
     assert [change.key for change in item.changes] == ["c"]
 
 
+def test_what_was_not_told_or_told_otherwise_is_found(deliveries: Deliveries) -> None:
+    deliveries.receive(answer(event("gone", 11), event("b", 12), event("gone", 13, gone=True)))
+    held = [event("k", 5).kv, event("b", 12).kv]
+    assert deliveries.differing(held) == []
+    assert deliveries.differing(held[:1]) == ["b"]
+    assert deliveries.differing([*held, event("c", 13).kv]) == ["c"]
+    assert deliveries.differing([event("k", 6).kv, event("b", 12).kv]) == ["k"]
+
+
+def test_events_in_a_wrong_order_are_put_right(deliveries: Deliveries) -> None:
+    item = deliveries.receive(answer(event("a", 12), event("a", 11)))
+    assert [change.version for change in item.changes] == [11, 12]
+    assert (item.position, deliveries.next) == (Position("e", 12), 13)
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [

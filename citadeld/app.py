@@ -12,7 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from cryptography import x509
 
 from artemon.daemon.audit import AuditLog
-from artemon.daemon.registry import open_registry
+from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
 from artemon.errors import ArtemonError
@@ -143,7 +143,8 @@ class Citadel:
         scheduler = AsyncIOScheduler(timezone=UTC)
         async with asyncio.TaskGroup() as tasks:
             audit = tasks.create_task(self._audit.run(), name="audit")
-            schema = tasks.create_task(guard(self._store, settings.prefix), name="schema")
+            guarding = guard(self._store, settings.prefix, silence(context.health))
+            schema = tasks.create_task(guarding, name="schema")
             await self._refresh()
             election = await self._store.elect(settings.prefix + ROLE, context.node)
             beside = [
@@ -257,11 +258,16 @@ class Citadel:
     def _tried(self, work: Callable[[], Any]) -> Callable[[], Any]:
         """`work`, whose failure is logged: the next time may go better."""
 
+        name = work.__name__.strip("_")
+
         async def tried() -> None:
             try:
                 await work()
+                reason = ""
             except (ArtemonError, OSError) as error:
-                self._context.log.error("upkeep_failed", work=work.__name__.strip("_"), reason=error)
+                reason = str(error)
+                self._context.log.error("upkeep_failed", work=name, reason=error)
+            self._context.health.degrade(name, reason)
 
         return tried
 

@@ -17,7 +17,7 @@ from artemon.daemon.files import make_private_dir
 from artemon.daemon.http import health_routes, serve_app
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import ssl_server_context
-from artemon.daemon.registry import keep_schema, open_registry
+from artemon.daemon.registry import keep_schema, open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.daemon.trust import follow_bundle
@@ -141,7 +141,7 @@ class Parts:
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
             *(follow(self._store, at, feed, self._context) for at, feed in self.around.feeds.items()),
             trim(self._store, self.keys.layout.histories, limit, log),
-            keep_schema(self._store, self.keys.layout.root),
+            keep_schema(self._store, self.keys.layout.root, silence(self._context.health)),
         ]
         jobs += [self._oidc.jwks.run()] if self._oidc else []
         if self._keeper is None:
@@ -252,7 +252,9 @@ async def follow(
     """Keep `feed` at the state of the registry under `prefix`, until cancelled; `seen` is told before."""
     async for item in store.watch(prefix):
         if isinstance(item, Stale):
-            context.log.warning("registry_silent", prefix=prefix, seconds=round(item.seconds))
+            context.log.warning(
+                "registry_silent", prefix=prefix, seconds=round(item.seconds), reason=item.reason
+            )
             continue
         if seen:
             seen(item)

@@ -13,7 +13,7 @@ from artemon.daemon.files import make_private_dir
 from artemon.daemon.health import Health
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
-from artemon.daemon.registry import open_registry
+from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, signers_of
 from artemon.daemon.trust import follow_bundle
@@ -47,6 +47,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
         signers=_signers(settings, keeper, context),
     )
     try:
+        guarding = guard(store, Layout(settings.mesh).root, silence(context.health))
         async with asyncio.TaskGroup() as tasks:
             work = [
                 tasks.create_task(_settle_memory(context.health, discovery), name="memory"),
@@ -55,7 +56,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
                     follow_bundle(store, Layout(settings.mesh).bundle, keeper, context.log), name="trust"
                 ),
                 tasks.create_task(discovery.run(context.health), name="discovery"),
-                tasks.create_task(guard(store, Layout(settings.mesh).root), name="schema"),
+                tasks.create_task(guarding, name="schema"),
             ]
             await _serve(settings, context, discovery, keeper)
             for task in work:

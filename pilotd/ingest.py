@@ -33,6 +33,7 @@ VIEWS = {
 }
 """Name of each view of the registry -> what it follows."""
 SIGNERS = "trust/signers/"
+NOT_READ = "the registry of the mesh cannot be read"
 SETTLE_SECONDS = 30.0
 STALE_AFTER = 60.0
 """Seconds without proof of life until the registry counts as stale."""
@@ -216,12 +217,14 @@ class Ingest:
         synced = all(one.synced.is_set() for one in self._follows.values())
         known = synced or all(one.saved for one in self._follows.values())
         age = self.age
-        state = "ok" if synced and age < STALE_AFTER else "stale" if known else "unread"
+        trouble = next((one.trouble for one in self._needed if one.trouble), "")
+        fresh = synced and not trouble and age < STALE_AFTER
+        state = "ok" if fresh else "stale" if known else "unread"
         held = {*self._guard.held, *(key for one in self._follows.values() for key in one.held)}
         return {
             "name": "mesh",
             "state": state,
-            "reason": "" if state == "ok" else "the registry of the mesh cannot be read",
+            "reason": "" if fresh else ": ".join(filter(None, (NOT_READ, trouble))),
             "ageSeconds": round(age, 1) if known else None,
             "revision": self._world.position[1],
             "held": sorted(held),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
 from artemon.backoff import Backoff
+from artemon.daemon.health import Health
 from artemon.errors import Unavailable, Unknown
 from artemon.log import Log
 from artemon.store.api import Store
@@ -28,9 +30,18 @@ async def open_registry(url: str, mesh: str) -> Store:
     return store
 
 
-async def keep_schema(store: Store, root: str) -> None:
+def silence(health: Health) -> Callable[[str], None]:
+    """Has /readyz say why the registry is silent: the daemon works with what it knows."""
+
+    def told(reason: str) -> None:
+        health.degrade("registry is silent", reason)
+
+    return told
+
+
+async def keep_schema(store: Store, root: str, silent: Callable[[str], None] = lambda _: None) -> None:
     """Stamp the registry with this release's layout as soon as it can be written, then watch that nobody
-    stamps a newer one. Raises NewerSchema."""
+    stamps a newer one. silent: see `guard`. Raises NewerSchema."""
     backoff = Backoff(0.2, 5.0)
     while True:
         try:
@@ -38,5 +49,6 @@ async def keep_schema(store: Store, root: str) -> None:
             break
         except (Unavailable, Unknown) as error:
             log.warning("schema_not_written", error=str(error))
+            silent(str(error))
         await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
-    await guard(store, root)
+    await guard(store, root, silent)

@@ -80,9 +80,10 @@ class Bookmark:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """No proof of life for `seconds`; the last state stands and may be old."""
+    """No proof of life for `seconds`; the last state stands and may be old. reason: the last failure."""
 
     seconds: float
+    reason: str = ""
 
 
 WatchItem = Snapshot | Batch | Bookmark | Stale

@@ -49,7 +49,7 @@ class Follow:
 
     name: the view in metrics and logs. file: where the last snapshot is saved for a cold start. synced: set
     after the first snapshot from the registry itself; a cold start's file alone does not set it. warm: set
-    when what that file has is in the copy.
+    when what that file has is in the copy. trouble: why the registry is silent, "" while it is not.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Follow:
         self._alive = now()
         self._log = Log("artemon.store.follow", view=name)
         self.synced, self.warm = asyncio.Event(), asyncio.Event()
+        self.trouble = ""
         if metrics is not None:
             metrics.age.labels(name).set_function(lambda: self.age)
 
@@ -161,7 +162,8 @@ class Follow:
                     self._mirror.note(item.position)
                     self._progress(None)
                 case Stale():
-                    self._log.warning("view_is_stale", seconds=round(item.seconds, 1))
+                    self.trouble = item.reason or "it does not answer"
+                    self._log.warning("view_is_stale", seconds=round(item.seconds, 1), reason=self.trouble)
 
     async def _restart(self, snapshot: Snapshot) -> None:
         hold = False
@@ -189,7 +191,7 @@ class Follow:
             await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
 
     def _progress(self, changes: Changes | None) -> None:
-        self._alive = self._now()
+        self._alive, self.trouble = self._now(), ""
         if changes is not None:
             self._tell(changes)
         self._wake()

@@ -7,14 +7,14 @@ still read it. Releases before the key existed wrote layout 0. galleyd alone wri
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
 from artemon.errors import StoreError
 from artemon.log import Log
-from artemon.store.api import ABSENT, Batch, Deleted, Entry, Snapshot, Store, WatchItem
+from artemon.store.api import ABSENT, Batch, Deleted, Entry, Snapshot, Stale, Store, WatchItem
 
 log = Log("artemon.store.schema")
 
@@ -67,12 +67,14 @@ async def admit(store: Store, root: str) -> None:
     Schema.of(entry).check(key)
 
 
-async def guard(store: Store, root: str) -> None:
-    """Watch for ever. Raises NewerSchema when a newer release took the registry over."""
+async def guard(store: Store, root: str, silent: Callable[[str], None] = lambda _: None) -> None:
+    """Watch for ever. silent: is told why the registry says nothing any more, and "" when it does. Raises
+    NewerSchema when a newer release took the registry over."""
     key = key_of(root)
     items = cast("AsyncGenerator[WatchItem]", store.watch(key))
     async with aclosing(items):
         async for item in items:
+            silent((item.reason or "it does not answer") if isinstance(item, Stale) else "")
             found = item.entries if isinstance(item, Snapshot) else ()
             for change in item.changes if isinstance(item, Batch) else found:
                 if change.key == key and not isinstance(change, Deleted):

@@ -82,9 +82,10 @@ async def daemons(subject: Subject) -> AsyncIterator[Check]:
         url = f"http://{subject.layout.control}:{HEALTH_PORTS[name]}/readyz"
         try:
             async with subject.session.get(url) as response:
-                waiting = (await response.json())["waiting"]
-            detail = "; ".join(f"{key}: {reason}" for key, reason in waiting.items())
-            yield Check("control plane", f"{name} is ready", not waiting, detail)
+                found = await response.json()
+            wrong = {**found["waiting"], **found["degraded"]}
+            detail = "; ".join(f"{key}: {reason}" for key, reason in wrong.items())
+            yield Check("control plane", f"{name} is ready", not wrong, detail)
         except (ClientError, TimeoutError, ValueError) as error:
             yield Check("control plane", f"{name} is ready", False, reason(error))
 

@@ -62,7 +62,7 @@ class Resumption:
                 log.info("watch_interrupted", prefix=self._prefix, error=str(error))
                 self._deliveries.doubt()
                 if (silence := clock.now() - self.alive) >= self._stale_after:
-                    yield Stale(silence)
+                    yield Stale(silence, str(error))
                 await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
                 continue
             self.alive = clock.now()

@@ -179,7 +179,7 @@ class EtcdStore(BaseStore):
                 self._work.check()
                 log.warning("not_listed", prefix=prefix, error=str(error))
                 if (silence := clock.now() - alive) >= self._settings.stale_after:
-                    yield Stale(silence)
+                    yield Stale(silence, str(error))
                 await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
                 continue
             yield Snapshot(found.entries, found.position, reason)

@@ -51,6 +51,7 @@ class Resumption:
         backoff = Backoff(0.05, 2.0)
         while True:
             member = self._client.member
+            reason = ""
             try:
                 async with aclosing(self._stream(member)) as stream:
                     async for item in stream:
@@ -60,9 +61,10 @@ class Resumption:
             except (Compacted, Reset, Diverged):
                 raise
             except StoreError as error:
+                reason = str(error)
                 await self._failed(member, error)
             if (silence := clock.now() - self.alive) >= self._settings.stale_after:
-                yield Stale(silence)
+                yield Stale(silence, reason)
             await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
 
     async def _failed(self, member: Member, error: StoreError) -> None:
@@ -111,6 +113,7 @@ class Resumption:
         if answer.created and not answer.canceled:
             await self._probe(member)
             await self._recall(member)
+            return Bookmark(self._deliveries.position)
         item = self._deliveries.receive(answer)
         if isinstance(item, Batch):
             self._client.history.delivered(item.position.epoch, item.position.revision)

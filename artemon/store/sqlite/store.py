@@ -146,7 +146,7 @@ class SqliteStore(BaseStore):
                     self._work.check()
                     log.warning("watch_interrupted", prefix=prefix, error=str(error))
                     if (silence := clock.now() - alive) >= self._settings.stale_after:
-                        yield Stale(silence)
+                        yield Stale(silence, str(error))
                     await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
                     continue
                 alive = clock.now()

@@ -12,7 +12,7 @@ import pytest
 from artemon.daemon.registry import keep_schema, open_registry
 from artemon.errors import StoreError
 from artemon.store import archive, moving
-from artemon.store.api import Store
+from artemon.store.api import Bookmark, Position, Snapshot, Stale, Store, WatchItem
 from artemon.store.inspect import inspect
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
@@ -199,3 +199,30 @@ async def test_what_is_wrong_is_named(stores: tuple[Store, Store]) -> None:
     assert "strange/key" in found["foreign keys"]
     assert "v1: not readable" in found["values"]
     assert await store.get(ROOT + "strange/key") is not None
+
+
+class Scripted:
+    """A registry whose watch says what it was told to say."""
+
+    def __init__(self, *items: WatchItem) -> None:
+        self._items = items
+
+    async def watch(self, prefix: str) -> AsyncIterator[WatchItem]:
+        for item in self._items:
+            yield item
+
+
+async def test_a_silent_registry_is_said_with_its_reason_until_it_speaks() -> None:
+    told: list[str] = []
+    position = Position("e", 1)
+    await guard(
+        Scripted(
+            Snapshot((), position),
+            Stale(21.0, "etcd h:2379: etcdserver: permission denied"),
+            Stale(23.0),
+            Bookmark(position),
+        ),
+        ROOT,
+        told.append,
+    )
+    assert told == ["", "etcd h:2379: etcdserver: permission denied", "it does not answer", ""]

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from artemon.model.envelope import is_dns_label, is_subdomain
-from artemon.model.kinds import SECRET
+from artemon.model.kinds import SECRET, WORKLOAD_ENTRY
 from artemon.model.resource import Kind
 from artemon.store.api import Store
 from galleyd import body, catalog, patch, protobuf, status
@@ -21,6 +21,7 @@ from galleyd.forms import Form, asked_form
 from galleyd.keys import Keys
 from galleyd.lists import Page, Pages, listed
 from galleyd.objects import Object, Ref, Stored, meta_of, shown
+from galleyd.registered import find, registered
 from galleyd.secrets import from_protobuf
 from galleyd.selectors import selector
 from galleyd.table import Table
@@ -74,7 +75,7 @@ class Rest:
     async def get(self, request: web.Request) -> web.StreamResponse:
         """GET one object."""
         ref, form = self._target(request)
-        stored = await self.edits.writer.read(ref)
+        stored = await self.edits.writer.read(ref) or await find(self.store, self.keys.layout, ref)
         if stored is None:
             raise status.not_found(ref.kind, ref.name)
         return web.json_response(form.one(stored))
@@ -95,6 +96,9 @@ class Rest:
         else:
             found = await listed(self.store, self.keys, ref.kind, ref.namespace, chosen)
             check_revision(request, found.revision, self.feed.floor)
+            if ref.kind is WORKLOAD_ENTRY:
+                kept = await registered(self.store, self.keys.layout, ref.namespace)
+                found = replace(found, items=(*found.items, *(one for one in kept if chosen(one.object))))
             page = self.pages.first(found, limit)
         return web.json_response(form.many(page.items, list_meta(page)))
 

@@ -23,6 +23,7 @@ from pilotd.alarm import Alarm
 from pilotd.fleet import Client, Desired, Fleet, Revoked, TooManyStreams
 from pilotd.metrics import Metrics
 from pilotd.node import WrongIdentity, WrongNode, check_identity, proxy_of, workload_of
+from pilotd.registration import FindGroup, NotRegistered, registered
 from pilotd.report import Report
 from pilotd.stream import Ended, Stream
 
@@ -48,6 +49,7 @@ class Serving:
 
     fleet: Fleet
     records: Attends
+    groups: FindGroup
     bodies: Bodies
     names: SharedNames
     metrics: Metrics
@@ -139,7 +141,12 @@ class _Conversation:
             raise Ended("UNAUTHENTICATED", "a client certificate with one SPIFFE ID is needed")
         if peer is None and proxy.service:
             raise Ended("PERMISSION_DENIED", "ARTEMON_SERVICE: only who has a certificate may serve")
-        return proxy
+        if peer is None and proxy.group:
+            raise Ended("PERMISSION_DENIED", "AUTO_REGISTER_GROUP: only who has a certificate may serve")
+        try:
+            return registered(proxy, self._serving.groups)
+        except NotRegistered as error:
+            raise Ended("FAILED_PRECONDITION", f"AUTO_REGISTER_GROUP: {error}") from error
 
     async def run(self, first: Request) -> None:
         """Talk until the client ends the stream."""

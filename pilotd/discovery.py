@@ -171,6 +171,7 @@ class Discovery:
         self.serving = Serving(
             fleet=self.fleet,
             records=self.records,
+            groups=lambda key: self.world.resources("WorkloadGroup").get(key),
             bodies=Bodies(),
             names=SharedNames(),
             trust_domain=options.trust_domain,

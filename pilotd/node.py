@@ -18,6 +18,7 @@ MAX_TEXT = 253
 """Characters of a node's name, of its service, and of other names in metadata."""
 MAX_PORTS = 100
 MAX_ADDRESSES = 16
+_OPTIONAL = ("ARTEMON_SERVICE", "AUTO_REGISTER_GROUP")
 _KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -38,9 +39,9 @@ def proxy_of(node: Node) -> Proxy:
     if kind not in set(ProxyType):
         raise WrongNode(f"node.id: type must be one of {', '.join(ProxyType)}")
     name, _, namespace = full_name.rpartition(".")
-    known = {"name": name, "namespace": namespace, "ARTEMON_SERVICE": _text(node.metadata, "ARTEMON_SERVICE")}
+    known = {"name": name, "namespace": namespace, **{key: _text(node.metadata, key) for key in _OPTIONAL}}
     for what, text in known.items():
-        _check_key(what, text, optional=what == "ARTEMON_SERVICE")
+        _check_key(what, text, optional=what in _OPTIONAL)
     if domain.split(".")[0] != namespace:
         raise WrongNode("node.id: the domain must begin with the namespace")
     metadata = node.metadata
@@ -66,6 +67,8 @@ def proxy_of(node: Node) -> Proxy:
         ipv6=_text(metadata, "ARTEMON_IPV6") == "true" or any(":" in one for one in addresses),
         outbound_port=_number(metadata, "ARTEMON_OUTBOUND_PORT", least=1, most=65535, absent=0),
         inbound_port=_number(metadata, "ARTEMON_INBOUND_PORT", least=1, most=65535, absent=0),
+        weight=_number(metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=0),
+        group=known["AUTO_REGISTER_GROUP"],
     )
 
 
@@ -86,12 +89,13 @@ def check_identity(node: Node, proxy: Proxy, identity: SpiffeId, *, trust_domain
 
 
 def workload_of(proxy: Proxy) -> Workload | None:
-    """The record that the proxy's stream keeps in the registry; None when it serves nothing. Clients do not
+    """The record that the proxy's stream keeps in the registry; None when it serves nothing and
+    is no WorkloadEntry. Clients do not
     assume mutual TLS where gRPC serves without a proxy.
 
     Raises WrongNode.
     """
-    if not proxy.service:
+    if not (proxy.service or proxy.entry):
         return None
     return Workload(
         node=proxy.id,
@@ -103,11 +107,13 @@ def workload_of(proxy: Proxy) -> Workload | None:
         service_account=proxy.service_account,
         locality=proxy.locality,
         network=proxy.network,
-        weight=_number(proxy.metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=1),
+        weight=proxy.weight or 1,
         health=_health(_text(proxy.metadata, "ARTEMON_HEALTH")),
         mtls=proxy.generator != GRPC,
         name=_text(proxy.metadata, "WORKLOAD_NAME")[:MAX_TEXT],
         cluster=_text(proxy.metadata, "CLUSTER_ID")[:MAX_TEXT],
+        entry=proxy.entry,
+        annotations=proxy.entry_annotations,
     )
 
 

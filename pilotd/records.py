@@ -17,6 +17,7 @@ from artemon.store.layout import Layout
 from pilotd.fleet import Client
 from pilotd.leased import LeasedRecords
 from pilotd.node import workload_of
+from pilotd.registration import connected
 from pilotd.report import Report
 
 GRACE_SECONDS = 5.0
@@ -88,7 +89,9 @@ class Records:
         )
         client.report, key = report, ""
         if workload is not None:
-            key = self._layout.workload(workload.namespace, workload.service, proxy.name)
+            workload = connected(workload, pilot=self._pilot, at=self._wall())
+            name = workload.entry or proxy.name
+            key = self._layout.workload(workload.namespace, workload.service, name)
             self._arrive(key, workload)
             self._attended[id(client)] = key, workload
         self._streams[status] += 1

@@ -78,6 +78,10 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     namespace: str = Field("default", min_length=1, description="Namespace of the workload.")
     service_account: str = Field("default", min_length=1, description="Service account of its identity.")
     service: str = Field("", description="The service that this workload is an instance of; empty: none.")
+    workload_group: str = Field(
+        "",
+        description="WorkloadGroup of its namespace that makes it a WorkloadEntry; empty: none.",
+    )
     ports: tuple[WorkloadPortSetting, ...] = Field(
         (), description="List of {name, number, protocol, listen_port, app_port}; JSON in flags."
     )

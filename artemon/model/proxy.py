@@ -44,7 +44,8 @@ class Proxy:
     without it, listeners bind to the instance's own address. app_address: where the application listens; with
     interception, empty is where the client wanted to go. http_proxy_port: 0 means none asked for here.
     ipv6: whether captured traffic may be IPv6. outbound_port, inbound_port: where captured traffic arrives;
-    0 is where the mesh says.
+    0 is where the mesh says. group: the WorkloadGroup that it registers by (AUTO_REGISTER_GROUP); entry: the
+    WorkloadEntry that it is then, with `entry_annotations`. weight: 0 is not said.
     """
 
     id: str
@@ -67,6 +68,10 @@ class Proxy:
     ipv6: bool = False
     outbound_port: int = 0
     inbound_port: int = 0
+    weight: int = 0
+    group: str = ""
+    entry: str = ""
+    entry_annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def generator(self) -> str:

@@ -22,7 +22,8 @@ class Workload:
     """One joined workload. address: where its proxy listens. mtls: whether its proxy terminates mutual TLS.
 
     service: "" when it serves none (a gateway). weight: 1 or more. name: of the workload, in metrics.
-    is_pod: it is a pod of a cluster, which its Services list themselves.
+    is_pod: it is a pod of a cluster, which its Services list themselves. entry: name of the WorkloadEntry
+    that it is, where a WorkloadGroup registered it; annotations: of that, which configure no proxy.
     """
 
     node: str
@@ -40,29 +41,34 @@ class Workload:
     name: str = ""
     cluster: str = ""
     is_pod: bool = False
+    entry: str = ""
+    annotations: Mapping[str, str] = field(default_factory=lambda: EMPTY, compare=False)
 
 
 def encode_workload(workload: Workload) -> bytes:
     """The record as JSON; equal workloads have equal bytes."""
-    return json.dumps(
-        {
-            "node": workload.node,
-            "service": workload.service,
-            "address": workload.address,
-            "ports": [_port_fields(port) for port in workload.ports],
-            "labels": dict(workload.labels),
-            "serviceAccount": workload.service_account,
-            "locality": workload.locality,
-            "network": workload.network,
-            "weight": workload.weight,
-            "health": workload.health.value,
-            "mtls": workload.mtls,
-            "name": workload.name,
-            "cluster": workload.cluster,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    ).encode()
+    fields = _fields(workload)
+    if workload.entry:
+        fields |= {"entry": workload.entry, "annotations": dict(workload.annotations)}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _fields(workload: Workload) -> dict[str, Any]:
+    return {
+        "node": workload.node,
+        "service": workload.service,
+        "address": workload.address,
+        "ports": [_port_fields(port) for port in workload.ports],
+        "labels": dict(workload.labels),
+        "serviceAccount": workload.service_account,
+        "locality": workload.locality,
+        "network": workload.network,
+        "weight": workload.weight,
+        "health": workload.health.value,
+        "mtls": workload.mtls,
+        "name": workload.name,
+        "cluster": workload.cluster,
+    }
 
 
 def _port_fields(port: WorkloadPort) -> dict[str, Any]:
@@ -104,6 +110,8 @@ def _workload(namespace: str, fields: Mapping[str, Any]) -> Workload:
         mtls=bool(fields.get("mtls", True)),
         name=_word(fields, "name"),
         cluster=_word(fields, "cluster"),
+        entry=_text(fields, "entry"),
+        annotations={str(k): str(v) for k, v in (fields.get("annotations") or {}).items()} or EMPTY,
     )
 
 

@@ -182,7 +182,7 @@ def from_entry(
 
 def from_workload(workload: Workload, ports: Iterable[Port], *, external: bool = False) -> Endpoint:
     """An instance that joined. It listens for a service port where it declared that port, by name, number or
-    the port's target; one that declared others only does not serve it (0)."""
+    the port's target; one that declared others only does not serve it (0), unless it is a WorkloadEntry."""
     by_name = {port.name: port.listen_port for port in workload.ports}
     by_number = {port.number: port.listen_port for port in workload.ports}
     listening = set(by_name.values())
@@ -190,7 +190,7 @@ def from_workload(workload: Workload, ports: Iterable[Port], *, external: bool =
     def listen_port(port: Port) -> int:
         target = port.target_port or port.number
         declared = by_name.get(port.name) or by_number.get(port.number)
-        return declared or (target if target in listening or not listening else 0)
+        return declared or (target if target in listening or not listening or workload.entry else 0)
 
     return Endpoint(
         address=workload.address,

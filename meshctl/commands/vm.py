@@ -90,7 +90,7 @@ def _from_group(target: Target, name: str) -> dict[str, Any]:
     assert isinstance(spec, WorkloadGroup)
     template = spec.template
     labels = {**(template.labels if template else {}), **(spec.metadata.labels if spec.metadata else {})}
-    settings: dict[str, Any] = {"service": name, "labels": labels}
+    settings: dict[str, Any] = {"service": name, "workload_group": name, "labels": labels}
     if spec.probe is not None:
         settings["probe"] = spec.probe.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if template is None:

@@ -111,7 +111,7 @@ def site() -> Iterator[tuple[ControlPlane, Joining, Joining]]:
 
 
 def test_the_page_on_machines_does_what_it_says(site: tuple[ControlPlane, Joining, Joining]) -> None:
-    control, _, web = site
+    control, client, web = site
     empty = web.traces()
     tools = control.folder / "bin"
     tools.mkdir()
@@ -120,6 +120,7 @@ def test_the_page_on_machines_does_what_it_says(site: tuple[ControlPlane, Joinin
     for name, line in (
         ("meshctl", f'{shlex.join(meshctl)} "$@"'),
         ("proxyd", f'{shlex.join(proxyd)} "$@" --config {web.config}'),
+        ("curl", f'{shlex.join(web.host.argv(["/usr/bin/curl"], uid=APP_UID))} "$@"'),
     ):
         (tools / name).write_text(f"#!/bin/sh\nexec {line}\n")
         (tools / name).chmod(0o755)
@@ -134,6 +135,7 @@ def test_the_page_on_machines_does_what_it_says(site: tuple[ControlPlane, Joinin
         "/etc/artemon/proxyd.yaml": str(web.config),
         "10.0.0.5": web.host.ipv4,
         "10.0.0.9": web.host.ipv4,
+        "10.0.0.20": client.host.ipv4,
     }
 
     def adapted(text: str) -> str:

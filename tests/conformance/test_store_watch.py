@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 from observe import Observer, observing
 
-from artemon.store.api import Batch, Bookmark, Deleted, Put, Snapshot, Store
+from artemon.store.api import Batch, Bookmark, Delete, Deleted, Op, Put, Snapshot, Store
 
 
 async def test_it_starts_with_what_is_there(store: Store, prefix: str) -> None:
@@ -40,6 +41,31 @@ async def test_a_transaction_is_delivered_whole(store: Store, other: Store, pref
             if isinstance(item, Batch):
                 pairs = {(change.key[-1], change.version) for change in item.changes}
                 assert {("b", version) for key, version in pairs if key == "a"} <= pairs
+
+
+async def test_of_many_keys_what_changed_is_told_and_nothing_else(
+    store: Store, other: Store, prefix: str
+) -> None:
+    """So many that a backend may look for what changed, rather than read them all."""
+    names = [f"{prefix}shop/s{service}/n{number}" for service in range(12) for number in range(100)]
+    for start in range(0, len(names), 60):
+        await store.txn([], [Put(name, b"0") for name in names[start : start + 60]])
+    dice = random.Random(1)
+    async with observing(store, prefix) as seen:
+        before = len(seen.items)
+        for number in range(30):
+            ops: list[Op] = [Put(name, str(number).encode()) for name in dice.sample(names, 2)]
+            ops.append(Put(f"{prefix}{dice.choice(('bank', 'shop'))}/s{number}/new", b""))
+            gone = dice.choice([name for name in names if name not in {op.key for op in ops}])
+            names.remove(gone)
+            await other.txn([], [*ops, Delete(gone)])
+            await asyncio.sleep(dice.uniform(0, 0.1))
+        last = await other.put(prefix + "last", b"")
+        await seen.until(lambda one: one.position.revision >= last.position.revision)
+        assert seen.state == {entry.key: entry.value for entry in (await other.list(prefix)).entries}
+        assert seen.reasons == ["start"]
+        changes = [len(item.changes) for item in seen.items[before:] if isinstance(item, Batch)]
+        assert sum(changes) <= 30 * 4 + 1
 
 
 async def test_a_delete_is_seen_though_the_key_is_back(store: Store, other: Store, prefix: str) -> None:

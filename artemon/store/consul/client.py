@@ -17,7 +17,7 @@ from consul.callback import CB
 
 from artemon.errors import StoreError
 from artemon.store.consul.agents import Agents, Reply, Request
-from artemon.store.consul.tree import items_of
+from artemon.store.consul.tree import items_of, names_of
 
 FILTERED = "X-Consul-Results-Filtered-By-ACLs"
 KNOWN_LEADER = "X-Consul-KnownLeader"
@@ -141,13 +141,20 @@ class Client(consul.Consul):  # type: ignore[misc] # untyped
         number = int(reply.headers.get("X-Consul-Index") or 0)
         return Answer((number, items_of(reply.content if reply.status == 200 else b"")), reply.headers)
 
-    async def moved(self, prefix: str, *, index: int, wait: float) -> Answer:
-        """Wait until something under `prefix` is newer than `index`; the value is the index then. Little is
-        sent, also where much lies there."""
+    async def names(self, prefix: str, *, index: int = 0, wait: float = 0.0) -> Answer:
+        """The names of what lies under `prefix`, one level deep; the value is Consul's index and the names.
+        With `index`: as soon as something there, at any depth, is newer."""
         params: list[tuple[str, Any]] = [("keys", "1"), ("separator", "/"), *self._pairs()]
-        params += [("index", index), ("wait", f"{round(wait * 1000)}ms")]
+        if index:
+            params += [("index", index), ("wait", f"{round(wait * 1000)}ms")]
         reply = await self.http.raw(f"/v1/kv/{prefix}", params)
-        return Answer(int(reply.headers.get("X-Consul-Index") or 0), reply.headers)
+        number = int(reply.headers.get("X-Consul-Index") or 0)
+        return Answer((number, names_of(reply.content if reply.status == 200 else b"")), reply.headers)
+
+    async def item(self, key: str) -> Answer:
+        """One key; the value is the items, one or none."""
+        reply = await self.http.raw(f"/v1/kv/{key}", self._pairs())
+        return Answer(items_of(reply.content if reply.status == 200 else b""), reply.headers)
 
     async def transact(self, operations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The entries that a transaction wrote (py-consul's own has no datacenter and is never safe).

@@ -7,11 +7,13 @@ minutes) and may stand still though everything changed (a snapshot was restored)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from artemon.errors import StoreError
 from artemon.store.api import Batch, Bookmark, Deleted, Entry, Position
+from artemon.store.consul.keys import Keys
 from artemon.store.consul.tree import Item, entries_of
 
 
@@ -25,15 +27,26 @@ def entry_of(item: Mapping[str, Any]) -> Entry:
     return Entry(str(item["Key"]), item["Value"] or b"", version, created, item.get("Session") or "")
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """All that lies under `prefix` now; only the key itself when `alone`."""
+
+    prefix: str
+    items: tuple[Item, ...]
+    alone: bool = False
+
+
 class Deliveries:
     """The conversation of one watch.
 
-    ask: the index to wait at; 0: do not wait, because what was said last may hide a change.
+    ask: the index to wait at; 0: do not wait, because what was said last may hide a change. keys: those that
+    were delivered and not deleted since.
     """
 
     def __init__(self, position: Position, items: Iterable[Item], index: int) -> None:
         self.position = position
         self._known = {item.key: item for item in items}
+        self.keys = Keys(self._known)
         self.ask = max(index, 1)
 
     def doubt(self) -> None:
@@ -43,17 +56,43 @@ class Deliveries:
     def receive(self, index: int, items: Sequence[Item], *, early: bool) -> Batch | Bookmark:
         """What an answer brings. early: it came before the wait was over. Raises WentBack."""
         fresh = {item.key: item for item in items}
-        changes = self._changes(index, fresh)
+        gone = self._known.keys() - fresh.keys()
+        changed = [item for key, item in fresh.items() if self._known.get(key) != item]
+        changes = self._changes(index, changed, gone)
         stood = index == self.ask and early
         self.ask = 0 if index < self.ask or stood else max(index, 1)
-        self._known = fresh
+        self._known, self.keys = fresh, Keys(fresh)
+        return self._item(index, changes)
+
+    def receive_parts(self, index: int, parts: Sequence[Part]) -> Batch | Bookmark:
+        """What an answer brings that has all that moved up to `index`, which is more than `ask`. Raises
+        WentBack."""
+        fresh = {item.key: item for part in parts for item in part.items}
+        known = {key for part in parts for key in self._under(part)}
+        gone = known - fresh.keys()
+        changed = [item for key, item in fresh.items() if self._known.get(key) != item]
+        changes = self._changes(index, changed, gone)
+        self.ask = index
+        for key in gone:
+            del self._known[key]
+            self.keys.remove(key)
+        for item in changed:
+            if item.key not in self._known:
+                self.keys.add(item.key)
+            self._known[item.key] = item
+        return self._item(index, changes)
+
+    def _under(self, part: Part) -> Sequence[str]:
+        if part.alone:
+            return [part.prefix] if part.prefix in self._known else []
+        return self.keys.under(part.prefix)
+
+    def _item(self, index: int, changes: tuple[Entry | Deleted, ...]) -> Batch | Bookmark:
         self.position = Position(self.position.epoch, max(self.position.revision, index))
         return Batch(changes, self.position) if changes else Bookmark(self.position)
 
-    def _changes(self, index: int, fresh: Mapping[str, Item]) -> tuple[Entry | Deleted, ...]:
+    def _changes(self, index: int, changed: Sequence[Item], gone: Set[str]) -> tuple[Entry | Deleted, ...]:
         known, seen = self._known, self.position.revision
-        changed = [item for key, item in fresh.items() if known.get(key) != item]
-        gone = known.keys() - fresh.keys()
         if any(item.version <= seen for item in changed) or (gone and index <= seen):
             raise WentBack(f"consul: index {index} has a state from before {seen}")
         again = [item for item in changed if item.key in known and known[item.key].created != item.created]

@@ -53,11 +53,28 @@ async def read_prefix(
     return Reading(items, number, position, clock.now() - started)
 
 
-async def wait_moved(client: Client, prefix: str, index: int, wait: float) -> int:
-    """The index of `prefix` when it is another than `index`, or after `wait` seconds. Raises StoreError."""
-    answer = await client.moved(prefix, index=index, wait=wait)
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """names: what lies under `prefix`, one level deep, sorted. index: of the newest change at any depth."""
+
+    prefix: str
+    index: int
+    names: tuple[str, ...]
+
+
+async def list_names(client: Client, prefix: str, *, index: int = 0, wait: float = 0.0) -> Listing:
+    """What lies under `prefix`; with `index`: when that is another, or after `wait` seconds. Raises
+    StoreError."""
+    answer = await client.names(prefix, index=index, wait=wait)
     _believe(answer, prefix)
-    return int(answer.value)
+    return Listing(prefix, *answer.value)
+
+
+async def read_one(client: Client, key: str) -> tuple[Item, ...]:
+    """The key, where it is. Raises StoreError."""
+    answer = await client.item(key)
+    _believe(answer, key)
+    return tuple(answer.value)
 
 
 def _believe(answer: Answer, prefix: str) -> None:

@@ -43,6 +43,14 @@ def items_of(content: bytes) -> tuple[Item, ...]:
         raise StoreError(f"consul: an answer cannot be read: {error}") from error
 
 
+def names_of(content: bytes) -> tuple[str, ...]:
+    """The names of an answer that lists them, sorted. Raises StoreError."""
+    try:
+        return tuple(sorted(msgspec.json.decode(content, type=list[str]))) if content else ()
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"consul: an answer cannot be read: {error}") from error
+
+
 def entries_of(items: Iterable[Item]) -> tuple[Entry, ...]:
     """The same, with values."""
     return tuple(item.entry() for item in items)

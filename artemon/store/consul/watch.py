@@ -13,7 +13,8 @@ from artemon.store import clock
 from artemon.store.api import Batch, Bookmark, Stale
 from artemon.store.consul.client import Client
 from artemon.store.consul.deliveries import Deliveries, History, WentBack
-from artemon.store.consul.reading import Reading, read_prefix, wait_moved
+from artemon.store.consul.reading import Listing, Reading, list_names, read_prefix
+from artemon.store.consul.search import Search, Unclear
 
 log = Log("artemon.store.consul")
 
@@ -21,6 +22,10 @@ SPURIOUS_BURST = 10
 """Answers without a change that may follow one another; a prefix without keys wakes on every write."""
 SPURIOUS_PAUSE = 0.2
 MOST_PAUSE = 1.0
+LITTLE = 500
+"""Keys that are read whole at every change."""
+WHOLE_EVERY = 60.0
+"""Seconds from one reading of everything to the next, at most, where there are changes."""
 
 
 class Reset(StoreError):
@@ -46,7 +51,7 @@ class Resumption:
         self._client, self._history, self._prefix = client, history, prefix
         self._wait, self._stale_after = wait, stale_after
         self._deliveries, self._spurious = Deliveries(first.position, first.items, first.index), 0
-        self.alive = clock.now()
+        self.alive = self._whole = clock.now()
 
     async def items(self) -> AsyncGenerator[Batch | Bookmark | Stale]:
         """Endless. Raises Reset: the state must be listed anew."""
@@ -71,12 +76,17 @@ class Resumption:
             await asyncio.sleep(self._pause(item, busy))
 
     async def _next(self) -> tuple[Batch | Bookmark, float]:
-        """What comes next, and how long it took to be read. A small query waits; then everything is read,
-        from the nearest server where it is known how new it must be."""
+        """What comes next, and how long it took to be read. A small query waits; then what moved is looked
+        for, or everything is read, from the nearest server where it is known how new it must be."""
         ask, sent = self._deliveries.ask, clock.now()
-        moved = await wait_moved(self._client, self._prefix, ask, self._wait) if ask else 0
-        early = bool(ask) and clock.now() - sent < self._wait
-        after = moved - 1 if 1 < ask < moved else 0
+        top = await list_names(self._client, self._prefix, index=ask, wait=self._wait) if ask else None
+        early = top is not None and clock.now() - sent < self._wait
+        if top is not None and 1 < ask < top.index:
+            if found := await self._search(top):
+                return found
+            after = top.index - 1
+        else:
+            after = 0
         reading = await self._read(after=after, wait=self._wait)
         try:
             item = self._deliveries.receive(reading.index, reading.items, early=early)
@@ -87,9 +97,27 @@ class Resumption:
             except WentBack as error:
                 self._history.replaced()
                 raise Reset(str(error)) from error
+        self._whole = clock.now()
         quiet = isinstance(item, Bookmark) and early
         self._spurious = self._spurious + 1 if quiet else 0
         return item, reading.seconds
+
+    async def _search(self, top: Listing) -> tuple[Batch | Bookmark, float] | None:
+        """The same, without reading everything; None where there is little or that cannot be told. It costs a
+        small part of what reading everything does, most of the time it takes is on the way."""
+        started = clock.now()
+        if len(self._deliveries.keys) <= LITTLE or started - self._whole > WHOLE_EVERY:
+            return None
+        search = Search(self._client, self._history, self._deliveries.keys, self._deliveries.ask)
+        try:
+            index, parts = await search.find(top)
+            item = self._deliveries.receive_parts(index, parts)
+        except (Unclear, WentBack) as error:
+            log.debug("read_whole", prefix=self._prefix, reason=str(error))
+            return None
+        self._history.read(index)
+        self._spurious = 0
+        return item, (clock.now() - started) / 4
 
     async def _read(self, *, after: int = 0, wait: float = 0.0, consistent: bool = False) -> Reading:
         return await read_prefix(
@@ -97,7 +125,7 @@ class Resumption:
         )
 
     def _pause(self, item: Batch | Bookmark, busy: float) -> float:
-        """Every answer brings the whole prefix: leave as much time between two as reading one takes."""
+        """Leave as much time between two answers as reading one takes."""
         if self._spurious > SPURIOUS_BURST:
             return SPURIOUS_PAUSE
         return min(busy, MOST_PAUSE) if isinstance(item, Batch) else 0.0

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import sys
+from collections.abc import Callable
 
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
@@ -33,6 +34,14 @@ def _request(type_url: str, *names: str, nonce: str = "") -> bytes:
 
 
 async def _stream(port: int, number: int, streams: Streams) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
+        await follow_resources(channel, number, streams)
+
+
+async def follow_resources(
+    channel: grpc.aio.Channel, number: int, streams: Streams, take: Callable[[bytes], None] = lambda _: None
+) -> None:
+    """One proxy, which asks for everything and acknowledges it. take: is given every response."""
     space = mesh.namespace(number)
     first = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER)
     first.node.id = f"sidecar~127.1.{number >> 8}.{number & 255}~p{number}.{space}~{space}.svc.cluster.local"
@@ -46,21 +55,21 @@ async def _stream(port: int, number: int, streams: Streams) -> None:
         }
     )
     names = [f"outbound|80||{mesh.host(service)}" for service in range(mesh.SERVICES)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
-        call = channel.stream_stream(METHOD)()
-        await call.write(first.SerializeToString())
-        await call.write(_request(LISTENER))
-        await call.write(_request(ENDPOINTS, *names))
-        await call.write(_request(ROUTES, "http_proxy"))
-        seen: set[str] = set()
-        while True:
-            data = await call.read()
-            streams.bytes += len(data)
-            response = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
-            await call.write(_request(response.type_url, nonce=response.nonce))
-            if len(seen) < 4:
-                seen.add(response.type_url)
-                streams.ready += len(seen) == 4
+    call = channel.stream_stream(METHOD)()
+    await call.write(first.SerializeToString())
+    await call.write(_request(LISTENER))
+    await call.write(_request(ENDPOINTS, *names))
+    await call.write(_request(ROUTES, "http_proxy"))
+    seen: set[str] = set()
+    while True:
+        data = await call.read()
+        take(data)
+        streams.bytes += len(data)
+        response = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
+        await call.write(_request(response.type_url, nonce=response.nonce))
+        if len(seen) < 4:
+            seen.add(response.type_url)
+            streams.ready += len(seen) == 4
 
 
 async def _main(port: int, count: int) -> None:

@@ -28,6 +28,12 @@ def find_etcd() -> str | None:
     return found or next((str(one) for one in sorted(CACHE.glob("etcd-*/etcd"), reverse=True)), None)
 
 
+def find_etcdutl() -> str | None:
+    """etcd's tool for backups: $ARTEMON_ETCDUTL, on PATH, or what `.ci/servers` left in the cache."""
+    found = os.environ.get("ARTEMON_ETCDUTL") or shutil.which("etcdutl")
+    return found or next((str(one) for one in sorted(CACHE.glob("etcdutl-*/etcdutl"), reverse=True)), None)
+
+
 def find_consul() -> str | None:
     """The Consul to test with: $ARTEMON_CONSUL, on PATH, or what `.ci/servers` left in the cache."""
     found = os.environ.get("ARTEMON_CONSUL") or shutil.which("consul")

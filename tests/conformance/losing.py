@@ -1,48 +1,29 @@
-"""A relay between a client and etcd that loses, repeats and reorders what watches tell."""
+"""Watches of etcd that lose, repeat and delay what they tell."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
-import grpc
-import grpc.aio
-from servers import free_ports
+from collections.abc import Callable
 
 from artemon.api.v1 import etcd_pb2 as pb
 
 
-class Losing(grpc.GenericRpcHandler):
-    """Every method passes as it is, but for events. share: of the events that are lost. lost: their keys, and
-    whether they were deletions."""
+class Losing:
+    """Changes answers of watches. share: of what is told, that is drawn to be lost, repeated or late. lost:
+    the keys of events, and whether they were deletions."""
 
-    def __init__(self, channel: Any, chance: random.Random, *, share: float) -> None:
-        self._channel, self._chance, self.share = channel, chance, share
+    def __init__(self, seed: int, *, share: float) -> None:
+        self._chance, self.share = random.Random(seed), share
         self.lost: list[tuple[str, bool]] = []
         self.repeated = self.late = 0
 
-    def service(self, details: Any) -> Any:
-        """See `grpc.GenericRpcHandler`."""
-        method = details.method
-
-        async def carry(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-            metadata = [(key, value) for key, value in context.invocation_metadata() if key != "user-agent"]
-            call, kept = self._channel.stream_stream(method)(requests, metadata=metadata), list[bytes]()
-            try:
-                async for answer in call:
-                    for one in self._told(answer, kept) if method.endswith("/Watch") else [answer]:
-                        yield one
-            except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details())
-            finally:
-                call.cancel()
-
-        return grpc.stream_stream_rpc_method_handler(carry)
+    def stream(self) -> Callable[[str, bytes], list[bytes]]:
+        """What changes the answers of one call."""
+        kept: list[bytes] = []
+        return lambda method, answer: self._told(answer, kept) if method == "Watch" else [answer]
 
     def _told(self, answer: bytes, kept: list[bytes]) -> list[bytes]:
-        """What becomes of one answer of a watch. kept: what comes after the next one."""
+        """kept: what comes after the next one."""
         told = pb.WatchResponse.FromString(answer)
         if not told.events:
             return [answer]
@@ -68,19 +49,3 @@ class Losing(grpc.GenericRpcHandler):
 
     def _drawn(self) -> bool:
         return self._chance.random() < self.share
-
-
-@asynccontextmanager
-async def losing_relay(port: int, *, seed: int, share: float) -> AsyncIterator[tuple[int, Losing]]:
-    """The port of a relay to the etcd at `port`, and what it did."""
-    (own,) = free_ports(1)
-    server = grpc.aio.server()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        losing = Losing(channel, random.Random(seed), share=share)
-        server.add_generic_rpc_handlers((losing,))
-        server.add_insecure_port(f"127.0.0.1:{own}")
-        await server.start()
-        try:
-            yield own, losing
-        finally:
-            await server.stop(0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from authority import Authority
 from conftest import Open, require_etcd
+from etcd_relay import Change, changing_relay
 from observe import observing
 from servers import Etcd, encoded
 
+from artemon.api.v1 import etcd_pb2 as pb
 from artemon.errors import ArtemonError, StoreError, Unavailable, Unknown
 
 pytestmark = pytest.mark.etcd
@@ -92,3 +95,53 @@ async def test_mutual_tls(tmp_path: Path, opened: Open) -> None:
                 await outsider.get("k")
     finally:
         etcd.kill()
+
+
+def telling(version: str) -> Callable[[], Change]:
+    """A relay's change: etcd says that it is of this version."""
+
+    def changed(method: str, answer: bytes) -> list[bytes]:
+        if method != "Status":
+            return [answer]
+        told = pb.StatusResponse.FromString(answer)
+        told.version = version
+        return [told.SerializeToString()]
+
+    return lambda: changed
+
+
+async def test_a_release_that_loses_data_is_refused(etcd: Etcd, opened: Open) -> None:
+    async with changing_relay(etcd.port, telling("3.5.1")) as port:
+        with pytest.raises(StoreError, match=r"etcd 3\.5\.1 can lose data; upgrade to 3\.5\.3 or newer"):
+            await opened(f"etcd://127.0.0.1:{port}")
+
+
+async def test_a_member_that_loses_data_is_passed_over(etcd: Etcd, opened: Open) -> None:
+    """As in the middle of an upgrade: another member may be used."""
+    async with changing_relay(etcd.port, telling("3.5.0")) as port:
+        store = await opened(f"etcd://127.0.0.1:{port},127.0.0.1:{etcd.port}")
+        await store.put("k", b"")
+        assert await store.get("k") is not None
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [
+        pytest.param("3.4.41", "upgrade to 3.4.42 or newer", id="3.4"),
+        pytest.param("3.5.27", "upgrade to 3.5.28 or newer", id="3.5"),
+        pytest.param("3.6.8", "upgrade to 3.6.9 or newer", id="3.6"),
+        pytest.param("3.3.27", "upgrade to 3.5", id="before-3.4"),
+        pytest.param("3.4.42", "", id="new-enough"),
+        pytest.param("3.7.0", "", id="newer-than-known"),
+    ],
+)
+async def test_an_old_release_is_warned_of(
+    etcd: Etcd, opened: Open, caplog: pytest.LogCaptureFixture, version: str, advice: str
+) -> None:
+    async with changing_relay(etcd.port, telling(version)) as port:
+        store = await opened(f"etcd://127.0.0.1:{port}")
+        await store.put("k", b"")
+        await store.close()
+    warned = [one for one in caplog.records if one.message == "etcd_is_old"]
+    assert [vars(one)["artemon"]["advice"] for one in warned] == ([advice] if advice else [])

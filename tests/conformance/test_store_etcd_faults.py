@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Open, require_etcd
-from losing import losing_relay
+from etcd_relay import changing_relay
+from losing import Losing
 from observe import Observer, observing, wait_set
 from prometheus_client import CollectorRegistry
 from servers import Etcd, free_ports
@@ -201,7 +202,8 @@ async def test_wrong_addresses_and_settings_are_refused(
 async def test_a_watch_that_loses_events_is_found_out(etcd: Etcd, opened: Open) -> None:
     """Also a deletion that was the last thing that happened; without comparing it would never be noticed."""
     writer, metrics = await opened(etcd.url), CollectorRegistry()
-    async with losing_relay(etcd.port, seed=11, share=0.05) as (port, losing):
+    losing = Losing(11, share=0.05)
+    async with changing_relay(etcd.port, losing.stream) as port:
         store = await opened(f"etcd://127.0.0.1:{port}", bookmark=0.5, compare=1)
         follow = Follow(store, "k", lambda _: None, metrics=FollowMetrics(metrics))
         async with asyncio.TaskGroup() as tasks:

@@ -41,6 +41,7 @@ class Process:
         self.folder, self.module, self.settings = folder, module, settings
         self.name, self.log = str(settings["node"]), folder / f"{module}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environ: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
@@ -51,7 +52,7 @@ class Process:
                 [sys.executable, "-m", self.module, "--config", str(config)],
                 stderr=log,
                 stdout=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environ},
             )
 
     def ready(self) -> dict[str, Any]:

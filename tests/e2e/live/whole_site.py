@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from clock_jump import build_clock, clock_environ, set_clock
 from consul_servers import Cluster
 from live_mesh import Process, Sidecar
 from meshlet import ROOT
@@ -33,11 +34,24 @@ class NoCa:
 
 class WholeSite:
     """registry: etcd or consul. Nothing runs before `start`. spare: a pilotd that every proxy knows and that
-    is not started."""
+    is not started. cluster, url: a registry of the caller's own, and how daemons are told to reach it. jumps:
+    whether the time of day of each daemon can be moved (`jump`)."""
 
-    def __init__(self, folder: Path, *, registry: str = "etcd", replicas: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        registry: str = "etcd",
+        replicas: int = 2,
+        cluster: EtcdCluster | Cluster | None = None,
+        url: str = "",
+        jumps: bool = False,
+    ) -> None:
         self.folder, self.ca = folder, NoCa()
-        self.cluster = EtcdCluster(folder / "etcd") if registry == "etcd" else Cluster(folder / "consul")
+        self.cluster = cluster or (
+            EtcdCluster(folder / "etcd") if registry == "etcd" else Cluster(folder / "consul")
+        )
+        self._url, self._shim = url or self.cluster.url, build_clock(folder) if jumps else None
         members = self.cluster.members if isinstance(self.cluster, EtcdCluster) else self.cluster.servers
         self.members: list[Any] = list(members)
         self.daemons: dict[str, list[Process]] = {}
@@ -59,8 +73,16 @@ class WholeSite:
         return [one for many in self.daemons.values() for one in many]
 
     def start(self, applications: list[int], clients: int = 1) -> None:
-        """The first start, in an order that can hand out join tokens."""
+        """The first start."""
         self.cluster.start()
+        self.start_daemons()
+        for number, app in enumerate([*applications, *([0] * clients)]):
+            self._sidecar(f"p{number}", app)
+        for sidecar in self.sidecars:
+            sidecar.wait_ready(180)
+
+    def start_daemons(self) -> None:
+        """The first start of the daemons, in an order that can hand out join tokens."""
         first, *others = self.daemons["citadeld"]
         first.start()
         first.wait_ready()
@@ -76,10 +98,6 @@ class WholeSite:
                 one.start()
         for one in self.everything():
             one.wait_ready()
-        for number, app in enumerate([*applications, *([0] * clients)]):
-            self._sidecar(f"p{number}", app)
-        for sidecar in self.sidecars:
-            sidecar.wait_ready(180)
 
     def servers(self) -> list[Sidecar]:
         """The sidecars that serve."""
@@ -117,6 +135,10 @@ class WholeSite:
     def dumps(self, pilots: list[Process]) -> dict[str, dict[str, Any]]:
         """What every proxy of these pilotds should have, by node."""
         return {node: pilot.dump(node) for pilot in pilots for node in pilot.served()}
+
+    def jump(self, one: Process, seconds: float) -> None:
+        """Move a daemon's time of day, now and until the next call."""
+        set_clock(one.folder, seconds)
 
     def apply(self, number: int, name: str, path: str) -> int:
         """Write a VirtualService through one galleyd; the status."""
@@ -160,9 +182,12 @@ class WholeSite:
             "node": name,
             "http": f"127.0.0.1:{health}",
             "listen": f"127.0.0.1:{listen}",
-            "registry": self.cluster.url,
+            "registry": self._url,
         }
-        return Process(self.folder / name, module, {**common, **settings})
+        made = Process(self.folder / name, module, {**common, **settings})
+        if self._shim is not None:
+            made.environ |= clock_environ(self._shim, self.folder / name)
+        return made
 
     def _citadeld(self, number: int) -> dict[str, Any]:
         folder = self.folder / f"citadeld-{number}"

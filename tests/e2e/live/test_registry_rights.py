@@ -1,0 +1,131 @@
+"""Rights that are taken away while citadeld, galleyd and pilotd run: each says so, works on with what it
+knows, and goes on when they are back, in the same process."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from consul_door import MINIMAL, SecureCluster
+from live_mesh import Process, wait
+from required_servers import require_consul, require_etcd
+from servers import EtcdCluster, encoded
+from whole_site import WholeSite
+
+KEYS = {"key": encoded("artemon/"), "range_end": encoded("artemon0")}
+ROLE = {"permType": "READWRITE", **KEYS}
+
+
+@dataclass
+class Door:
+    """A registry with users. url: of the mesh. take, give: its rights, and give back. words: what is said."""
+
+    cluster: Any
+    url: str
+    take: Callable[[], None]
+    give: Callable[[], None]
+    words: str
+
+
+@contextmanager
+def etcd_door(folder: Path) -> Iterator[Door]:
+    """The user and the role of docs/operate/registries.md; the role is taken away."""
+    require_etcd()
+    cluster = EtcdCluster(folder / "etcd").start()
+    try:
+        ask = cluster.members[0].gateway
+        for name in ("root", "artemon"):
+            ask("auth/user/add", {"name": name, "password": name})
+            ask("auth/role/add", {"name": name})
+            ask("auth/user/grant", {"user": name, "role": name})
+        ask("auth/role/grant", {"name": "artemon", "perm": ROLE})
+        ask("auth/enable", {})
+        (folder / "password").write_text("artemon")
+
+        def operator(path: str, body: dict[str, object]) -> None:
+            token = ask("auth/authenticate", {"name": "root", "password": "root"})["token"]
+            url = f"http://127.0.0.1:{cluster.members[0].port}/v3/{path}"
+            request = urllib.request.Request(url, json.dumps(body).encode(), {"Authorization": token})
+            urllib.request.urlopen(request, timeout=10).read()
+
+        yield Door(
+            cluster,
+            f"{cluster.url}?user=artemon&password_file={folder / 'password'}&stale_after=5",
+            lambda: operator("auth/role/revoke", {"role": "artemon", **KEYS}),
+            lambda: operator("auth/role/grant", {"name": "artemon", "perm": ROLE}),
+            "permission denied",
+        )
+    finally:
+        cluster.kill()
+
+
+@contextmanager
+def consul_door(folder: Path) -> Iterator[Door]:
+    """Three servers with TLS and ACLs; the token is revoked, and another written into its file."""
+    require_consul()
+    secure = SecureCluster(folder / "consul")
+    try:
+        token = secure.token(MINIMAL)
+        url = secure.url(token, "token")
+        file = Path(secure.settings(token)["token_file"])
+        yield Door(
+            secure.cluster,
+            f"{url}&stale_after=5",
+            lambda: secure.revoke(token),
+            lambda: file.write_text(secure.token(MINIMAL)) and None,
+            "ACL not found",
+        )
+    finally:
+        secure.cluster.kill()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(etcd_door, marks=pytest.mark.etcd, id="etcd"),
+        pytest.param(consul_door, marks=pytest.mark.consul, id="consul"),
+    ]
+)
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
+    with request.param(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.timeout(300)
+def test_each_daemon_says_so_and_nothing_is_dropped(door: Door, tmp_path: Path) -> None:
+    site = WholeSite(tmp_path / "site", cluster=door.cluster, url=door.url, replicas=1)
+    try:
+        site.start_daemons()
+        assert site.apply(0, "one.example.com", "/") == 201
+        processes = [one.process for one in site.everything()]
+        wait(lambda: known(site) == 1, "pilotd has it", 60)
+        door.take()
+        for one in site.everything():
+            wait(lambda one=one: door.words in str(one.ready()["degraded"]), f"{one.name} says so", 90)
+            assert one.ready()["ready"], "it works on with what it knows"
+        assert site.apply(0, "two.example.com", "/") >= 400
+        shown = site.pilots[0].page("/debug/registries")[0]
+        assert shown["state"] == "stale"
+        assert door.words in shown["reason"]
+        assert known(site) == 1
+        door.give()
+        wait(lambda: not any(map(silent, site.everything())), "they read again", 90)
+        assert site.apply(0, "three.example.com", "/") == 201
+        wait(lambda: known(site) == 2, "pilotd has the next", 60)
+        assert [one.process for one in site.everything() if one.alive] == processes
+    finally:
+        site.stop_all()
+
+
+def silent(one: Process) -> bool:
+    return "registry is silent" in one.ready()["degraded"]
+
+
+def known(site: WholeSite) -> float:
+    """How many objects pilotd knows."""
+    return site.pilots[0].metric('artemon_store_view_keys{view="config"}')

@@ -20,6 +20,8 @@ from citadeld.metrics import Metrics
 from citadeld.tokens import Claim
 
 MAX_NAMED = 128
+BY_EVIDENCE = ""
+"""In place of an IdentityGrant: the attestor itself gives the identity, while its evidence holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ class Attestation:
                     caller = await self._renewing(caller)
                 return caller, found.claim
             wanted = self._wanted(csr)
-            grounds = self.grants.find(wanted, attestor=by.name, facts=found.facts)
+            if wanted in found.identities:
+                grounds = Grounds(by.name, BY_EVIDENCE, found.facts)
+            else:
+                grounds = self.grants.find(wanted, attestor=by.name, facts=found.facts)
         except Denied as error:
             if error.reason in {Reason.NOT_AUTHENTICATED, Reason.NOT_ALLOWED}:
                 self.metrics.count("authentication_failure")
@@ -79,6 +84,9 @@ class Attestation:
         before = grounds_of(entry.value) if entry else None
         if before is None:
             return caller
+        if before.grant == BY_EVIDENCE:
+            text = f"{caller.identity} was given for what {before.attestor} saw then: attest anew"
+            raise Denied(Reason.NOT_ALLOWED, text)
         grounds = self.grants.find(caller.identity, attestor=before.attestor, facts=before.facts)
         return replace(caller, attested=Grounds(before.attestor, grounds.grant, before.facts))
 

@@ -37,8 +37,8 @@ class Denied(ArtemonError):
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """Why a caller may have an identity. attestor: its name. grant: namespace and name of the IdentityGrant;
-    facts: those that it asks for."""
+    """Why a caller may have an identity. attestor: its name. grant: namespace and name of the IdentityGrant,
+    empty where the attestor knows the identity; facts: those that it asks for."""
 
     attestor: str
     grant: str

@@ -47,5 +47,10 @@ class Rejected(ArtemonError):
         ] or [str(self)]
 
 
+def missing_rule(error: Rejected, rule: str) -> str:
+    """What a server said, and when it refused for lack of a right (403), the rule that would grant it."""
+    return f"{error}; a ClusterRole with this rule grants it: {rule}" if error.code == 403 else str(error)
+
+
 class Gone(Rejected):
     """The revision asked for is no longer known (410): list again."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from artemon.backoff import Backoff
 from artemon.errors import ArtemonError
 from artemon.kube.client import Client, Object, Query
-from artemon.kube.failures import Gone, Rejected
+from artemon.kube.failures import Gone, Rejected, missing_rule
 from artemon.model.resource import Kind
 
 WATCH_SECONDS = 300
@@ -88,7 +88,5 @@ def _version(obj: Object) -> str:
 
 def _needed(error: Rejected, kind: Kind) -> str:
     """A refusal, with the rule that would grant what is missing."""
-    if error.code != 403:
-        return str(error)
     rule = f'{{apiGroups: ["{kind.group}"], resources: ["{kind.plural}"], verbs: [get, list, watch]}}'
-    return f"{error}; a ClusterRole with this rule grants it: {rule}"
+    return missing_rule(error, rule)

@@ -40,12 +40,14 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Attested:
     """What an attestor found. identity: known already, with what must be used up for it. name: who it is, for
-    the audit log; free of secrets."""
+    the audit log; free of secrets. identities: any one of these may be asked for without an IdentityGrant,
+    on this evidence alone: it is not renewed by the certificate, but attested anew each time."""
 
     name: str = ""
     identity: SpiffeId | None = None
     claim: Claim | None = None
     facts: Facts = field(default_factory=dict)
+    identities: frozenset[SpiffeId] = frozenset()
 
 
 class AttestorSettings(BaseModel):

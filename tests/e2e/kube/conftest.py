@@ -12,6 +12,18 @@ from servers import find_etcd
 
 @pytest.fixture(scope="module")
 def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    """One of a module's own, that may be killed."""
+    yield from started(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def lasting_kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    """One for all who leave it running and keep to namespaces of their own."""
+    yield from started(tmp_path_factory)
+
+
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
+    """A running server, ended with the generator."""
     if not find_kube_apiserver() or not find_etcd():
         pytest.skip("no kube-apiserver (.ci/servers kube-apiserver builds it) or no etcd")
     folder: Path = tmp_path_factory.mktemp("kube")

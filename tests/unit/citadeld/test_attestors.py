@@ -234,7 +234,9 @@ async def test_a_revoked_machine_attests_nothing(machines: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("urls", "why"),
     [
-        pytest.param(("vault:x",), "use one of certificate:, jwt:, token:, unix:, x509:", id="scheme"),
+        pytest.param(
+            ("vault:x",), "use one of certificate:, jwt:, kubernetes:, token:, unix:, x509:", id="scheme"
+        ),
         pytest.param(("jwt+https://i.example",), "audience: Field required", id="audience"),
         pytest.param(("jwt+https://i.example?audience=,",), "audience: must not be empty", id="no-audience"),
         pytest.param(("jwt+http://i.example?audience=a",), "must be jwt.https://ISSUER", id="http"),

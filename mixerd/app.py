@@ -17,7 +17,9 @@ from artemon.daemon.registry import open_registry
 from artemon.daemon.run import Context
 from artemon.daemon.signers import signers_of
 from artemon.errors import ArtemonError
+from artemon.model.limit_terms import Terms
 from artemon.store.layout import Layout
+from mixerd.checking import Checking
 from mixerd.counting import Counting
 from mixerd.counts import Counts
 from mixerd.desk import Desk
@@ -29,6 +31,7 @@ from mixerd.pages import Pages
 from mixerd.rules import Rules
 from mixerd.server import OPTIONS, Services
 from mixerd.settings import MixerSettings
+from mixerd.shares import Shares
 
 FILE, LOGS = "recent.db", "logs"
 
@@ -61,10 +64,30 @@ class Parts:
             log=log,
             now=time.time,
             most_bytes=settings.buffer_mb * 1_000_000,
+            count=self._count,
         )
         self._dispatch = Dispatch(self._handlers, metrics, log, root=settings.root_namespace)
-        self._counting = Counting(Limits(), metrics, root=settings.root_namespace, now=time.time)
+        self._shares = Shares(
+            Limits(),
+            now=time.time,
+            identity=keeper.current,
+            replicas=settings.replicas,
+            me=settings.advertise or settings.listen,
+        )
+        self._counting = Counting(self._shares, metrics, root=settings.root_namespace)
         self._rules: Rules | None = None
+        self._checking = Checking(
+            self._handlers,
+            metrics,
+            log,
+            root=settings.root_namespace,
+            now=time.monotonic,
+            ready=lambda: self._rules is not None and self._rules.ready,
+        )
+
+    async def _count(self, terms: Terms, values: tuple[str, ...], hits: int) -> tuple[bool, float]:
+        verdict = await self._shares.hit(terms, values, hits)
+        return verdict.allowed, verdict.reset
 
     async def run(self, stack: AsyncExitStack) -> None:
         """Serve until told to stop."""
@@ -73,7 +96,12 @@ class Parts:
         await self._open_rules(stack)
         pages = Pages(self._desk, self._handlers, self._rules)
         services = Services(
-            self._desk, self._dispatch, pages.answer, self._counting, trust_domain=settings.trust_domain
+            self._desk,
+            self._dispatch,
+            pages.answer,
+            self._counting,
+            self._checking,
+            trust_domain=settings.trust_domain,
         )
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(one) for one in self._jobs(tasks)]
@@ -123,4 +151,6 @@ class Parts:
             book = await rules.changed()
             await self._handlers.become(book.handlers, tasks)
             self._dispatch.become(book)
+            self._checking.become(book)
+            rules.in_force()
             self._context.log.info("rules", rules=len(book.rules), handlers=len(book.handlers))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 from prometheus_client import CollectorRegistry, Counter
 
 from artemon.model.limit_terms import TERMS, Terms
-from mixerd.limits import Limits, Verdict
+from artemon.pki.spiffe import SYSTEM_NAMESPACE
+from mixerd.limits import Verdict
 from mixerd.records import Reporter
+from mixerd.shares import Shares
 
 _UNITS = {1: "SECOND", 60: "MINUTE", 3600: "HOUR", 86400: "DAY"}
 
@@ -18,15 +19,15 @@ _UNITS = {1: "SECOND", 60: "MINUTE", 3600: "HOUR", 86400: "DAY"}
 class Counting:
     """Answers. Proxies may ask for the limits of their own namespace and of `root`."""
 
-    def __init__(
-        self, limits: Limits, metrics: CollectorRegistry, *, root: str, now: Callable[[], float]
-    ) -> None:
-        self._limits, self._root, self._now = limits, root, now
+    def __init__(self, shares: Shares, metrics: CollectorRegistry, *, root: str) -> None:
+        self._shares, self._root = shares, root
         asked = Counter("mixerd_limits", "Questions about limits.", ["answer"], registry=metrics)
         self._answers = {answer: asked.labels(answer) for answer in ("allowed", "refused", "unknown")}
 
-    def answer(self, request: RateLimitRequest, reporter: Reporter) -> RateLimitResponse:
-        """Refused when one of the limits is used up. Raises ValueError: terms that cannot be read."""
+    async def answer(self, request: RateLimitRequest, reporter: Reporter) -> RateLimitResponse:
+        """Refused when one of the limits is used up. What other mixerds ask is counted here. Raises
+        ValueError: terms that cannot be read; ArtemonError: the one that counts cannot be asked."""
+        fellow = reporter.namespace == SYSTEM_NAMESPACE
         out = RateLimitResponse(overall_code=RateLimitResponse.OK)
         hits = max(1, request.hits_addend)
         for descriptor in request.descriptors:
@@ -34,11 +35,14 @@ class Counting:
             if first.key != TERMS:
                 raise ValueError("a descriptor must begin with its terms")
             terms = Terms.read(first.value)
-            if terms.name.partition("/")[0] not in (reporter.namespace, self._root):
+            if not fellow and terms.name.partition("/")[0] not in (reporter.namespace, self._root):
                 self._answers["unknown"].inc()
                 raise ValueError(f"{terms.name} is not a limit of namespace {reporter.namespace}")
             values = tuple(f"{one.key}={one.value}" for one in rest)
-            verdict = self._limits.hit(terms, values, hits, self._now())
+            if fellow:
+                verdict = self._shares.here(terms, values, hits)
+            else:
+                verdict = await self._shares.hit(terms, values, hits)
             _say(out.statuses.add(), terms, verdict)
             if not verdict.allowed:
                 out.overall_code = RateLimitResponse.OVER_LIMIT

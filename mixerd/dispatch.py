@@ -60,8 +60,7 @@ class Dispatch:
         try:
             if rule.match is not None and not rule.match.evaluate(bag).value:
                 return
-        except EvaluationError as error:
-            self._say(rule, "match", error)
+        except EvaluationError:  # absent attributes: it does not hold, as in Mixer
             return
         for action in rule.actions[Variety.REPORT]:
             running = self._handlers.running.get(action.handler)

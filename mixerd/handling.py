@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from artemon.adapters import Handler, Place, Row, Unacceptable
+from artemon.adapters.api import Count
 from artemon.adapters.rulebook import HandlerConfig
 from artemon.backoff import Backoff
 from artemon.errors import ArtemonError
@@ -180,12 +181,11 @@ class Handlers:
         log: Log,
         now: Callable[[], float],
         most_bytes: int,
-        fellows: tuple[str, ...] = (),
-        me: str = "",
+        count: Count | None = None,
         pauses: Pauses = Pauses(),
     ) -> None:
         self._folder, self._registry, self._log, self._now = folder, metrics, log, now
-        self._fellows, self._me, self._pauses = fellows, me, pauses
+        self._count, self._pauses = count, pauses
         self.metrics, self.budget = HandlerMetrics(metrics), Budget(most_bytes)
         self.metrics.waiting.set_function(lambda: self.budget.used)
         self.running: dict[str, Running] = {}
@@ -210,8 +210,7 @@ class Handlers:
             metrics=self._registry,
             folder=self._folder / namespace / name,
             now=self._now,
-            fellows=self._fellows,
-            me=self._me,
+            **({"count": self._count} if self._count else {}),
         )
         try:
             handler = config.adapter.open(config.params, place)

@@ -46,6 +46,9 @@ class Rules:
         self._good: dict[str, Resource[Any]] = {}
         self._bad: dict[str, str] = {}
         self._news = asyncio.Event()
+        self.ready = False
+        """Whether there is all that may be judged by, in force: read from the registry, or what was saved."""
+        self._complete = False
         views = FollowMetrics(context.metrics)
 
         def follow(name: str, prefix: str, handle: Callable[[Changes], None]) -> Follow:
@@ -66,16 +69,24 @@ class Rules:
             await self._papers.warm.wait()  # first, or nothing that was saved would be taken
             for follow in self._follows:
                 tasks.create_task(follow.run())
+            for follow in self._follows:
+                await follow.synced.wait()
+            self._news.set()  # also where there are no rules at all
 
     async def changed(self) -> Rulebook:
         """Return the rules when they are others than before; several changes at once count as one."""
         await self._news.wait()
         await asyncio.sleep(SETTLE_SECONDS)
         self._news.clear()
+        self._complete = all(one.synced.is_set() or one.saved for one in self._follows)
         self.book = rulebook(self._good.values(), root=self._root)
         for ref, problems in self.book.problems.items():
             self._log.error("rule_unusable", object=ref, reason="; ".join(map(str, problems[:3])))
         return self.book
+
+    def in_force(self) -> None:
+        """The rules that `changed` returned last count from now on."""
+        self.ready = self._complete
 
     def problems(self) -> list[dict[str, str]]:
         """Objects that cannot be used, and why."""

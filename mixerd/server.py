@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import grpc
 from cryptography import x509
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -16,7 +18,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from artemon.daemon.grpc_server import Answer, Context, debug, read
 from artemon.daemon.identity_tls import peer_spiffe_id
+from artemon.errors import ArtemonError
+from artemon.model.mixer import ASKED_SERVICE, ASKED_VERSION
 from mixerd import reading
+from mixerd.checking import Checking
 from mixerd.counting import Counting
 from mixerd.desk import Desk
 from mixerd.dispatch import Dispatch
@@ -37,13 +42,31 @@ async def reporter_of(context: Context, trust_domain: str) -> Reporter:
     return Reporter.of(identity, str(names[0].value) if names else "")
 
 
+def told_by(context: Context, reporter: Reporter) -> Reporter:
+    """What pilotd makes a proxy say of its workload when it asks about requests; its namespace is its
+    certificate's."""
+    told = {name: str(value) for name, value in context.invocation_metadata() or ()}
+    service = told.get(ASKED_SERVICE)
+    if not service:
+        return reporter
+    return replace(reporter, service=service, version=told.get(ASKED_VERSION, ""))
+
+
 class Services:
     """The handlers."""
 
     def __init__(
-        self, desk: Desk, dispatch: Dispatch, answer: Answer, counting: Counting, *, trust_domain: str
+        self,
+        desk: Desk,
+        dispatch: Dispatch,
+        answer: Answer,
+        counting: Counting,
+        checking: Checking,
+        *,
+        trust_domain: str,
     ) -> None:
-        self._desk, self._dispatch, self._answer, self._counting = desk, dispatch, answer, counting
+        self._desk, self._dispatch, self._answer = desk, dispatch, answer
+        self._counting, self._checking = counting, checking
         self._trust_domain = trust_domain
 
     async def logs(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
@@ -70,9 +93,20 @@ class Services:
         reporter = await reporter_of(context, self._trust_domain)
         request = await read(RateLimitRequest, data, context)
         try:
-            return bytes(self._counting.answer(request, reporter).SerializeToString())
+            return bytes((await self._counting.answer(request, reporter)).SerializeToString())
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except ArtemonError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+    async def check(self, data: bytes, context: Context) -> bytes:
+        """`Authorization/Check`."""
+        reporter = told_by(context, await reporter_of(context, self._trust_domain))
+        request = await read(CheckRequest, data, context)
+        try:
+            return bytes((await self._checking.answer(request, data, reporter)).SerializeToString())
+        except ArtemonError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
     def table(self) -> Mapping[str, Mapping[str, Any]]:
         """By service and method."""
@@ -86,5 +120,6 @@ class Services:
             "envoy.service.ratelimit.v3.RateLimitService": {
                 "ShouldRateLimit": grpc.unary_unary_rpc_method_handler(self.limit)
             },
+            "envoy.service.auth.v3.Authorization": {"Check": grpc.unary_unary_rpc_method_handler(self.check)},
             **debug(self._answer, self._trust_domain),
         }

@@ -28,6 +28,10 @@ class MixerSettings(IdentitySettings):
         "",
         description="File of galleyd's public signing keys (signing.pub); empty: those it endorses.",
     )
+    replicas: tuple[str, ...] = Field(
+        (), description="Addresses of all mixerds, for limits and quotas that they count together."
+    )
+    advertise: str = Field("", description="This one's among replicas; empty: what it listens on.")
     buffer_mb: int = Field(
         64, ge=1, description="Megabytes of rows that may wait for handlers; others are dropped."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from artemon.adapters.templates import Shape
 from artemon.errors import ArtemonError, Problem
 from artemon.log import Log
+from artemon.model.limit_terms import Terms
 from artemon.model.message import Message
 
 GROUP = "artemon.adapters"
@@ -25,11 +26,13 @@ class Params(Message):
 @dataclass(frozen=True, slots=True)
 class Row:
     """One instance made from one report or request. instance: `<namespace>/<name>`. values: as the template's
-    fields nest them: text, numbers, booleans, maps of text, `Timestamp`, `Address`, `Nanoseconds`."""
+    fields nest them: text, numbers, booleans, maps of text, `Timestamp`, `Address`, `Nanoseconds`. request:
+    of checks and quotas, Envoy's question as it came (`envoy.service.auth.v3.CheckRequest`)."""
 
     instance: str
     template: str
     values: Mapping[str, Any]
+    request: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +82,25 @@ class Handler:
         """Let go of everything."""
 
 
+Count = Callable[[Terms, tuple[str, ...], int], Awaitable[tuple[bool, float]]]
+
+
+async def _nobody(terms: Terms, values: tuple[str, ...], hits: int) -> tuple[bool, float]:
+    raise ArtemonError("nobody counts here")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a handler lives. name: `<namespace>/<name>`. metrics: of the daemon. folder: where it may write
-    files. fellows: addresses of all replicas of the daemon, its own (`me`) among them, sorted; empty where
-    there is one."""
+    files. now: seconds since 1970. count: counts requests with these values for all replicas of the daemon;
+    whether they are within the terms, and seconds until the window ends; raises ArtemonError."""
 
     name: str
     log: Log
     metrics: CollectorRegistry
     folder: Path
     now: Callable[[], float]
-    fellows: Sequence[str] = ()
-    me: str = ""
+    count: Count = _nobody
 
 
 def _nothing(params: Any, shapes: Sequence[Shape]) -> Iterable[Problem]:

@@ -14,7 +14,7 @@ from artemon.errors import Problem
 from artemon.expr import VOCABULARY, ExpressionRefused, Manifest, Program, compile_expression
 from artemon.expr.values import ValueType
 from artemon.model.kinds import ATTRIBUTE_MANIFEST, HANDLER, INSTANCE, RULE
-from artemon.model.mixer import AttributeManifest
+from artemon.model.mixer import AttributeManifest, asked_of, fails_open, meanings
 from artemon.model.resource import Resource
 
 Named = Callable[[str], Adapter]
@@ -41,21 +41,24 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class ReadyRule:
-    """A rule without problems. match: None where it always holds. actions: of one variety."""
+    """A rule without problems. match: None where it always holds. actions: of one variety. fail_open: whether
+    requests go on when they cannot be checked."""
 
     name: str
     namespace: str
     match: Program | None
     actions: Mapping[Variety, tuple[Action, ...]]
-    fail_open: bool | None
+    fail_open: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
     """All that can be done. manifests: of each namespace that declares attributes of its own.
-    problems: by `Kind/namespace/name`; what has one is in no rule."""
+    problems: by `Kind/namespace/name`; what has one is in no rule. closed: namespaces where a rule that
+    should check requests cannot, and does not say that they go on then."""
 
     rules: tuple[ReadyRule, ...] = ()
+    closed: frozenset[str] = frozenset()
     handlers: Mapping[str, HandlerConfig] = field(default_factory=dict)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     problems: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class _Reader:
         self._problems: dict[str, list[Problem]] = {}
         self._manifests = dict(self._declared())
         self._handlers = {_key(one): self._handler(one) for one in self._of(HANDLER.name)}
+        self._templates = {_key(one): one.spec.compiled_template for one in self._of(INSTANCE.name)}
         self._shapes = {_key(one): self._shape(one) for one in self._of(INSTANCE.name)}
 
     def book(self) -> Rulebook:
@@ -94,7 +98,14 @@ class _Reader:
         usable = [rule for rule in rules if not any(a.handler in bad for a in _all_actions(rule))]
         handlers = {name: one for name, one in self._handlers.items() if one is not None and name not in bad}
         problems = {ref: tuple(found) for ref, found in self._problems.items()}
-        return Rulebook(tuple(usable), handlers, self._manifests, problems)
+        closed = frozenset(self._closed({rule.name for rule in usable}))
+        return Rulebook(tuple(usable), closed, handlers, self._manifests, problems)
+
+    def _closed(self, usable: set[str]) -> Iterator[str]:
+        for one in self._of(RULE.name):
+            asked = asked_of(one.spec, one.meta.namespace, self._templates)
+            if asked and _key(one) not in usable and not fails_open(one.spec, asked):
+                yield one.meta.namespace
 
     def _of(self, kind: str) -> list[Resource[Any]]:
         return [one for one in self._all if one.kind.name == kind]
@@ -168,7 +179,8 @@ class _Reader:
         if problems:
             return None
         found = {variety: tuple(some) for variety, some in actions.items()}
-        return ReadyRule(_key(one), one.meta.namespace, match, found, one.spec.fail_open)
+        asked = asked_of(one.spec, one.meta.namespace, self._templates)
+        return ReadyRule(_key(one), one.meta.namespace, match, found, fails_open(one.spec, asked))
 
     def _match(self, one: Resource[Any], problems: list[Problem]) -> Program | None:
         if not one.spec.match.strip():
@@ -194,7 +206,7 @@ class _Finder:
     def __call__(self, kind: str, name: str, known: Mapping[str, Any], path: str) -> Any:
         """What `name` means; None when there is none that can be used."""
         namespace = self.rule.meta.namespace
-        for candidate in _candidates(name, namespace, kind):
+        for candidate in meanings(name, namespace, kind):
             owner = candidate.partition("/")[0]
             if candidate in known and owner not in (namespace, self.root):
                 text = f"is of namespace {owner}: only those of {namespace} and {self.root} may be used"
@@ -219,18 +231,6 @@ def _misfits(handler: HandlerConfig, shapes: Sequence[Shape], path: str) -> Iter
             takes = ", ".join(sorted(handler.adapter.templates))
             text = f"is of template {shape.template.name}; adapter {handler.adapter_name} takes {takes}"
             yield Problem(f"{path}.instances[{number}]", text)
-
-
-def _candidates(name: str, namespace: str, kind: str) -> Iterator[str]:
-    """The keys that a name may mean, as Mixer reads names: `name`, `name.kind`, `name.kind.namespace`; and
-    `name.namespace`, `namespace/name`."""
-    if "/" in name:
-        yield name
-        return
-    yield f"{namespace}/{name}"
-    head, dot, tail = name.rpartition(".")
-    if dot:
-        yield f"{namespace}/{head}" if tail == kind else f"{tail}/{head.removesuffix(f'.{kind}')}"
 
 
 def _key(one: Resource[Any]) -> str:

@@ -62,7 +62,11 @@ class Program:
 
 def compile_expression(source: str, manifest: Manifest) -> Program:
     """`source`, checked against the types of attributes. Raises ExpressionRefused."""
-    node = parse(source)
+    return compile_node(source, parse(source), manifest)
+
+
+def compile_node(source: str, node: Node, manifest: Manifest) -> Program:
+    """The same of a tree, or a part of one."""
     return Program(source, type_of(node, manifest), _Compiler(manifest).step(node))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -70,3 +71,38 @@ class AttributeManifest(Message):
     revision: str = ""
     name: str = ""
     attributes: dict[str, AttributeInfo] = Field(default_factory=dict)
+
+
+ASKED_SERVICE, ASKED_VERSION = "artemon-service", "artemon-version"
+"""Metadata of a proxy's questions about requests: canonical service and revision of its workload."""
+CHECKS = frozenset({"checknothing", "listentry", "authorization"})
+QUOTAS = frozenset({"quota"})
+"""Templates whose instances are made for requests that are under way."""
+
+
+def meanings(name: str, namespace: str, kind: str) -> Iterator[str]:
+    """The objects, `<namespace>/<name>`, that a name in a rule may mean, as Mixer reads names: `name`,
+    `name.kind`, `name.kind.namespace`; and `name.namespace`, `namespace/name`."""
+    if "/" in name:
+        yield name
+        return
+    yield f"{namespace}/{name}"
+    head, dot, tail = name.rpartition(".")
+    if dot:
+        yield f"{namespace}/{head}" if tail == kind else f"{tail}/{head.removesuffix(f'.{kind}')}"
+
+
+def asked_of(rule: Rule, namespace: str, templates: Mapping[str, str]) -> frozenset[str]:
+    """The templates of checks and quotas among what a rule sends: those for which requests wait. templates:
+    of every instance, `<namespace>/<name>`."""
+    found = set()
+    for action in rule.actions:
+        for name in action.instances:
+            known = (one for one in meanings(name, namespace, "instance") if one in templates)
+            found.add(templates.get(next(known, ""), ""))
+    return frozenset(found & (CHECKS | QUOTAS))
+
+
+def fails_open(rule: Rule, asked: frozenset[str]) -> bool:
+    """Whether requests go on when nobody can be asked."""
+    return rule.fail_open if rule.fail_open is not None else not asked & CHECKS

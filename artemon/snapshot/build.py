@@ -15,6 +15,7 @@ from artemon.model.service import Endpoint, Port, Resolution, Service
 from artemon.model.trust import Trust
 from artemon.snapshot.auto_addresses import AutoAddresses
 from artemon.snapshot.changes import KEY_SET, MESH, SECRET, TRUST, ChangeSet, ServiceKey
+from artemon.snapshot.checks import asked_rules
 from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
 from artemon.snapshot.memo import Memo
@@ -136,6 +137,10 @@ _INDEXES: dict[str, Index] = {
     "authorization": _spaces("AuthorizationPolicy"),
     "authentication": _spaces("RequestAuthentication"),
     "limits": _spaces("RateLimit"),
+    "checks": (
+        frozenset({"rule", "instance"}),
+        lambda world, _: asked_rules(_objects(world, "rule"), _objects(world, "instance")),
+    ),
     "telemetry": _spaces("Telemetry"),
     "keys": (frozenset({KEY_SET}), lambda world, _: dict(world.keys)),
     "trust": (frozenset({TRUST}), lambda world, _: Trust.of(world.trust)),

@@ -32,11 +32,15 @@ _TYPES: dict[str, frozenset[str]] = {
     "RequestAuthentication": frozenset({LDS}),
     "Telemetry": frozenset({LDS}),
     "RateLimit": frozenset({LDS}),
+    "rule": frozenset({LDS}),
+    "instance": frozenset({LDS}),
     KEY_SET: frozenset({LDS}),
 }
 """Kind -> what is translated from it; kinds that are not here are not translated."""
 
-_OF_NAMESPACES = frozenset({"AuthorizationPolicy", "RequestAuthentication", "ProxyConfig", "Telemetry"})
+_OF_NAMESPACES = frozenset(
+    {"AuthorizationPolicy", "RequestAuthentication", "ProxyConfig", "Telemetry", "rule", "instance"}
+)
 """Kinds that are for the proxies of their own namespace alone, or in the root namespace for all."""
 
 

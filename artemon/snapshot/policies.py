@@ -10,16 +10,19 @@ from artemon.model.authorization_policy import AuthorizationPolicy
 from artemon.model.jwks_source import key_source
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.proxy import Proxy
-from artemon.model.rate_limit import RateLimit
+from artemon.model.rate_limit import MIXERD, MIXERD_PORT, RateLimit
 from artemon.model.request_authentication import RequestAuthentication
 from artemon.model.resource import Resource
 from artemon.model.selector import PolicyTargetReference, matches
 from artemon.model.service import Service
+from artemon.snapshot.checks import AskedRules
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.providers import provided_by, seen
 from artemon.snapshot.targets import is_target, targets_of
 from artemon.snapshot.view import NO_POLICIES, KeySets, Policies
 
+MIXERD_ASKED = "checks"
+"""What mixerd is called among `Policies.authorizers` where it is asked about requests."""
 ByNamespace = Mapping[str, tuple[Resource[Any], ...]]
 Spec = AuthorizationPolicy | RequestAuthentication | RateLimit
 
@@ -30,6 +33,7 @@ def policies_for(
     proxy: Proxy,
     *,
     limits: ByNamespace,
+    checks: AskedRules,
     own: Iterable[Service],
     services: Mapping[str, Service],
     mesh: MeshConfig,
@@ -44,7 +48,12 @@ def policies_for(
         [one for one in _near(many, proxy, mesh.root_namespace) if _selects(one, proxy, own)]
         for many in (authorization, authentication, limits)
     ]
-    if not any(chosen):
+    asking = tuple(
+        rule
+        for space in dict.fromkeys((mesh.root_namespace, proxy.namespace))
+        for rule in checks.get(space, ())
+    )
+    if not any(chosen) and not asking:
         return NO_POLICIES
     uris = {key_source(rule) for one in chosen[1] for rule in one.spec.jwt_rules if not rule.jwks}
     asked = {one.spec.provider.name for one in chosen[0] if one.spec.provider is not None}
@@ -54,6 +63,7 @@ def policies_for(
         if one.name in asked
     }
     hosts |= {counter_of(one.spec): seen(one.spec.service, one.spec.port, services) for one in chosen[2]}
+    hosts |= {MIXERD_ASKED: seen(MIXERD, MIXERD_PORT, services)} if asking else {}
     return memo.get(
         _together,
         *chosen[0],
@@ -63,6 +73,7 @@ def policies_for(
             (len(chosen[0]), len(chosen[0]) + len(chosen[1])),
             tuple((uri, keys[uri]) for uri in sorted(uris) if uri in keys),
             tuple((name, host) for name, host in sorted(hosts.items()) if host),
+            asking,
         ),
     )
 
@@ -94,11 +105,12 @@ def counter_of(spec: RateLimit) -> str:
 
 
 def _together(*parts: Any) -> Policies:
-    *resources, (first, second), keys, authorizers = parts
+    *resources, (first, second), keys, authorizers, asking = parts
     return Policies(
         authorization=tuple(resources[:first]),
         authentication=tuple(resources[first:second]),
         limits=tuple(resources[second:]),
         keys=dict(keys),
         authorizers=dict(authorizers),
+        checks=asking,
     )

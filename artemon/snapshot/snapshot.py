@@ -19,6 +19,7 @@ from artemon.model.telemetry import Telemetry
 from artemon.model.trust import Trust
 from artemon.snapshot.auto_addresses import AutoAddresses, with_addresses
 from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
+from artemon.snapshot.checks import AskedRules
 from artemon.snapshot.credentials import Secrets
 from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
 from artemon.snapshot.envoy_filters import Filters, filters_for
@@ -67,6 +68,7 @@ class Config:
     authorization: ByNamespace = field(default_factory=dict)
     authentication: ByNamespace = field(default_factory=dict)
     limits: ByNamespace = field(default_factory=dict)
+    checks: AskedRules = field(default_factory=dict)
     telemetry: Mapping[str, tuple[Resource[Telemetry], ...]] = field(default_factory=dict)
     keys: KeySets = field(default_factory=dict)
     secrets: Secrets = field(default_factory=dict, repr=False)
@@ -204,6 +206,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
             config.authentication,
             proxy,
             limits=config.limits,
+            checks=config.checks,
             own=own,
             services=seen.services,
             mesh=config.mesh,

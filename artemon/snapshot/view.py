@@ -19,6 +19,7 @@ from artemon.model.resource import Resource
 from artemon.model.service import Endpoint, Service
 from artemon.model.sidecar import Sidecar
 from artemon.model.virtual_service import VirtualService
+from artemon.snapshot.checks import AskedRule
 from artemon.snapshot.reports import NO_REPORTS, Reports
 
 Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
@@ -89,7 +90,8 @@ class Policies:
     """The policies in force for one proxy: of the root namespace first, else oldest first.
 
     keys: the fetched key sets that they name. authorizers: provider -> host of its visible service. What is
-    in neither must refuse requests. limits: on how often requests come.
+    in neither must refuse requests. limits: on how often requests come. checks: rules of mixerd that requests
+    wait for.
     """
 
     authorization: tuple[Resource[AuthorizationPolicy], ...] = ()
@@ -97,6 +99,7 @@ class Policies:
     keys: KeySets = field(default_factory=dict)
     authorizers: Mapping[str, str] = field(default_factory=dict)
     limits: tuple[Resource[RateLimit], ...] = ()
+    checks: tuple[AskedRule, ...] = ()
 
 
 NO_POLICIES = Policies()

@@ -1,5 +1,5 @@
-"""What stands before everything that comes to a proxy: tokens are looked at, policies decide,
-and limits count what is left."""
+"""What stands before everything that comes to a proxy: tokens are looked at, policies decide, rules of mixerd
+are asked, and limits count what is left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from artemon.snapshot.view import ProxyView
 from artemon.translate.authn import token_filters
 from artemon.translate.authz.filters import enforcement
+from artemon.translate.checks import check_filters
 from artemon.translate.limits import limit_filters
 
 
@@ -27,7 +28,13 @@ def guard_of(view: ProxyView) -> Guard:
     """The filters of a proxy's own policies; nothing where it has none."""
     found = enforcement(view)
     return Guard(
-        (*found.before_tokens, *token_filters(view.policies), *found.http, *limit_filters(view)),
+        (
+            *found.before_tokens,
+            *token_filters(view.policies),
+            *found.http,
+            *check_filters(view),
+            *limit_filters(view),
+        ),
         found.network,
         found.strict_paths,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import pytest
 from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 from prometheus_client import CollectorRegistry
@@ -10,6 +13,7 @@ from artemon.model.limit_terms import TERMS, Terms
 from mixerd.counting import Counting
 from mixerd.limits import Limits
 from mixerd.records import Reporter
+from mixerd.shares import Shares
 
 FIXED = Terms("shop/api/all", 3, 60)
 SLIDING = FIXED._replace(sliding=True)
@@ -70,15 +74,44 @@ def question(*terms: Terms) -> RateLimitRequest:
     return out
 
 
-def test_answers() -> None:
-    counting = Counting(Limits(), CollectorRegistry(), root="istio-system", now=lambda: 0.0)
+def shares(me: str = "", replicas: tuple[str, ...] = ()) -> Shares:
+    def nobody() -> Any:
+        raise AssertionError("nobody is asked")
+
+    return Shares(Limits(), now=lambda: 0.0, identity=nobody, me=me, replicas=replicas)
+
+
+async def test_answers() -> None:
+    counting = Counting(shares(), CollectorRegistry(), root="istio-system")
     reporter = Reporter("shop", "api", "api-v1")
     small = FIXED._replace(name="istio-system/mesh/small", requests=1)
-    first = counting.answer(question(FIXED, small), reporter)
+    first = await counting.answer(question(FIXED, small), reporter)
     assert first.overall_code == RateLimitResponse.OK
     assert [one.limit_remaining for one in first.statuses] == [2, 0]
     assert first.statuses[0].current_limit.unit == RateLimitResponse.RateLimit.MINUTE
-    second = counting.answer(question(FIXED, small), reporter)
+    second = await counting.answer(question(FIXED, small), reporter)
     assert second.overall_code == RateLimitResponse.OVER_LIMIT
     with pytest.raises(ValueError, match="not a limit of namespace other"):
-        counting.answer(question(FIXED), Reporter("other", "x", "x"))
+        await counting.answer(question(FIXED), Reporter("other", "x", "x"))
+
+
+def test_each_value_is_counted_by_one_of_all() -> None:
+    replicas = ("a:1", "b:1", "c:1")
+    three = {me: shares(me, replicas) for me in replicas}
+    values = [(f"user={number}",) for number in range(300)]
+    owners = {me: [one.owner(FIXED, value) or me for value in values] for me, one in three.items()}
+    assert owners["a:1"] == owners["b:1"] == owners["c:1"]
+    counts = Counter(owners["a:1"])
+    assert all(60 < counts[me] < 140 for me in replicas), counts
+    fewer = shares("a:1", replicas[:2])
+    moved = sum(
+        (fewer.owner(FIXED, value) or "a:1") != old for value, old in zip(values, owners["a:1"], strict=True)
+    )
+    assert moved == counts["c:1"], "only what the one that left had counted"
+
+
+async def test_fellows_count_here_whatever_they_ask_for() -> None:
+    counting = Counting(shares("a:1", ("a:1", "b:1")), CollectorRegistry(), root="istio-system")
+    mixerd = Reporter("artemon-system", "mixerd", "mixerd")
+    answer = await counting.answer(question(*[FIXED._replace(name=f"shop/x/{n}") for n in range(20)]), mixerd)
+    assert len(answer.statuses) == 20

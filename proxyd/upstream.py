@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
@@ -17,7 +17,6 @@ from envoy.service.discovery.v3 import discovery_pb2
 from artemon.backoff import Backoff
 from artemon.daemon.identity_files import Identity
 from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
-from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.model.plaintext import PlaintextReport
 from artemon.model.service import Health
@@ -25,29 +24,25 @@ from artemon.xds.client import ClientSession
 from artemon.xds.types import CALLERS, HEALTH, LEAVING, SHORT
 from proxyd.bells import Bells
 from proxyd.metrics import Metrics
+from proxyd.reach import CONNECT_SECONDS, Connect, Lost, reach, ready
 from proxyd.view import View
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-CONNECT_SECONDS = 5.0
 STEADY_SECONDS = 2.0
 HOME_SECONDS = 10.0
 """About how often the pilotd of one's choice is looked for, while another one serves."""
 MAX_RESPONSE = 64 * 1024 * 1024
 OPTIONS = (
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),  # a frozen pilotd, whose kernel acknowledges
+    # the machine of a pilotd that dies says nothing: with what it takes to be elsewhere, that is 2 s
+    ("grpc.keepalive_time_ms", 900),
+    ("grpc.keepalive_timeout_ms", 700),
+    ("grpc.http2.ping_timeout_ms", 700),  # a frozen pilotd, whose kernel acknowledges
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.use_local_subchannel_pool", 1),  # or the back-off of an earlier channel would hold for this one
     ("grpc.max_receive_message_length", MAX_RESPONSE),
 )
 
 Call = grpc.aio.StreamStreamCall[Any, Any]
-Connect = Callable[[str], grpc.aio.Channel]
-
-
-class Lost(ArtemonError):
-    """The stream to pilotd is over, or could not be opened; another is opened after a while."""
 
 
 def mesh_channel(address: str, identity: Identity) -> grpc.aio.Channel:
@@ -94,8 +89,8 @@ class Upstream:
         self._moved = moved
         self._log = log
         self._metrics = metrics
-        self._backoff = Backoff(first=0.2, most=5.0)
-        self._patience = Backoff(first=HOME_SECONDS, most=16 * HOME_SECONDS)
+        self._backoff = Backoff(first=0.1, most=3.0)
+        self._patience = Backoff(first=HOME_SECONDS, most=3 * HOME_SECONDS)
         self._complained = False
         self._connected = False
         self.silent_since = time.monotonic()
@@ -108,11 +103,12 @@ class Upstream:
 
     async def run(self, connect: Connect, renewed: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled. `renewed` returns when the identity is a new one: then the stream is made anew."""
-        addresses, turn = self._addresses, 0
-        while addresses:
-            address, going_home = addresses[turn % len(addresses)], False
+        turn = 0
+        while self._addresses:
+            order = [*self._addresses[turn:], *self._addresses[:turn]]
+            address, going_home = order[0], False
             try:
-                async with _open(connect(address)) as call, asyncio.TaskGroup() as tasks:
+                async with _open(connect, order) as (address, call), asyncio.TaskGroup() as tasks:
                     self._view.restart()
                     session = ClientSession(self._introduction(), self._view.held())
                     self._callers_told = False
@@ -129,7 +125,7 @@ class Upstream:
                 self._log.info("goes back to the pilotd of its choice", address=self._addresses[0])
                 turn = 0
                 continue
-            turn += 1
+            turn = (self._addresses.index(address) + 1) % len(self._addresses)
             await asyncio.sleep(self._backoff.next(random.random()))  # noqa: S311
 
     def _up(self, address: str) -> None:
@@ -165,7 +161,7 @@ class Upstream:
             await asyncio.sleep(HOME_SECONDS / 2 + self._patience.next(random.random()))  # noqa: S311
             channel = connect(home)
             try:
-                await asyncio.wait_for(_ready(channel), CONNECT_SECONDS)
+                await asyncio.wait_for(ready(channel), CONNECT_SECONDS)
             except (TimeoutError, Lost):
                 continue
             finally:
@@ -257,12 +253,10 @@ _FAILURES = (Lost, grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidSta
 
 
 @asynccontextmanager
-async def _open(channel: grpc.aio.Channel) -> AsyncIterator[Call]:
+async def _open(connect: Connect, addresses: Sequence[str]) -> AsyncIterator[tuple[str, Call]]:
+    """A stream to the first of the addresses that can be reached, and which that is."""
+    address, channel = await reach(connect, addresses)
     try:
-        try:
-            await asyncio.wait_for(_ready(channel), CONNECT_SECONDS)
-        except TimeoutError as error:
-            raise Lost(f"no connection within {CONNECT_SECONDS:.0f} s") from error
         method: Any = channel.stream_stream(
             METHOD,
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
@@ -270,21 +264,11 @@ async def _open(channel: grpc.aio.Channel) -> AsyncIterator[Call]:
         )
         call = method()
         try:
-            yield call
+            yield address, call
         finally:
             call.cancel()
     finally:
         await channel.close(None)
-
-
-async def _ready(channel: grpc.aio.Channel) -> None:
-    """Return when the channel is connected; do not wait for gRPC to try again, we have other addresses."""
-    state = channel.get_state(try_to_connect=True)
-    while state is not grpc.ChannelConnectivity.READY:
-        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            raise Lost("the connection is refused, or the server is not pilotd")
-        await channel.wait_for_state_change(state)
-        state = channel.get_state()
 
 
 def _reason(group: BaseExceptionGroup[Any]) -> str:

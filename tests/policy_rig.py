@@ -161,10 +161,11 @@ class App:
 
 @dataclass
 class Answer:
-    """What a client got; status 0: the connection was closed."""
+    """What a client got; status 0: the connection was closed. headers: names in lower case."""
 
     status: int
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -217,15 +218,16 @@ class Rig:
                 break
             head += part
         head, _, body = head.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        lines = head.decode("latin-1").split("\r\n")
+        pairs = (line.partition(": ") for line in lines[1:])
+        headers = {name.lower(): value for name, _, value in pairs}
         while len(body) < int(headers.get("content-length", 0)):
             body += connection.recv(65536)
-        if headers.get("connection") == "close":
+        if headers.get("connection", "").lower() == "close":
             connection.close()
         else:
             self._kept[key] = connection
-        return Answer(int(lines[0].split()[1]), body)
+        return Answer(int(lines[0].split()[1]), body, headers)
 
     def http2(self, address: str, port: int, headers: Pairs, caller: Caller, body: bytes = b"") -> Reply:
         """One request over HTTP/2, headers written as they are."""

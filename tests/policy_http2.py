@@ -12,6 +12,7 @@ import grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.exceptions import ProtocolError
 
 EMPTY_MESSAGE = b"\0\0\0\0\0"
 """A message without content, as gRPC frames it."""
@@ -51,11 +52,10 @@ class Http2:
         if body:
             self._h2.send_data(stream, body, end_stream=True)
         found: dict[bytes, bytes] = {}
-        content, answered = b"", False
+        content = b""
         try:
             self._socket.sendall(self._h2.data_to_send())
             while data := self._socket.recv(65536):
-                answered = True
                 for event in self._h2.receive_data(data):
                     if isinstance(event, ResponseReceived | TrailersReceived):
                         found |= dict(event.headers)
@@ -66,10 +66,10 @@ class Http2:
                         self._socket.sendall(self._h2.data_to_send())
                         return _reply(found, content)
                 self._socket.sendall(self._h2.data_to_send())
-        except ConnectionError:
-            pass
+        except (ConnectionError, ProtocolError):
+            pass  # gone, or about to go (GOAWAY)
         self.close()
-        return _reply(found, content) if answered else None
+        return _reply(found, content) if found else None
 
     def _open(self) -> None:
         self._socket = self._connect()
@@ -91,7 +91,7 @@ def _reply(found: dict[bytes, bytes], content: bytes) -> Reply:
     return Reply(int(found.get(b":status", 0)), content, NAMES[int(status)] if status else "")
 
 
-class _Anything(grpc.GenericRpcHandler):
+class Anything(grpc.GenericRpcHandler):
     """Every method, answered with an empty message."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
@@ -103,7 +103,7 @@ class GrpcApp:
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         self._server = grpc.server(ThreadPoolExecutor(2))
-        self._server.add_generic_rpc_handlers((_Anything(),))
+        self._server.add_generic_rpc_handlers((Anything(),))
         self.port: int = self._server.add_insecure_port(f"{address}:0")
         self._server.start()
 

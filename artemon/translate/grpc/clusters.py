@@ -43,23 +43,28 @@ def service_clusters(
     *,
     endpoints: tuple[Endpoint, ...],
     mesh: MeshConfig,
+    bans: tuple[str, ...] = (),
 ) -> tuple[Resource, ...]:
-    """The clusters of a service, made once for all clients. Instances count where identities are checked."""
+    """The clusters of a service, made once for all clients. Instances count where identities are checked; one
+    whose every identity is banned is left out. (gRPC takes no revocation list over xDS.)"""
     chosen: tuple[Target, ...] = memo.get(_offered, service, destination, mesh)
     checks = any(_mode(target) == MUTUAL for target in chosen)
     peers = memo.get(identities, service, endpoints, mesh) if checks else ANYBODY
-    return memo.get(_clusters, chosen, mesh, by=(peers,))
+    return memo.get(_clusters, chosen, mesh, by=(peers, bans))
 
 
 def _offered(service: Service, destination: Destination | None, mesh: MeshConfig) -> tuple[Target, ...]:
     return tuple(offered(service, destination, mesh))
 
 
-def _clusters(chosen: tuple[Target, ...], mesh: MeshConfig, peers: Identities) -> tuple[Resource, ...]:
-    return tuple(Resource.of(one.name, CLUSTER, _cluster(one, peers, mesh)) for one in chosen)
+def _clusters(
+    chosen: tuple[Target, ...], mesh: MeshConfig, peers: Identities, bans: tuple[str, ...]
+) -> tuple[Resource, ...]:
+    made = ((one.name, _cluster(one, peers, mesh, bans)) for one in chosen)
+    return tuple(Resource.of(name, CLUSTER, one) for name, one in made if one is not None)
 
 
-def _cluster(target: Target, peers: Identities, mesh: MeshConfig) -> Cluster:
+def _cluster(target: Target, peers: Identities, mesh: MeshConfig, bans: tuple[str, ...]) -> Cluster | None:
     cluster = Cluster(name=target.name, type=Cluster.EDS)
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     cluster.eds_cluster_config.service_name = cluster.name
@@ -67,9 +72,26 @@ def _cluster(target: Target, peers: Identities, mesh: MeshConfig) -> Cluster:
     policies.limit(cluster, target.policy, mesh)
     policies.eject(cluster, target.policy.outlier_detection)
     if _mode(target) == MUTUAL:
-        named = target.policy.tls.subject_alt_names if target.policy.tls else ()
-        cluster.transport_socket.CopyFrom(client_socket(named or peers.ids))
+        named = (target.policy.tls.subject_alt_names if target.policy.tls else ()) or peers.ids
+        trusted = [one for one in named if one not in bans]
+        if named and not trusted:
+            return None  # without names, whoever is of the mesh would do
+        cluster.transport_socket.CopyFrom(client_socket(trusted))
     return cluster
+
+
+def not_banned(
+    endpoints: tuple[Endpoint, ...], mesh: MeshConfig, bans: tuple[str, ...]
+) -> tuple[Endpoint, ...]:
+    """The instances whose identity is not banned; the very tuple where all are left."""
+    if not bans:
+        return endpoints
+    kept = tuple(
+        one
+        for one in endpoints
+        if f"spiffe://{mesh.trust_domain}/ns/{one.namespace}/sa/{one.service_account}" not in bans
+    )
+    return kept if len(kept) < len(endpoints) else endpoints
 
 
 def _balance(cluster: Cluster, settings: LoadBalancerSettings | None) -> None:

@@ -11,7 +11,7 @@ from artemon.model.service import Endpoint, Service
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.view import Destination
 from artemon.translate.endpoints import load_assignment
-from artemon.translate.grpc.clusters import offered
+from artemon.translate.grpc.clusters import not_banned, offered
 from artemon.translate.localities import ANYWHERE, NONE, Standpoint
 from artemon.translate.targets import Target
 from artemon.xds.resource import Resource
@@ -26,11 +26,14 @@ def service_assignments(
     endpoints: tuple[Endpoint, ...],
     mesh: MeshConfig,
     client: Standpoint,
+    bans: tuple[str, ...] = (),
 ) -> tuple[Resource, ...]:
-    """The instances of each cluster of a service, in the order that `client` prefers."""
+    """The instances of each cluster of a service, in the order that `client` prefers; none with an identity
+    that is banned."""
     chosen: tuple[Target, ...] = memo.get(_chosen, service, destination, mesh)
     told = any(target.preference is not NONE for target in chosen)
-    return memo.get(_assignments, chosen, endpoints, memo, by=(client if told else ANYWHERE,))
+    reachable = not_banned(endpoints, mesh, bans)
+    return memo.get(_assignments, chosen, reachable, memo, by=(client if told else ANYWHERE,))
 
 
 def _chosen(service: Service, destination: Destination | None, mesh: MeshConfig) -> tuple[Target, ...]:

@@ -54,7 +54,7 @@ class GrpcTranslator:
         self, make: Callable[..., Named], view: ProxyView, *, by: tuple[Standpoint, ...] = ()
     ) -> Named:
         parts = (view.services, view.destinations, view.endpoints, view.mesh)
-        return self._memo.get(make, *parts, self._memo, by=by)
+        return self._memo.get(make, *parts, self._memo, by=(view.bans, *by))
 
     def _place(self, view: ProxyView) -> Standpoint:
         memo = self._memo
@@ -82,16 +82,18 @@ def _named(resources: Iterable[Resource]) -> Named:
 
 
 def _clusters(*parts: Any) -> Named:
-    services, destinations, endpoints, mesh, memo = parts
+    services, destinations, endpoints, mesh, memo, bans = parts
     found = (
-        service_clusters(memo, one, destinations.get(host), endpoints=endpoints.get(host, ()), mesh=mesh)
+        service_clusters(
+            memo, one, destinations.get(host), endpoints=endpoints.get(host, ()), mesh=mesh, bans=bans
+        )
         for host, one in services.items()
     )
     return _named(chain.from_iterable(found))
 
 
 def _assignments(*parts: Any) -> Named:
-    services, destinations, endpoints, mesh, memo, client = parts
+    services, destinations, endpoints, mesh, memo, bans, client = parts
     found = (
         service_assignments(
             memo,
@@ -100,6 +102,7 @@ def _assignments(*parts: Any) -> Named:
             endpoints=endpoints.get(host, ()),
             mesh=mesh,
             client=client,
+            bans=bans,
         )
         for host, one in services.items()
     )

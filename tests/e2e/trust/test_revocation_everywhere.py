@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 
 import pytest
-from real_envoy import envoy
-from trust_mesh import SERVE, SPACE, Mesh, Thief, Workload, application, tunnel
+from trust_mesh import SERVE, Mesh, Thief, Workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(400)]
 
-STRICT = {
-    "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
-    "metadata": {"name": "default", "namespace": SPACE}, "spec": {"mtls": {"mode": "STRICT"}},
-}  # fmt: skip
 TLS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
-
-
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    envoy()
-    made = Mesh(tmp_path_factory.mktemp("trust"))
-    try:
-        made.up()
-        echo, bytes_ = application(f"{made.net}.20"), tunnel(f"{made.net}.21")
-        made.join("echo", 20, protocol="HTTP", app=echo)
-        made.join("bytes", 21, protocol="TCP", app=bytes_)
-        for number, name in enumerate(("good", "bad", "worse"), 30):
-            made.join(name, number)
-        made.ready(*made.workloads.values())
-        made.apply(STRICT)
-        for name in ("good", "bad", "worse"):
-            made.eventually(lambda name=name: made.ask(made.workloads[name], "echo") == 200, f"{name} asks")
-        yield made
-    finally:
-        made.down()
 
 
 def serial_of(mesh: Mesh, workload: Workload) -> str:
@@ -69,7 +44,7 @@ def test_t16_a_revoked_certificate_opens_no_connection_and_resumes_none(mesh: Me
     thieves = [Thief(bad, version) for version in TLS]
     assert [thief.once(echo) for thief in thieves] == [200, 200]
     said = mesh.meshctl("certificate", "revoke", "--serial", serial_of(mesh, bad), "--reason", "test")
-    assert "confirmed by 5/5 proxies" in said or "confirmed by 4/4 proxies" in said
+    assert re.search(r"confirmed by (\d+)/\1 proxies", said)
     for thief in thieves:
         assert thief.is_refused(echo), "a revoked certificate is taken"
         thief.session = None

@@ -22,6 +22,8 @@ from patience import first_answer
 from servers import dying_with_parent
 
 SPACE = "shop"
+PLAINTEXT = "ARTEMON_PILOTD_PLAINTEXT_LISTEN"
+"""Where pilotd serves gRPC: a variable of its environment."""
 SERVE, PROXY = 8443, 15002
 PATIENCE = 60.0
 

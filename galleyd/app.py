@@ -31,6 +31,7 @@ from artemon.validate import problems, untranslated
 from galleyd import callers, described, entrance
 from galleyd.addresses import Addresses, InTurn
 from galleyd.admission import Admission
+from galleyd.analysis import Analysis
 from galleyd.around import Around
 from galleyd.authenticity import Authenticity
 from galleyd.bindings import Granted
@@ -179,6 +180,7 @@ class Parts:
             *Webhook(checks, verdicts.count).routes(),
             *Core(rest).routes(),
             *Ours(edits, self.keys, self.proxies).routes(),
+            *Analysis(self.config, self.around, _parse_envoy).routes(),
             *relay.routes(),
             *Certificates(relay.citadeld).routes(),
             *self.trail.routes(),

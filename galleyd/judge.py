@@ -18,7 +18,9 @@ FOR_ALL = frozenset(
 )
 """What every known caller may ask: method and path as routed. Not guessed from the text of a URL."""
 OURS = "/artemon/v1/"
-JUDGED_INSIDE = frozenset({"transactions", "proxies", "jointokens", "debug", "registries", "callers"})
+JUDGED_INSIDE = frozenset(
+    {"analysis", "transactions", "proxies", "jointokens", "debug", "registries", "callers"}
+)
 """Below OURS: what is judged by its handler, object by object."""
 _VERBS = {
     "GET": "get",

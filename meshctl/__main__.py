@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "down": "meshctl.commands.down",
     "status": "meshctl.commands.status",
     "validate": "meshctl.commands.validate",
+    "analyze": "meshctl.commands.analyze",
     "translate": "meshctl.commands.translate",
     "explain": "meshctl.commands.explain",
     "inject": "meshctl.commands.inject",

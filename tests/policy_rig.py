@@ -297,7 +297,7 @@ def _listeners(found: Iterable[Mapping[str, Mapping[str, Any]]]) -> list[Listene
 
 
 def _wait(ready: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(ready, timeout=1):
             return

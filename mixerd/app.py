@@ -13,12 +13,14 @@ from artemon.daemon.files import make_private_dir
 from artemon.daemon.grpc_server import listening
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_tls import grpc_server_credentials
-from artemon.daemon.registry import open_registry
+from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import signers_of
 from artemon.errors import ArtemonError
 from artemon.model.limit_terms import Terms
+from artemon.store.api import Store
 from artemon.store.layout import Layout
+from artemon.store.schema import guard
 from mixerd.checking import Checking
 from mixerd.counting import Counting
 from mixerd.counts import Counts
@@ -76,6 +78,7 @@ class Parts:
         )
         self._counting = Counting(self._shares, metrics, root=settings.root_namespace)
         self._rules: Rules | None = None
+        self._store: Store | None = None
         self._checking = Checking(
             self._handlers,
             metrics,
@@ -119,7 +122,7 @@ class Parts:
         settings, context = self._settings, self._context
         if not settings.registry:
             return
-        store = await open_registry(settings.registry, settings.mesh)
+        store = self._store = await open_registry(settings.registry, settings.mesh)
         stack.push_async_callback(store.close)
         signers = signers_of(
             required=settings.config_signatures == "required",
@@ -141,8 +144,10 @@ class Parts:
     def _jobs(self, tasks: asyncio.TaskGroup) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the server."""
         jobs = [self._keeper.run(), self._desk.run()]
-        if self._rules is not None:
-            jobs += [self._rules.run(), self._follow(self._rules, tasks)]
+        if self._rules is not None and self._store is not None:
+            root, silent = Layout(self._settings.mesh).root, silence(self._context.health)
+            guarding = guard(self._store, root, silent)
+            jobs += [self._rules.run(), self._follow(self._rules, tasks), guarding]
         return jobs
 
     async def _follow(self, rules: Rules, tasks: asyncio.TaskGroup) -> None:

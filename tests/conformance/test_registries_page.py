@@ -30,6 +30,16 @@ def typed(block: str, folder: Path, **environ: str) -> str:
     return done.stdout
 
 
+def test_every_test_that_it_names_is_there() -> None:
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE.read_text(encoding="utf-8"))
+    assert len(named) > 30
+    files = {
+        path.name: path.read_text(encoding="utf-8") for path in PAGE.parents[2].glob("tests/**/test_*.py")
+    }
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in files.get(file, "")]
+    assert missing == []
+
+
 @pytest.mark.etcd
 async def test_the_role_of_etcd(etcd: Etcd, tmp_path: Path, opened: Open) -> None:
     typed("etcd", tmp_path, ETCD=f"http://127.0.0.1:{etcd.port}", ROOT_PASSWORD="r", PASSWORD="secret")

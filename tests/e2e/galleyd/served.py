@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from artemon.daemon.secrets_key import make_key_file
 
 ADDRESS = "127.0.0.1"
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 def own_certificate(folder: Path, *, uri: str = "") -> tuple[Path, Path]:
@@ -55,10 +55,10 @@ def own_certificate(folder: Path, *, uri: str = "") -> tuple[Path, Path]:
 
 
 class Galleyd:
-    """One galleyd over the SQLite file in `folder`; may be killed and started again."""
+    """One galleyd over the SQLite file in `folder`, or another registry; may be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, registry: str = "") -> None:
+        self.folder, self._registry = folder, registry or f"sqlite://{folder / 'registry.db'}"
         self.ca, self._key = own_certificate(folder)
         self.client_cert, self.client_key = own_certificate(
             folder, uri="spiffe://cluster.local/ns/artemon-system/sa/admin"
@@ -91,7 +91,7 @@ class Galleyd:
         make_key_file(self.folder / "secrets.key")
         settings = {
             "listen": f"{ADDRESS}:{self.port}",
-            "registry": f"sqlite://{self.folder / 'registry.db'}",
+            "registry": self._registry,
             "state-dir": str(self.folder / "state"),
             "tls-cert": str(self.ca),
             "tls-key": str(self._key),

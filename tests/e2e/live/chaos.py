@@ -9,129 +9,46 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "proxyd"), str(HERE.parents[1])]
 
-from consul_servers import Cluster  # noqa: E402
+from chaos_faults import Fault, Site, every_line, faults_of  # noqa: E402
+from lines import relayed  # noqa: E402
 from live_mesh import wait  # noqa: E402
 from load import Load, load  # noqa: E402
 from meshlet_net import upstream_app  # noqa: E402
-from whole_site import URL, WholeSite  # noqa: E402
+from whole_site import URL  # noqa: E402
 
 SERVERS = CLIENTS = 4
 
 
-class Site(WholeSite):
-    """What is broken and mended. chance: decides what."""
-
-    def __init__(self, folder: Path, registry: str, chance: random.Random) -> None:
-        super().__init__(folder, registry=registry)
-        self.chance = chance
-
-
-@contextmanager
-def daemon_killed(site: Site, name: str) -> Iterator[None]:
-    """F2, F3: one of citadeld or galleyd."""
-    dead = site.chance.choice(site.daemons[name])
-    dead.kill()
-    yield
-    dead.start()
-
-
-@contextmanager
-def pilotd_killed(site: Site, count: int = 1) -> Iterator[None]:
-    """F1."""
-    dead = site.chance.sample(site.pilots, count)
-    for pilot in dead:
-        pilot.kill()
-    yield
-    for pilot in dead:
-        pilot.start()
-
-
-@contextmanager
-def pilotds_killed(site: Site) -> Iterator[None]:
-    """F1, all of them."""
-    with pilotd_killed(site, 2):
-        yield
-
-
-@contextmanager
-def pilotd_paused(site: Site) -> Iterator[None]:
-    """F32."""
-    process = site.chance.choice(site.pilots).process
-    assert process
-    process.send_signal(signal.SIGSTOP)
-    yield
-    process.send_signal(signal.SIGCONT)
-
-
-@contextmanager
-def proxyd_killed(site: Site) -> Iterator[None]:
-    """F6: Envoy goes on, and is adopted."""
-    agent = site.chance.choice(site.sidecars).agent
-    agent.kill()
-    agent.start()
-    yield
-
-
-@contextmanager
-def member_killed(site: Site) -> Iterator[None]:
-    """F8, F13: one member of the registry, the leader or not."""
-    member = site.chance.choice(site.members)
-    member.kill()
-    yield
-    member.start(wait=False)
-    if isinstance(site.cluster, Cluster):
-        site.cluster.wait_voters()  # a second death before would end the quorum
-
-
-@contextmanager
-def quorum_lost(site: Site) -> Iterator[None]:
-    """F9: two members stand still."""
-    members = site.chance.sample(site.members, 2)
-    for member in members:
-        member.signal(signal.SIGSTOP)
-    yield
-    for member in members:
-        member.signal(signal.SIGCONT)
-
-
-FAULTS: dict[str, Callable[[Site], Any]] = {
-    "F2 kill -9 a citadeld": partial(daemon_killed, name="citadeld"),
-    "F3 kill -9 a galleyd": partial(daemon_killed, name="galleyd"),
-    "F1 kill -9 a pilotd": pilotd_killed,
-    "F1 kill -9 all pilotds": pilotds_killed,
-    "F6 kill -9 a proxyd": proxyd_killed,
-    "F8 kill -9 a member of the registry": member_killed,
-    "F9 the registry loses its quorum": quorum_lost,
-    "F32 a pilotd stands still": pilotd_paused,
-}
-
-
-def campaign(site: Site, found: Load, *, minutes: float) -> list[tuple[str, float]]:
+def campaign(site: Site, found: Load, faults: dict[str, Fault], *, minutes: float) -> list[tuple[str, float]]:
     """Break and mend until the time is over; the faults, and how long after the mending all was well."""
     done: list[tuple[str, float]] = []
     until = time.monotonic() + 60 * minutes
     while time.monotonic() < until:
-        name = site.chance.choice(sorted(FAULTS))
+        name = _draw(site, faults)
         before = len(found.failures)
-        with FAULTS[name](site):
+        with faults[name](site):
             time.sleep(site.chance.uniform(3, 12))
         seconds = wait(site.green, f"all is well after {name}", 180)
         done.append((name, seconds))
         say(f"{name}: well after {seconds:.1f} s; {len(found.failures) - before} failed requests")
     return done
+
+
+def _draw(site: Site, faults: dict[str, Fault]) -> str:
+    """Each once, in an order that is drawn, then again."""
+    if not site.left:
+        site.left = site.chance.sample(sorted(faults), len(faults))
+    return site.left.pop()
 
 
 def equal_to_fresh(site: Site) -> bool:
@@ -174,16 +91,21 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--minutes", type=float, default=5.0)
     options.add_argument("--registry", choices=("etcd", "consul"), default="etcd")
+    options.add_argument("--only", default="", help="faults whose names start with this")
+    options.add_argument("--folder", help="where data and logs stay")
     asked = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    faults = {name: one for name, one in faults_of(asked.registry).items() if name.startswith(asked.only)}
+    with ExitStack() as stack:
+        folder = asked.folder or stack.enter_context(tempfile.TemporaryDirectory())
         site = Site(Path(folder), asked.registry, random.Random(asked.seed))
         stack.callback(site.stop_all)
         applications = [stack.enter_context(upstream_app(f"s{n}")) for n in range(SERVERS)]
+        stack.enter_context(relayed(every_line(site)))
         site.start(applications, clients=CLIENTS)
         wait(site.green, "all is well at the start", 240)
         say(f"seed {asked.seed}: 3 {asked.registry}, 2 of each daemon, {SERVERS + CLIENTS} Envoys")
         with load(site.clients(), URL, rate=25) as found:
-            done = campaign(site, found, minutes=asked.minutes)
+            done = campaign(site, found, faults, minutes=asked.minutes)
             equal = equal_to_fresh(site)
         slowest = max((seconds for _, seconds in done), default=0.0)
         say(f"{len(done)} faults, {found.sent} requests, {len(found.failures)} failed")

@@ -99,13 +99,17 @@ def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
 @pytest.mark.timeout(300)
 def test_each_daemon_says_so_and_nothing_is_dropped(door: Door, tmp_path: Path) -> None:
     site = WholeSite(tmp_path / "site", cluster=door.cluster, url=door.url, replicas=1)
+    mixerd = site.mixerd()
+    daemons = [*site.everything(), mixerd]
     try:
         site.start_daemons()
+        site.join(mixerd)
+        mixerd.wait_ready()
         assert site.apply(0, "one.example.com", "/") == 201
-        processes = [one.process for one in site.everything()]
         wait(lambda: known(site) == 1, "pilotd has it", 60)
+        processes = [one.process for one in daemons]
         door.take()
-        for one in site.everything():
+        for one in daemons:
             wait(lambda one=one: door.words in str(one.ready()["degraded"]), f"{one.name} says so", 90)
             assert one.ready()["ready"], "it works on with what it knows"
         assert site.apply(0, "two.example.com", "/") >= 400
@@ -114,11 +118,12 @@ def test_each_daemon_says_so_and_nothing_is_dropped(door: Door, tmp_path: Path) 
         assert door.words in shown["reason"]
         assert known(site) == 1
         door.give()
-        wait(lambda: not any(map(silent, site.everything())), "they read again", 90)
+        wait(lambda: not any(map(silent, daemons)), "they read again", 90)
         assert site.apply(0, "three.example.com", "/") == 201
         wait(lambda: known(site) == 2, "pilotd has the next", 60)
-        assert [one.process for one in site.everything() if one.alive] == processes
+        assert [one.process for one in daemons if one.alive] == processes
     finally:
+        mixerd.kill()
         site.stop_all()
 
 

@@ -93,11 +93,23 @@ class WholeSite:
                 shutil.copy(Path(first.settings["data_dir"]) / name, data / name)
             one.start()
         for one in (*self.daemons["galleyd"], *self.pilots, self.spare):
-            self._token(one.settings["join_token_file"], "artemon-system", one.module)
             if one is not self.spare:
-                one.start()
+                self.join(one)
+            else:
+                self._token(one.settings["join_token_file"], "artemon-system", one.module)
         for one in self.everything():
             one.wait_ready()
+
+    def join(self, one: Process) -> None:
+        """Start a daemon for the first time."""
+        self._token(one.settings["join_token_file"], "artemon-system", one.module)
+        one.start()
+
+    def mixerd(self) -> Process:
+        """One that is not started, with rules from the registry."""
+        self._ports["mixerd"], folder = [free_ports(3)], self.folder / "mixerd-0"
+        own = {"data_dir": str(folder / "data"), "identity_dir": str(folder / "identity")}
+        return self._process("mixerd", 0, {**own, **self._joining("mixerd-0")})
 
     def servers(self) -> list[Sidecar]:
         """The sidecars that serve."""

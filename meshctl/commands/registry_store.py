@@ -11,12 +11,14 @@ from typing import TypeVar
 
 import click
 
+from artemon import log
 from artemon.errors import ArtemonError
 from artemon.store import archive, moving
 from artemon.store.api import Store
 from artemon.store.inspect import Finding, inspect
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
+from artemon.store.schema import key_of
 
 R = TypeVar("R")
 MESH = click.option("--mesh", default="default", show_default=True, help="Name of the mesh in the registry.")
@@ -88,6 +90,8 @@ def migrate(source: str, target: str, once: bool, mesh: str) -> int:
 
     Example: meshctl registry migrate --from sqlite:///var/lib/artemon/mesh.db --to etcd://127.0.0.1:2379
     """
+    if source == target:
+        raise ArtemonError(f"{source}: --from and --to are the same registry")
     verified = asyncio.run(_migrated(source, target, Layout(mesh).root, once=once))
     return 0 if verified else 1
 
@@ -108,6 +112,7 @@ async def _migrated(source: str, target: str, root: str, *, once: bool) -> bool:
         loop.add_signal_handler(number, stop.set)
 
     async def both(old: Store) -> None:
+        await old.get(key_of(root))  # one that cannot be read at all is told at once
         await _with(target, lambda new: _until(stop, moving.migrate(old, new, root, tell)))
 
     await _with(source, both)
@@ -127,6 +132,7 @@ async def _until(stop: asyncio.Event, work: Awaitable[None]) -> None:
 
 
 async def _with(url: str, work: Callable[[Store], Awaitable[R]]) -> R:
+    log.setup(level="warning")
     store = await open_store(url)
     try:
         return await work(store)

@@ -71,9 +71,17 @@ def relayed(lines: list[Line]) -> Iterator[None]:
         for line in lines:
             await asyncio.start_server(line.accept, "127.0.0.1", line.port)
 
+    async def stop() -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     asyncio.run_coroutine_threadsafe(start(), loop).result(30)
     try:
         yield
     finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join()
+        loop.close()

@@ -48,8 +48,10 @@ def test_each_is_named_in_a_line(etcd: EtcdCluster, tmp_path: Path) -> None:
         foreign.wait_ready()
         wait(lambda: "config/colours/shop/red" in said(foreign), "the value that is not ours", 60)
         assert get(etcd, "artemon/default/config/colours/shop/red") == encoded(b"\xff not ours")
-        foreign.stop()
         put(etcd, "artemon/default/schema", NEWER)
+        assert foreign.process is not None
+        assert foreign.process.wait(90) != 0, "one that runs does not go on either"
+        assert [line for line in said(foreign).splitlines() if "99" in line and "upgrade it" in line]
         newer.start()
         assert newer.process is not None
         assert newer.process.wait(90) != 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,8 @@ from pilotd.records import Records
 
 STATUS_GATHER = 0.02
 """Seconds to wait for the answers of other proxies before statuses are written."""
+ANOTHER_STATE = frozenset({"reset", "compacted", "diverged"})
+"""Reasons of a new snapshot after which the registry may hold what this process never wrote."""
 STATUS_PAUSE = 0.1
 """Seconds between two writes of statuses, so that a burst of pushes is one write."""
 
@@ -158,6 +160,7 @@ class Discovery:
         self._statuses = _leased(
             "statuses", store, options, log=log, metrics=metrics, pause=STATUS_PAUSE, gather=STATUS_GATHER
         )
+        self.ingest.on_lost(self._rewrite)
         metrics.workloads.set_function(lambda: len(self._workloads.keys))
         self.records = Records(
             layout, self._workloads, self._statuses, log, pilot=options.pilot, now=now, wall=time_of_day
@@ -178,6 +181,13 @@ class Discovery:
             require_identity=options.require_identity,
             **shared,
         )
+
+    def _rewrite(self, lost: Set[str], reason: str) -> None:
+        """Records whose proxies are connected here stand, whoever deleted them or put a backup back."""
+        self._workloads.lost(lost)
+        if reason in ANOTHER_STATE:
+            self._workloads.again()
+            self._statuses.again()
 
     def _keeper(self, options: Options, log: Log) -> KeyKeeper:
         allowed = options.keys.allowed

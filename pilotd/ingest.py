@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class Ingest:
         self._cold = False
         """Whether what was saved is good enough: the registry cannot be read."""
         self._others: Callable[[], Sequence[str]] = tuple
+        self._lost: Callable[[Set[str], str], None] = lambda keys, reason: None
         self._pending = ChangeSet()
         self._since: float | None = None
         self._settled_at = float("inf")
@@ -132,6 +133,11 @@ class Ingest:
         """There are other registries; `waiting` says of which nothing is known yet."""
         self._others = waiting
 
+    def on_lost(self, lost: Callable[[Set[str], str], None]) -> None:
+        """`lost` is told which keys of workloads the registry has no more, held ones too, and why it
+        was read anew ("" when it was not)."""
+        self._lost = lost
+
     def take_in(self, changes: list[Change]) -> None:
         """Changes that come from another registry; also none, when there is something of it now."""
         self._metrics.changes.labels("registries").inc(len(changes))
@@ -164,6 +170,9 @@ class Ingest:
         admitted = self._guard.admit(
             [change for change in read if change is not None], now=now, restarting=now < self._settled_at
         )
+        if name == "workloads":
+            gone = {entry.key for entry in changes.deletes}
+            self._lost(gone | self._follows[name].held, changes.reason)
         if name in ("bundle", "revoked"):
             self._world.trust_read[name] = changes.position.revision
         self._apply(admitted, self._position(changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from artemon.backoff import Backoff
@@ -77,6 +77,19 @@ class LeasedRecords:
         record = self._records.get(key)
         if record is not None:
             record.wanted, record.newest, record.mine = value, None, False
+            self._touch(key)
+
+    def lost(self, keys: Collection[str]) -> None:
+        """Somebody deleted them: those that are wanted are written again."""
+        for key in keys:
+            if (record := self._records.get(key)) is not None and record.mine:
+                record.version = ABSENT
+                self._touch(key)
+
+    def again(self) -> None:
+        """The registry is another one, or an older state of it: everything is written again."""
+        for key, record in self._records.items():
+            record.version = None
             self._touch(key)
 
     @property

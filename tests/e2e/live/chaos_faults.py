@@ -21,6 +21,8 @@ from live_mesh import Process
 from servers import EtcdCluster, encoded
 from whole_site import WholeSite
 
+from artemon.store.limits import end_of
+
 POISON = "artemon/default/config/virtualservices/shop/poison"
 
 
@@ -56,6 +58,14 @@ class Site(WholeSite):
             self.members[0].call("DELETE", f"/v1/kv/{key}")
         else:
             self.members[0].gateway("kv/deleterange", {"key": encoded(key)})
+
+    def keys(self, prefix: str) -> list[str]:
+        """What lies there."""
+        if isinstance(self.cluster, Cluster):
+            return list(self.members[0].call("GET", f"/v1/kv/{prefix}?keys"))
+        asked = {"key": encoded(prefix), "range_end": encoded(end_of(prefix)), "keys_only": True}
+        found = self.members[0].gateway("kv/range", asked).get("kvs", ())
+        return [base64.b64decode(one["key"]).decode() for one in found]
 
     def end_leases(self) -> None:
         """All of them at once."""
@@ -182,6 +192,14 @@ def leases_ended(site: Site) -> Iterator[None]:
 
 
 @contextmanager
+def workloads_deleted(site: Site) -> Iterator[None]:
+    """F14: an operator deletes what every workload said of itself."""
+    for key in site.keys("artemon/default/workloads/"):
+        site.delete(key)
+    yield
+
+
+@contextmanager
 def slow(site: Site) -> Iterator[None]:
     """F16: 200 ms each way between every daemon and the registry."""
     for line in every_line(site):
@@ -246,6 +264,7 @@ FAULTS: dict[str, Fault] = {
     "F8 kill -9 the leader of the registry": leader_killed,
     "F9 the registry loses its quorum": quorum_lost,
     "F13 every lease is ended": leases_ended,
+    "F14 the workloads are deleted": workloads_deleted,
     "F15 a pilotd starts without the registry": started_without_registry,
     "F16 the registry is slow": slow,
     "F17 a clock jumps by an hour": clock_jumped,

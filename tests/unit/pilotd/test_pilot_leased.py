@@ -129,3 +129,27 @@ async def test_what_is_made_late_is_made_once_a_write_and_never_lost() -> None:
         records.put_newest(KEY, newest)
         records.leave(KEY, None)
         await shaky.is_(None)
+
+
+async def test_what_somebody_deletes_is_written_again_while_it_is_wanted() -> None:
+    async with kept() as (shaky, records):
+        records.put(KEY, b"a")
+        await shaky.is_(b"a")
+        await shaky.store.delete(KEY)
+        records.lost([KEY, "artemon/default/workloads/ns/s/of-another"])
+        await shaky.is_(b"a")
+        records.leave(KEY, None)
+        await shaky.is_(None)
+        records.lost([KEY])
+        await asyncio.sleep(0.05)
+        assert await shaky.get(KEY) is None
+
+
+async def test_an_older_state_is_written_over() -> None:
+    """A backup was put back: the lease in it is ours, what it holds is not what is wanted."""
+    async with kept() as (shaky, records):
+        records.put(KEY, b"new")
+        await shaky.is_(b"new")
+        await shaky.store.put(KEY, b"old", lease=shaky.leases[0].id)
+        records.again()
+        await shaky.is_(b"new")

@@ -90,6 +90,15 @@ async def test_a_proxy_that_comes_back_keeps_its_record(quick: None) -> None:
         assert await running.value(RECORD) == before
 
 
+async def test_a_record_that_somebody_deletes_is_back_while_its_proxy_is_connected() -> None:
+    async with mesh() as running:
+        running.connect(node())
+        before = await running.eventually(RECORD, bool)
+        for _ in range(3):
+            await running.store.delete(f"artemon/default/{RECORD}")
+            assert await running.eventually(RECORD, bool) == before
+
+
 async def test_another_replica_takes_the_record_over(quick: None) -> None:
     async with mesh() as first, mesh(first.store, options=Options(pilot="pilot-b")) as second:
         client = first.connect(node())

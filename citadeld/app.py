@@ -159,8 +159,8 @@ class Citadel:
                 serve(settings, services, doors, self._current.the_identity) as bound,
                 serve_attestation(settings.attest_socket, services, doors["peer"], context.log),
             ):
-                for work, seconds in ((self._refresh, REFRESH_SECONDS), (self._sweep, SWEEP_SECONDS)):
-                    _repeat(scheduler, self._tried(work), seconds)
+                _repeat(scheduler, self._tried(self._refresh, told=True), REFRESH_SECONDS)
+                _repeat(scheduler, self._tried(self._sweep), SWEEP_SECONDS)
                 scheduler.start()
                 context.health.meet("trust")
                 context.log.info("serving", **bound, root=describe(self._authority.root))
@@ -255,8 +255,8 @@ class Citadel:
         if removed:
             self._context.log.info("swept", keys=removed)
 
-    def _tried(self, work: Callable[[], Any]) -> Callable[[], Any]:
-        """`work`, whose failure is logged: the next time may go better."""
+    def _tried(self, work: Callable[[], Any], *, told: bool = False) -> Callable[[], Any]:
+        """`work`, whose failure is logged: the next time may go better. told: until then /readyz says so."""
 
         name = work.__name__.strip("_")
 
@@ -267,7 +267,8 @@ class Citadel:
             except (ArtemonError, OSError) as error:
                 reason = str(error)
                 self._context.log.error("upkeep_failed", work=name, reason=error)
-            self._context.health.degrade(name, reason)
+            if told:
+                self._context.health.degrade(name, reason)
 
         return tried
 

@@ -36,6 +36,9 @@ from galleyd.around import Around
 from galleyd.authenticity import Authenticity
 from galleyd.bindings import Granted
 from galleyd.certificates import Certificates
+from galleyd.clusters.mirror import Mesh
+from galleyd.clusters.run import Clusters
+from galleyd.clusters.settings import read_clusters
 from galleyd.core import Core
 from galleyd.edits import Edits
 from galleyd.feed import Feed
@@ -89,6 +92,7 @@ async def _run(settings: GalleySettings, context: Context) -> None:
         )
         stack.callback(parts.close)
         context.health.meet("api")
+        tasks.create_task(parts.clusters.run(parts.mesh), name="clusters")
         context.log.info("serving", address=address, registry=settings.registry)
         await parts.reloads(tls)
 
@@ -125,6 +129,8 @@ class Parts:
             problems=lambda resource: [one for one in problems(resource) if one.level == "error"],
             is_ours=self.authenticity.is_ours,
         )
+        read = read_clusters(settings.clusters)
+        self.clusters = Clusters(read, store, context.node, keeper, context.log)
         self._oidc = entrance.oidc(settings, context.log)
         ours = (settings.registry, settings.listen, *settings.citadeld, *settings.pilotd)
         self.guarded = guarded_hosts(*ours)
@@ -171,6 +177,9 @@ class Parts:
             ),
             self._vetting(),
             Rulebook(self._store, self.keys, self.around.mesh),
+        )
+        self.mesh = Mesh(
+            edits, self.keys, self.config, self.proxies, [one.name for one in self.clusters.clusters]
         )
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)

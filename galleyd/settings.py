@@ -44,6 +44,11 @@ class GalleySettings(IdentitySettings):
     signing_key_days: float = Field(
         90.0, gt=0, description="Age at which the key that signs configuration is changed."
     )
+    clusters: tuple[str, ...] = Field(
+        (),
+        description="Clusters whose Istio resources are read: kubernetes:///KUBECONFIG?name=NAME, or "
+        "kubernetes://in-cluster; the first goes before the others, and what is written here before all.",
+    )
     history_limit: int = Field(1000, ge=1, description="Writes that are kept in history.")
 
     @property

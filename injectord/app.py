@@ -19,9 +19,10 @@ from artemon.errors import ArtemonError
 from artemon.inject import Injector
 from artemon.kube import Client
 from artemon.kube.admission import MAX_BODY
+from artemon.kube.bundle import BundleKeeper
+from artemon.kube.kinds import MUTATING_WEBHOOKS
 from artemon.kube.kubeconfig import cluster_access
 from artemon.tls import server_context
-from injectord.bundle import BundleKeeper
 from injectord.cluster import oldest_version
 from injectord.metrics import Counts
 from injectord.server import Webhook
@@ -116,7 +117,9 @@ class Parts:
 
     async def keep_bundle(self, client: Client) -> None:
         """Correct the webhook configuration whenever it or the roots change, until cancelled."""
-        bundle = BundleKeeper(client, self._settings.webhook, self.roots, self._context.log)
+        bundle = BundleKeeper(
+            client, MUTATING_WEBHOOKS, self._settings.webhook, roots=self.roots, log=self._context.log
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(bundle.run(), name="webhook-configuration")
             while self._keeper:

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +81,7 @@ class KubeApi(ServerProcess):
 
     def kubeconfig(self, token: str = "") -> Path:
         """The administrator's kubeconfig, or somebody else's by a token."""
-        path = self.folder / f"{token[:8] or 'admin'}.kubeconfig"
+        path = self.folder / f"{sha256(token.encode()).hexdigest()[:8] if token else 'admin'}.kubeconfig"
         cluster = {"server": self.url, "certificate-authority": str(self.ca)}
         config = {
             "apiVersion": "v1",

@@ -21,6 +21,8 @@ Query = Mapping[str, str | int]
 
 SECONDS = 30.0
 """Of one request, watches excepted."""
+IDLE = 120.0
+"""Seconds that a watch may be silent."""
 PAGE = 500
 MAX_LINE = 4 * 1024 * 1024
 MERGE = "application/merge-patch+json"
@@ -139,7 +141,7 @@ class Client:
         asked = {**(query or {}), "watch": "1", "allowWatchBookmarks": "1"}
         if since:
             asked["resourceVersion"] = since
-        timeout = aiohttp.ClientTimeout(total=None, connect=SECONDS, sock_read=120)
+        timeout = aiohttp.ClientTimeout(total=None, connect=SECONDS, sock_read=IDLE)
         try:
             async with self._send(
                 "GET", path_of(kind, namespace), asked, accept, timeout=timeout

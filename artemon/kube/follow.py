@@ -14,7 +14,8 @@ from artemon.kube.client import Client, Object, Query
 from artemon.kube.failures import Gone, Rejected, missing_rule
 from artemon.model.resource import Kind
 
-WATCH_SECONDS = 300
+WATCH_SECONDS = 90
+"""Less than the client waits for a word: a watch without events ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ async def follow(
     """The state of `kind`, until cancelled. Level, not edge: after every loss of history a new Listed comes.
 
     Bookmarks move the position without a change; a position that is too old (410) means to list again; an
-    unreachable cluster is tried again with back-off, and told once per try. Raises Rejected when the caller
-    is not known (any more).
+    unreachable cluster is tried again with back-off, told once per try, and listed anew when it answers.
+    Raises Rejected when the caller is not known (any more).
     """
     since, backoff = "", Backoff(first=0.2, most=30)
     while True:
@@ -78,6 +79,7 @@ async def follow(
             since = ""
             yield Lost(_needed(error, kind))
         except ArtemonError as error:
+            since = ""  # so that a Listed tells that it answers again
             yield Lost(str(error))
         await asyncio.sleep(backoff.next(jitter()))
 

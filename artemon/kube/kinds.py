@@ -20,6 +20,9 @@ NAMESPACE: Final = _kind("Namespace", "", "namespaces")
 MUTATING_WEBHOOKS: Final = _kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"
 )
+VALIDATING_WEBHOOKS: Final = _kind(
+    "ValidatingWebhookConfiguration", "admissionregistration.k8s.io", "validatingwebhookconfigurations"
+)
 TOKEN_REVIEW: Final = _kind("TokenReview", "authentication.k8s.io", "tokenreviews")
 CUSTOM_RESOURCE: Final = _kind(
     "CustomResourceDefinition", "apiextensions.k8s.io", "customresourcedefinitions"

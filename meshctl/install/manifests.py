@@ -9,7 +9,7 @@ from typing import Any
 
 from artemon.inject.webhook import webhook_configuration
 from artemon.model.definition import definition
-from artemon.model.kinds import KINDS
+from artemon.model.kinds import ACCESS, KINDS
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
 
 Object = dict[str, Any]
@@ -17,14 +17,37 @@ WEBHOOK, VALIDATION = "artemon-sidecar-injector", "artemon-validator"
 VALIDATE = "/validate"
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ["get", "list", "watch"]
+_HOOKS = "admissionregistration.k8s.io"
+
+
+def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Object:
+    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+
+
 _RULES: dict[str, list[Object]] = {
+    "citadeld": [
+        _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
+        _rule("", ["pods"], ["list"]),
+    ],
+    "pilotd": [
+        _rule("", ["services", "pods", "nodes", "namespaces"], _READ),
+        _rule("discovery.k8s.io", ["endpointslices"], _READ),
+    ],
+    "galleyd": [
+        _rule("", ["namespaces"], ["get"]),
+        _rule(_HOOKS, ["validatingwebhookconfigurations"], [*_READ, "patch"]),
+        *(
+            rule
+            for group in sorted({kind.group for kind in KINDS} - {ACCESS})
+            for rule in (
+                _rule(group, [kind.plural for kind in KINDS if kind.group == group], _READ),
+                _rule(group, [f"{kind.plural}/status" for kind in KINDS if kind.group == group], ["patch"]),
+            )
+        ),
+    ],
     "injectord": [
-        {
-            "apiGroups": ["admissionregistration.k8s.io"],
-            "resources": ["mutatingwebhookconfigurations"],
-            "verbs": [*_READ, "patch"],
-        },
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+        _rule(_HOOKS, ["mutatingwebhookconfigurations"], [*_READ, "patch"]),
+        _rule("", ["nodes"], ["list"]),
     ],
 }
 """What each daemon may do in the cluster, and nothing else."""

@@ -18,7 +18,7 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
 
 @pytest.fixture(scope="session")
 def lasting_kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
-    """One for all who leave it running and keep to namespaces of their own."""
+    """One for all who leave it running in the end and keep to namespaces of their own."""
     yield from started(tmp_path_factory)
 
 

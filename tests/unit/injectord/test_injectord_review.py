@@ -14,7 +14,7 @@ from artemon.inject.policy import selected
 from artemon.inject.webhook import webhook_configuration
 from artemon.inject.words import SYSTEM_NAMESPACES
 from artemon.kube.admission import Malformed, read
-from injectord.bundle import corrections
+from artemon.kube.bundle import corrections
 from injectord.review import Verdict, answer
 
 POD = {

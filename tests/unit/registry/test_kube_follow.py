@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from artemon.kube import Access, Client
+from artemon.kube.client import IDLE
 from artemon.kube.follow import Changed, Item, Listed, Lost, follow
 from artemon.kube.kinds import SERVICE
 
@@ -110,11 +111,17 @@ async def test_a_missing_right_is_named_with_its_rule() -> None:
     assert '{apiGroups: [""], resources: ["services"], verbs: [get, list, watch]}' in found[1].reason
 
 
-async def test_a_server_that_fails_is_told_and_asked_again_from_the_same_place() -> None:
+async def test_a_server_that_fails_is_told_and_so_is_that_it_answers_again() -> None:
     cluster = Cluster([[]], [503, [added("c", 11)]])
-    found = await taken(cluster, 3)
-    assert [type(item) for item in found] == [Listed, Lost, Changed]
-    assert [asked.get("resourceVersion") for asked in cluster.asked] == [None, "10", "10"]
+    found = await taken(cluster, 4)
+    assert [type(item) for item in found] == [Listed, Lost, Listed, Changed]
+    assert [asked.get("resourceVersion") for asked in cluster.asked] == [None, "10", None, "10"]
+
+
+async def test_a_watch_without_events_ends_before_the_client_gives_it_up() -> None:
+    cluster = Cluster([[]], [[added("c", 11)]])
+    await taken(cluster, 2)
+    assert int(cluster.asked[-1]["timeoutSeconds"]) < IDLE
 
 
 async def test_deletions_are_told() -> None:

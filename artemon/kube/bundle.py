@@ -1,4 +1,4 @@
-"""Keeping the webhook configuration's CA bundle what the webhook's certificate leads to."""
+"""Keeping a webhook configuration's CA bundle what the webhook's certificate leads to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from artemon.errors import ArtemonError
-from artemon.kube import JSON_PATCH, Client
+from artemon.kube.client import JSON_PATCH, Client
 from artemon.kube.follow import Changed, Listed, Lost, follow
-from artemon.kube.kinds import MUTATING_WEBHOOKS
 from artemon.log import Log
+from artemon.model.resource import Kind
 
 Object = dict[str, Any]
 
@@ -32,10 +32,13 @@ def corrections(configuration: Object, roots: bytes) -> list[dict[str, Any]]:
 
 
 class BundleKeeper:
-    """Corrects one MutatingWebhookConfiguration whenever it, or the roots, changed."""
+    """Corrects one webhook configuration whenever it, or the roots, changed. kind: MUTATING_WEBHOOKS or
+    VALIDATING_WEBHOOKS."""
 
-    def __init__(self, client: Client, name: str, roots: Callable[[], bytes], log: Log) -> None:
-        self._client, self._name, self._roots, self._log = client, name, roots, log
+    def __init__(
+        self, client: Client, kind: Kind, name: str, *, roots: Callable[[], bytes], log: Log
+    ) -> None:
+        self._client, self._kind, self._name, self._roots, self._log = client, kind, name, roots, log
         self._seen: Object | None = None
 
     async def run(self) -> None:
@@ -50,14 +53,14 @@ class BundleKeeper:
         if not patch:
             return
         try:
-            await self._client.patch(MUTATING_WEBHOOKS, "", self._name, patch, media=JSON_PATCH)
+            await self._client.patch(self._kind, "", self._name, patch, media=JSON_PATCH)
             self._log.info("bundle_corrected", configuration=self._name, webhooks=len(patch) // 2)
         except ArtemonError as error:
             self._log.warning("bundle_not_corrected", configuration=self._name, reason=error)
 
     async def _versions(self) -> AsyncIterator[Object | None]:
         query = {"fieldSelector": f"metadata.name={self._name}"}
-        async for item in follow(self._client, MUTATING_WEBHOOKS, query=query):
+        async for item in follow(self._client, self._kind, query=query):
             if isinstance(item, Listed):
                 if not item.objects:
                     self._log.warning("no_webhook_configuration", name=self._name)

@@ -1,0 +1,197 @@
+"""A mesh installed into a cluster: its daemons have the tokens and rights of their service accounts there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from attestation_site import AUDIENCE, token
+from injection_site import Daemon
+from kube_server import KubeApi, until
+from servers import dying_with_parent, free_ports
+
+API = "https://kubernetes.default.svc"
+SYSTEM = "artemon-system"
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback: Kubernetes takes no others for endpoints."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+class Page:
+    """An HTTP server that says its name, on `own_address`."""
+
+    def __init__(self, name: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("content-length", str(len(name)))
+                self.end_headers()
+                self.wfile.write(name.encode())
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self.address = own_address()
+        self._server = ThreadingHTTPServer((self.address, 0), Handler)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class ClusterMesh:
+    """citadeld, pilotd and galleyd over one registry, for one cluster that is called east."""
+
+    def __init__(self, folder: Path, kube: KubeApi) -> None:
+        self.kube, self.folder = kube, folder
+        renew, join, self.galley_port, pilot, *http = free_ports(7)
+        self.root = folder / "ca" / "root-cert.pem"
+        self.registry = ("--registry", f"sqlite://{folder / 'mesh.db'}")
+        self._http, self._pilot = http, pilot
+        self._citadeld = (f"127.0.0.1:{renew}", f"127.0.0.1:{join}")
+        self.daemons: list[Daemon] = []
+        self.sidecar: subprocess.Popen[bytes] | None = None
+
+    def install(self, *flags: str) -> None:
+        """What an operator does in the cluster first."""
+        self.meshctl("install", "--kubeconfig", str(self.kube.kubeconfig()), *flags)
+
+    def start(self) -> ClusterMesh:
+        renew, join = self._citadeld
+        where = f"kubernetes://{self._kubeconfig('citadeld')}?audience={AUDIENCE}&identities={SYSTEM}%2Cshop"
+        self._run(
+            "citadeld",
+            *("--data-dir", str(self.folder / "ca"), *self.registry, "--listen", renew),
+            *("--join-listen", join, "--socket", str(self.folder / "c.sock")),
+            *("--attestors", f"certificate:,{where}"),
+        )
+        self._run(
+            "galleyd",
+            *(*self.registry, *self._identity("galleyd"), "--state-dir", str(self.folder / "galleyd-state")),
+            *("--listen", f"127.0.0.1:{self.galley_port}", "--clusters", self._cluster()),
+        )
+        self._run(
+            "pilotd",
+            *(*self.registry, *self._identity("pilotd"), "--data-dir", str(self.folder / "pilotd-data")),
+            *("--listen", f"127.0.0.1:{self._pilot}"),
+            *("--registries", f"kubernetes://{self._kubeconfig('pilotd')}?name=east&proof=0.5"),
+        )
+        return self
+
+    def _cluster(self) -> str:
+        return f"kubernetes://{self._kubeconfig('galleyd')}?name=east&webhook=artemon-validator"
+
+    def _run(self, name: str, *flags: str) -> None:
+        daemon = Daemon(name, self.folder, self._http[len(self.daemons)], *flags)
+        self.daemons.append(daemon)
+        daemon.start()
+
+    def _kubeconfig(self, account: str) -> Path:
+        return self.kube.kubeconfig(token(self.kube, SYSTEM, account, audiences=(API,)))
+
+    def _identity(self, account: str) -> tuple[str, ...]:
+        shown = self.folder / f"{account}.token"
+        shown.write_text(token(self.kube, SYSTEM, account))
+        shown.chmod(0o600)
+        renew, join = self._citadeld
+        return (
+            *("--identity-dir", str(self.folder / account), "--citadeld", renew, "--citadeld-join", join),
+            *("--ca-pin", str(self.root), "--attest-token-file", str(shown)),
+        )
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def start_proxy(self, namespace: str, account: str, pod: str) -> None:
+        """A proxyd with its Envoy as the sidecar of a pod: it joins by the token that the pod has."""
+        self.proxy, status, ready, stats, admin = free_ports(5)
+        renew, join = self._citadeld
+        shown = self.folder / "pod.token"
+        shown.write_text(token(self.kube, namespace, account, pod=pod))
+        shown.chmod(0o600)
+        settings = {
+            "data_dir": str(self.folder / "proxyd-data"),
+            "run_dir": str(self.folder / "proxyd-run"),
+            "citadeld": [renew],
+            "citadeld_join": [join],
+            "pilotd": [f"127.0.0.1:{self._pilot}"],
+            "ca_pin": str(self.root),
+            "attest_token_file": str(shown),
+            "namespace": namespace,
+            "service_account": account,
+            "http_proxy_port": self.proxy,
+            "status_port": status,
+            "ready_port": ready,
+            "stats_port": stats,
+            "admin_port": admin,
+        }
+        config = self.folder / "proxyd.yaml"
+        config.write_text(json.dumps(settings))
+        command = dying_with_parent(sys.executable, "-m", "proxyd", "run", "--config", str(config))
+        with (self.folder / "proxyd.log").open("wb") as log:
+            self.sidecar = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def get(self, url: str) -> tuple[int, str]:
+        """Status and text that the proxy answers; (0, "") for nothing."""
+        through = urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{self.proxy}"})
+        try:
+            with urllib.request.build_opener(through).open(url, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def meshctl(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
+        own = {
+            "ARTEMON_SERVER": f"https://127.0.0.1:{self.galley_port}",
+            "ARTEMON_CA": str(self.root),
+            "ARTEMON_TOKEN_FILE": str(self.folder / "galleyd-state" / "admin.token"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+        }
+        command = [sys.executable, "-m", "meshctl", *arguments]
+        done = subprocess.run(
+            command,
+            env={**os.environ, **own},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    def stop(self) -> None:
+        if self.sidecar:
+            self.sidecar.terminate()
+            self.sidecar.wait(30)
+        for daemon in self.daemons:
+            daemon.kill()
+
+    def condition(self, path: str, kind: str) -> dict[str, Any]:
+        """A condition in the status of an object in the cluster, once this generation has one."""
+
+        def found() -> dict[str, Any] | None:
+            obj = self.kube.call("GET", path)
+            status = obj.get("status") or {}
+            if status.get("observedGeneration") != obj["metadata"]["generation"]:
+                return None
+            return next((one for one in status["conditions"] if one["type"] == kind), None)
+
+        return until(found, f"{kind} of {path}") or {}

@@ -1,0 +1,143 @@
+"""A mesh whose services and configuration are a cluster's, and a proxy that joined by its pod's token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from attestation_site import account, pod
+from cluster_site import ClusterMesh, Page
+from kube_server import KubeApi, Refusal, until
+
+pytestmark = [pytest.mark.kube, pytest.mark.envoy, pytest.mark.timeout(300)]
+NS = "/api/v1/namespaces/shop"
+ROUTES = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices"
+WEB = "http://web.shop.svc.cluster.local/"
+HOOK = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/artemon-validator"
+
+
+def route(name: str, *, code: int = 418, path: str = "/tea", host: str = "web") -> dict[str, Any]:
+    fault = {"abort": {"httpStatus": code, "percentage": {"value": 100}}}
+    target = [{"destination": {"host": host}}]
+    http = [{"match": [{"uri": {"prefix": path}}], "fault": fault, "route": target}, {"route": target}]
+    spec = {"hosts": [host], "http": http}
+    meta = {"name": name, "namespace": "shop"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    made = Page("web-1")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def mesh(
+    lasting_kube: KubeApi, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ClusterMesh]:
+    kube = lasting_kube
+    made = ClusterMesh(tmp_path_factory.mktemp("mesh"), kube)
+    made.install("--injector", "https://127.0.0.1:9")
+    kube.create("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+    ports = [{"name": "http", "port": 80, "targetPort": page.port}]
+    kube.create(f"{NS}/services", {"metadata": {"name": "web"}, "spec": {"ports": ports}})
+    slices = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
+    meta = {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}
+    listed = {
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": page.port}],
+        "endpoints": [{"addresses": [page.address]}],
+    }
+    kube.create(slices, {"metadata": meta, **listed})
+    until(lambda: kube.found(ROUTES), "the kinds")
+    wrong = route("wrong", path="/wrong")
+    wrong["spec"]["http"][0]["timeout"] = "0.1ms"
+    kube.create(ROUTES, wrong)  # before anybody judges what is written
+    try:
+        made.start()
+        account(kube, "shop", "client")
+        pod(kube, "shop", "client-1", account="client", node="n1")
+        made.start_proxy("shop", "client", "client-1")
+        address = ("--validator", f"https://127.0.0.1:{made.galley_port}", "--validator-ca", str(made.root))
+        made.install("--injector", "https://127.0.0.1:9", *address)
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_service_of_the_cluster_is_reached(mesh: ClusterMesh) -> None:
+    until(lambda: mesh.get(WEB) == (200, "web-1"), "an answer by the cluster's Service")
+
+
+def test_a_route_of_the_cluster_is_in_force_and_its_status_says_so(mesh: ClusterMesh) -> None:
+    mesh.kube.create(ROUTES, route("web"))
+    until(lambda: mesh.get(f"{WEB}tea")[0] == 418, "the route in force")
+    assert mesh.get(WEB) == (200, "web-1")
+    assert mesh.condition(f"{ROUTES}/web", "Accepted")["status"] == "True"
+    until(lambda: mesh.condition(f"{ROUTES}/web", "Reconciled")["status"] == "True", "Reconciled")
+    assert mesh.condition(f"{ROUTES}/web", "Reconciled")["message"] == "1/1 proxies have it"
+    stored = json.loads(mesh.meshctl("get", "virtualservice", "web", "-n", "shop", "-o", "json"))
+    uid = mesh.kube.call("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"]
+    assert stored["metadata"]["annotations"] == {"artemon.io/cluster": f"east/{uid}"}
+    changed = mesh.kube.call("PATCH", f"{ROUTES}/web", {"spec": route("web", code=503)["spec"]})
+    assert changed["metadata"]["generation"] == 2
+    until(lambda: mesh.get(f"{WEB}tea")[0] == 503, "the changed route")
+    until(lambda: mesh.condition(f"{ROUTES}/web", "Reconciled")["status"] == "True", "the new generation")
+
+
+def test_what_is_wrong_is_said_and_hurts_only_itself(mesh: ClusterMesh) -> None:
+    told = mesh.condition(f"{ROUTES}/wrong", "Accepted")
+    assert (told["status"], told["reason"]) == ("False", "Invalid")
+    assert "spec.http[0].timeout" in told["message"]
+    assert mesh.condition(f"{ROUTES}/wrong", "Reconciled")["status"] == "False"
+    assert mesh.get(f"{WEB}wrong") == (200, "web-1")
+
+
+def test_what_is_written_now_is_judged_first_and_the_bundle_is_kept_right(mesh: ClusterMesh) -> None:
+    right = mesh.kube.call("GET", HOOK)["webhooks"][0]["clientConfig"]["caBundle"]
+    broken = mesh.kube.call("GET", HOOK)
+    broken["webhooks"][0]["clientConfig"]["caBundle"] = ""
+    mesh.kube.call("PUT", HOOK, broken)
+
+    def bundle() -> str:
+        return str(mesh.kube.call("GET", HOOK)["webhooks"][0]["clientConfig"].get("caBundle"))
+
+    until(lambda: bundle() == right, "the bundle mended")
+    bad = route("late")
+    bad["spec"]["http"][0]["timeout"] = "0.1ms"
+
+    def refusal() -> str:
+        try:
+            mesh.kube.create(f"{ROUTES}?dryRun=All", bad)
+        except Refusal as refused:
+            return refused.message
+        return ""
+
+    until(lambda: "spec.http[0].timeout: must be at least 1ms" in refusal(), "the webhook in force")
+
+
+def test_the_meshs_own_goes_before_the_clusters(mesh: ClusterMesh) -> None:
+    own = route("web", code=409)
+    mesh.meshctl("apply", "-f", "-", stdin=json.dumps(own))
+    until(lambda: mesh.get(f"{WEB}tea")[0] == 409, "the mesh's own")
+
+    def reason() -> str:
+        return str(mesh.condition(f"{ROUTES}/web", "Accepted")["reason"])
+
+    until(lambda: reason() == "Conflict", "the conflict")
+    assert "written to the mesh itself" in mesh.condition(f"{ROUTES}/web", "Accepted")["message"]
+    mesh.meshctl("delete", "virtualservice", "web", "-n", "shop")
+    until(lambda: mesh.get(f"{WEB}tea")[0] == 503, "the cluster's again")
+    until(lambda: reason() == "Accepted", "accepted again")
+
+
+def test_a_cluster_that_vanishes_freezes_and_comes_back(mesh: ClusterMesh) -> None:
+    mesh.kube.kill()
+    until(lambda: "cluster_lost" in mesh.log("galleyd"), "galleyd to notice")
+    assert (mesh.get(WEB), mesh.get(f"{WEB}tea")[0]) == ((200, "web-1"), 503)
+    mesh.kube.run()
+    mesh.kube.call("DELETE", f"{ROUTES}/web")
+    until(lambda: mesh.get(f"{WEB}tea") == (200, "web-1"), "the deletion, after the outage")

@@ -26,7 +26,20 @@ DENIED = {
     "127.3.0.3": {"to": [{"operation": {"methods": ["DELETE"]}}]},
     "127.3.0.4": {"when": [{"key": "request.headers[x-role]", "values": ["admin"]}]},
 }
-PLACES = dict(zip(("path", "host", "method", "header"), DENIED, strict=True))
+DENIED |= {
+    "127.3.0.5": {"when": [{"key": "request.headers[:authority]", "values": ["secret.example"]}]},
+    "127.3.0.6": {"when": [{"key": "request.headers[host]", "values": ["secret.example"]}]},
+    "127.3.0.7": {"when": [{"key": "request.headers[:method]", "values": ["DELETE"]}]},
+    "127.3.0.8": {"when": [{"key": "request.headers[:path]", "values": ["/admin/keys"]}]},
+}
+"""The same, named as headers: they are to hold as well."""
+PLACES = dict(
+    zip(
+        ("path", "host", "method", "header", "authority", "host-header", "method-header", "path-header"),
+        DENIED,
+        strict=True,
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +110,14 @@ def test_paths_over_http2(rig: Rig) -> None:
     assert through > 0
 
 
+@pytest.mark.parametrize("place", ["host", "authority", "host-header"])
 @pytest.mark.parametrize("host", HOSTS)
-def test_hosts(rig: Rig, host: str) -> None:
+def test_hosts(rig: Rig, host: str, place: str) -> None:
     name = host.encode()
-    assert rig.http(PLACES["host"], PORT, b"GET / HTTP/1.1\r\nhost: " + name + b"\r\n\r\n").status != 200
+    assert rig.http(PLACES[place], PORT, b"GET / HTTP/1.1\r\nhost: " + name + b"\r\n\r\n").status != 200
     request = b"GET http://" + name + b"/ HTTP/1.1\r\nhost: other.example\r\n\r\n"
-    assert rig.http(PLACES["host"], PORT, request).status != 200
-    client = http2(rig, "host")
+    assert rig.http(PLACES[place], PORT, request).status != 200
+    client = http2(rig, place)
     assert (
         client.ask(
             [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", name), (b":path", b"/")]
@@ -113,11 +127,12 @@ def test_hosts(rig: Rig, host: str) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("place", ["method", "method-header"])
 @pytest.mark.parametrize("method", METHODS)
-def test_methods(rig: Rig, method: str) -> None:
+def test_methods(rig: Rig, method: str, place: str) -> None:
     name = method.encode()
-    assert rig.http(PLACES["method"], PORT, name + b" / HTTP/1.1\r\nhost: a\r\n\r\n").status != 200
-    client = http2(rig, "method")
+    assert rig.http(PLACES[place], PORT, name + b" / HTTP/1.1\r\nhost: a\r\n\r\n").status != 200
+    client = http2(rig, place)
     assert (
         client.ask(
             [(b":method", name), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
@@ -137,6 +152,19 @@ def test_headers(rig: Rig, headers: list[tuple[str, str]]) -> None:
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
     base = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
     assert client.ask([*base, *pairs]).status != 200
+    client.close()
+
+
+SAME = ("/admin/keys", "/admin/keys?", "/admin/keys?a=b", "/admin//keys?x", "/admin/%6beys",
+        "/admin/x/../keys", "/admin/keys#x")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SAME)
+def test_paths_as_headers(rig: Rig, path: str) -> None:
+    written = f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode()
+    assert rig.http(PLACES["path-header"], PORT, written).status != 200
+    client = http2(rig, "path-header")
+    assert client.ask([*GET, (b":path", path.encode())]).status != 200
     client.close()
 
 

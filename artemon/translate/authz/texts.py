@@ -7,7 +7,7 @@ of the same host, method, path or header count as well. Elsewhere it is narrow.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
 from urllib.parse import unquote_to_bytes
 
@@ -41,6 +41,8 @@ def text(value: str, *, ignore_case: bool = False) -> StringMatcher:
 
 def header(name: str, value: str, *, wide: bool) -> list[HeaderMatcher]:
     """A header; wide: one of several values too, and the spellings of its name that servers take for one."""
+    if wide and name in _PARTS:
+        return _PARTS[name](value)
     if not wide or name.startswith(":"):
         return [_header(name, value)]
     names = _spellings(name)
@@ -97,6 +99,23 @@ def host(value: str, *, wide: bool) -> HeaderMatcher:
 
 def _authority(pattern: str) -> HeaderMatcher:
     return HeaderMatcher(name=":authority", string_match=regex(f"(?i){pattern}"))
+
+
+def _path_header(value: str) -> list[HeaderMatcher]:
+    """`:path` with its query: what is looked for is the same with any query behind it."""
+    plain = _header(":path", value)
+    if value.endswith("*") or "?" in value:
+        return [plain]
+    return [plain, HeaderMatcher(name=":path", string_match=regex(rf"{_glob(value, re.escape)}\?{BYTE}*"))]
+
+
+_PARTS: Mapping[str, Callable[[str], list[HeaderMatcher]]] = {
+    ":authority": lambda value: [host(value, wide=True)],
+    "host": lambda value: [host(value, wide=True)],
+    ":method": lambda value: [method(value, wide=True)],
+    ":path": _path_header,
+}
+"""Parts of a request that conditions name as headers: as many spellings as the fields for them."""
 
 
 def is_template(value: str) -> bool:

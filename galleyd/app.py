@@ -212,6 +212,7 @@ class Parts:
             grants=self.granted.grants,
             namespaces=self._namespaces,
             guarded=self.guarded,
+            workloads=self.around.workloads,
         )
 
     def _namespaces(self) -> set[str]:

@@ -2,136 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from artemon.model.access import HostGrant
-from artemon.model.hosts import DEFAULT_DOMAIN, covers, overlap, owner_namespace, resolve
+from artemon.model.gateway import Gateway
+from artemon.model.hosts import covers, overlap, owner_namespace, resolve
 from artemon.model.kinds import VIRTUAL_SERVICE
 from artemon.model.resource import Resource
 from artemon.model.service_entry import ServiceEntry
 from artemon.model.virtual_service import VirtualService
+from galleyd.edge_claims import claims_at_gateways, gateways_of, served_by
+from galleyd.holds import MESH, OTHERS, Claim, Stock, is_older, named, owners, plain, stays_home
 
 Network = IPv4Network | IPv6Network
-MESH = "mesh"
-OTHERS = "*"
-"""As an owner: namespaces that are not known one by one."""
 _NAT64 = ip_network("64:ff9b::/96")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A hold on `what` at `path` that its namespace does not own. owner: whose it is, or OTHERS. abroad:
-    it is one only because other namespaces see the object. lendable: the owner may allow it."""
-
-    path: str
-    what: str
-    owner: str
-    reason: str
-    abroad: bool = False
-    lendable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """What else there is. guarded: addresses that no object of a user may lead to. namespaces: the known."""
-
-    routes: Sequence[Resource[VirtualService]] = ()
-    entries: Sequence[Resource[ServiceEntry]] = ()
-    grants: Sequence[Resource[HostGrant]] = ()
-    guarded: frozenset[str] = frozenset()
-    namespaces: frozenset[str] = frozenset()
-    domain: str = DEFAULT_DOMAIN
-
-
-def plain(host: str) -> str:
-    """A host as names are compared: lower case, no dot at the end."""
-    return host.lower().removesuffix(".")
-
-
-def stays_home(export_to: Sequence[str], namespace: str) -> bool:
-    """Whether only clients of `namespace` can see the object. Absent is everybody."""
-    return bool(export_to) and all(name in (".", "~", namespace) for name in export_to)
-
-
-def owners(host: str, stock: Stock) -> set[str]:
-    """The namespaces that own, by name, what `host` matches; OTHERS stands for more than can be told.
-
-    A service is also reached by the beginnings of its full name: `<service>.<namespace>`, with `.svc`, ...
-    """
-    found: set[str] = set()
-    for suffix in _suffixes(stock.domain):
-        if host.startswith("*"):
-            found |= _owners_of_wildcard(host[1:], suffix)
-        elif host.endswith(suffix):
-            found.add(host.removesuffix(suffix).rpartition(".")[2])
-    short = host.removeprefix("*").removeprefix(".")
-    if "." not in short or (short.count(".") == 1 and not host.startswith("*")):
-        label = short.rpartition(".")[2]
-        known = label in stock.namespaces
-        found |= {label} if known else {OTHERS} if host.startswith("*") else set()
-    return found - {""}
-
-
-def _suffixes(domain: str) -> list[str]:
-    """`.svc`, `.svc.cluster`, `.svc.cluster.local`."""
-    labels = ["svc", *domain.split(".")]
-    return ["." + ".".join(labels[: count + 1]) for count in range(len(labels))]
-
-
-def _owners_of_wildcard(tail: str, suffix: str) -> set[str]:
-    if suffix.endswith(tail):
-        return {OTHERS}
-    if not tail.endswith(suffix):
-        return set()
-    label = tail.removesuffix(suffix)
-    return {label.rpartition(".")[2] if "." in label else OTHERS}
 
 
 def claims_of_routes(one: Resource[VirtualService], stock: Stock) -> Iterator[Claim]:
     """What a VirtualService claims of others."""
     namespace, spec = one.meta.namespace, one.spec
-    gateways = _gateways(one)
+    gateways = gateways_of(one)
     for index, written in enumerate(spec.hosts):
         path = f"spec.hosts[{index}]"
         host = plain(resolve(written, namespace, domain=stock.domain))
         if MESH in gateways and not stays_home(spec.export_to, namespace):
             yield from _of_the_mesh(path, host, one, stock)
         if gateways - {MESH}:
-            yield from _at_gateways(path, host, one, stock)
+            yield from claims_at_gateways(path, host, one, stock)
 
 
-def _gateways(one: Resource[VirtualService]) -> frozenset[str]:
-    named = {
-        name if name == MESH or "/" in name else f"{one.meta.namespace}/{name}" for name in one.spec.gateways
-    }
-    return frozenset(named or {MESH})
-
-
-def _at_gateways(path: str, host: str, one: Resource[VirtualService], stock: Stock) -> Iterator[Claim]:
-    mine, namespace = _gateways(one) - {MESH}, one.meta.namespace
-    if host.endswith(f".svc.{stock.domain}"):
-        for owner in sorted(owners(host, stock) - {namespace}):
-            yield Claim(path, host, owner, f"is a host of {_named(owner)}")
-    for other in stock.routes:
-        owner = other.meta.namespace
-        if owner == namespace or not mine & _gateways(other) or not _is_older(other, one):
-            continue
-        for taken in (plain(name) for name in other.spec.hosts):
-            if covers(taken, host) and (taken != "*" or host == "*"):
-                text = f"is routed at the same gateway by VirtualService {owner}/{other.meta.name} ({taken})"
-                yield Claim(path, host, owner, text)
-
-
-def _named(owner: str) -> str:
-    return "other namespaces" if owner == OTHERS else f"namespace {owner}"
-
-
-def _is_older(other: Resource[Any], one: Resource[Any]) -> bool:
-    """Whether `other` was there first; what is not written yet is the youngest."""
-    return not one.meta.created or other.meta.created <= one.meta.created
+def held(one: Resource[Any], stock: Stock) -> tuple[frozenset[str], object]:
+    """What an object names so far, as claims say it, and by which way others meet it."""
+    spec, namespace = one.spec, one.meta.namespace
+    if isinstance(spec, Gateway):
+        return frozenset(plain(each.rpartition("/")[2]) for each in served_by(one)), dict(spec.selector)
+    if isinstance(spec, VirtualService):
+        hosts = frozenset(plain(resolve(each, namespace, domain=stock.domain)) for each in spec.hosts)
+        return hosts, (gateways_of(one), spec.export_to)
+    if isinstance(spec, ServiceEntry):
+        return frozenset({*map(plain, spec.hosts), *spec.addresses}), spec.export_to
+    return frozenset(), None
 
 
 def _of_the_mesh(path: str, host: str, one: Resource[Any], stock: Stock) -> Iterator[Claim]:
@@ -139,7 +51,7 @@ def _of_the_mesh(path: str, host: str, one: Resource[Any], stock: Stock) -> Iter
     namespace, by_name = one.meta.namespace, owners(host, stock)
     foreign = sorted(by_name - {namespace})
     for owner in foreign:
-        yield Claim(path, host, owner, f"is a host of {_named(owner)}", abroad=True)
+        yield Claim(path, host, owner, f"is a host of {named(owner)}", abroad=True)
     if foreign or by_name:
         return
     defined = _definers(host, one, stock)
@@ -161,7 +73,7 @@ def _definers(host: str, one: Resource[Any], stock: Stock) -> set[str]:
         own = namespace == one.meta.namespace
         if other.ref == one.ref or not any(overlap(plain(name), host) for name in other.spec.hosts):
             continue
-        if own or (_is_older(other, one) and not stays_home(other.spec.export_to, namespace)):
+        if own or (is_older(other, one) and not stays_home(other.spec.export_to, namespace)):
             found.add(namespace)
     return found
 

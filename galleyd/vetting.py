@@ -10,27 +10,22 @@ from urllib.parse import urlsplit
 from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError
 from artemon.model.access import HostGrant
-from artemon.model.kinds import SERVICE_ENTRY, VIRTUAL_SERVICE, WORKLOAD_ENTRY
+from artemon.model.kinds import GATEWAY, SERVICE_ENTRY, VIRTUAL_SERVICE, WORKLOAD_ENTRY
 from artemon.model.resource import Resource
 from artemon.model.tolerant import decode_tolerantly
+from artemon.model.workload import Workload
 from artemon.store.api import Entry
 from galleyd import status
-from galleyd.claims import (
-    OTHERS,
-    Claim,
-    Stock,
-    claims_of_address,
-    claims_of_entry,
-    claims_of_routes,
-    granted,
-)
+from galleyd.claims import claims_of_address, claims_of_entry, claims_of_routes, granted, held
+from galleyd.edge_claims import claims_of_gateway
 from galleyd.edits import How, Plan
+from galleyd.holds import OTHERS, Claim, Stock
 from galleyd.judge import Judge
 from galleyd.keys import Keys
 from galleyd.rights import Ask
 from galleyd.writer import decode
 
-_KINDS = (VIRTUAL_SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY)
+_KINDS = (VIRTUAL_SERVICE, GATEWAY, SERVICE_ENTRY, WORKLOAD_ENTRY)
 
 
 @dataclass(slots=True)
@@ -45,6 +40,7 @@ class Vetting:
     grants: Callable[[], Sequence[Resource[HostGrant]]]
     namespaces: Callable[[], Iterable[str]]
     guarded: set[str]
+    workloads: Callable[[], Iterable[Workload]] = tuple
     _decoded: dict[str, tuple[int, Resource[Any] | None]] = field(default_factory=dict)
 
     def __call__(self, plans: Sequence[Plan], how: How) -> None:
@@ -64,7 +60,7 @@ class Vetting:
         if one is None:
             return
         namespace, plural = one.meta.namespace, one.kind.plural
-        for claim in dict.fromkeys(_claims(one, stock)):
+        for claim in dict.fromkeys(_claims_of_change(_before(plan), one, stock)):
             theirs = (
                 claim.owner != OTHERS
                 and claim.lendable
@@ -80,6 +76,8 @@ class Vetting:
         present = [one for one in found.values() if one is not None]
         return Stock(
             routes=[one for one in present if one.kind is VIRTUAL_SERVICE],
+            gateways=[one for one in present if one.kind is GATEWAY],
+            workloads=[one.labels for one in self.workloads()],
             entries=[one for one in present if one.kind is SERVICE_ENTRY],
             grants=self.grants(),
             guarded=frozenset(self.guarded),
@@ -87,7 +85,7 @@ class Vetting:
         )
 
     def _known(self) -> dict[str, Resource[Any] | None]:
-        prefixes = tuple(self.keys.collection(kind) for kind in (VIRTUAL_SERVICE, SERVICE_ENTRY))
+        prefixes = tuple(self.keys.collection(kind) for kind in (VIRTUAL_SERVICE, GATEWAY, SERVICE_ENTRY))
         entries = {entry.key: entry for entry in self.entries() if entry.key.startswith(prefixes)}
         for key in self._decoded.keys() - entries.keys():
             del self._decoded[key]
@@ -110,9 +108,26 @@ def _decode(plan: Plan) -> Resource[Any] | None:
     )
 
 
+def _before(plan: Plan) -> Resource[Any] | None:
+    """The object as it was; None for one that is only being made."""
+    before = plan.write.before if plan.write else None
+    return decode_tolerantly(before.object).resource if before is not None else None
+
+
+def _claims_of_change(before: Resource[Any] | None, after: Resource[Any], stock: Stock) -> Iterator[Claim]:
+    """What is claimed anew is as young as the change is, however old the object."""
+    fresh = replace(after, meta=replace(after.meta, created=""))
+    so_far, way = held(before, stock) if before is not None else (frozenset[str](), None)
+    kept = so_far if way == held(after, stock)[1] else frozenset[str]()
+    as_old = set(_claims(after, stock))
+    yield from (one for one in _claims(fresh, stock) if one.what not in kept or one in as_old)
+
+
 def _claims(one: Resource[Any], stock: Stock) -> Iterator[Claim]:
     if one.kind is VIRTUAL_SERVICE:
         yield from claims_of_routes(one, stock)
+    elif one.kind is GATEWAY:
+        yield from claims_of_gateway(one, stock)
     elif one.kind is SERVICE_ENTRY:
         yield from claims_of_entry(one, stock)
     else:

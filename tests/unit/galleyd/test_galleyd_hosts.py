@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from galley_api import ACCESS, Api, become, bind, binding
 
 from artemon.model.access import EDITOR, MESH_ADMIN
+from artemon.model.workload import Workload, encode_workload
 
 ADMIN = "admin of both"
 NETWORKING = "networking.istio.io/v1"
@@ -234,3 +236,110 @@ async def test_t20_what_an_administrator_wrote_is_not_a_loophole(
     found["spec"]["http"][0]["route"][0]["destination"]["host"] = "thief"
     media = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
     await api.ask(method, path, found, code=403, headers={**editor, **media})
+
+
+def gateway(*hosts: str, namespace: str = "shop", name: str = "own", **selector: str) -> dict[str, Any]:
+    servers = [{"hosts": list(hosts), "port": {"number": 443, "name": "tls", "protocol": "TLS"},
+                "tls": {"mode": "PASSTHROUGH"}}]  # fmt: skip
+    return obj("Gateway", namespace, {"selector": selector or {"istio": "edge"}, "servers": servers}, name)
+
+
+@pytest.fixture
+async def edge(api: Api, editor: dict[str, str]) -> dict[str, str]:
+    """The same with a shared gateway, which serves all of example.com, and a proxy that runs it."""
+    await apply(api, gateway("*.example.com", namespace="istio-system", name="in"), code=200)
+    machine = Workload("edge-1", "istio-system", "", "10.0.0.1", labels={"istio": "edge", "app": "ingress"})
+    layout = api.parts.keys.layout
+    await api.store.put(layout.workload("istio-system", "", "edge-1.istio-system"), encode_workload(machine))
+    joined = api.parts.around.feeds[layout.workloads]
+    assert await joined.until(lambda: bool(list(joined.values())), 5)
+    return editor
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(gateway("pay.example.com"), id="host-that-is-routed"),
+        pytest.param(gateway("PAY.Example.com"), id="other-case"),
+        pytest.param(gateway("shop/pay.example.com"), id="with-a-namespace"),
+        pytest.param(gateway("other.example.com"), id="below-what-is-served"),
+        pytest.param(gateway("*.example.com"), id="the-same"),
+        pytest.param(gateway("*.pay.example.com"), id="all-below"),
+        pytest.param(gateway("pay.example.com", app="ingress"), id="by-another-label-of-the-proxy"),
+        pytest.param(gateway("pay.example.com", istio="edge", app="ingress"), id="by-both"),
+    ],
+)
+async def test_t20_a_gateway_takes_no_host_of_others(
+    api: Api, edge: dict[str, str], one: dict[str, Any]
+) -> None:
+    told = await apply(api, one, code=403, headers=edge)
+    assert "the same proxies" in told["message"]
+    assert told["details"]["causes"][0]["field"] == "spec.servers[0].hosts[0]"
+    await apply(api, one, code=200)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(gateway("www.shop.com"), id="its-own-host"),
+        pytest.param(gateway("*"), id="everything-that-is-left"),
+        pytest.param(gateway("pay.example.com", istio="ours"), id="at-its-own-proxies"),
+    ],
+)
+async def test_gateways_of_ones_own(api: Api, edge: dict[str, str], one: dict[str, Any]) -> None:
+    await apply(api, one, code=200, headers=edge)
+
+
+async def test_t20_routes_meet_at_proxies_and_not_by_the_name_of_a_gateway(
+    api: Api, edge: dict[str, str]
+) -> None:
+    await apply(api, gateway("*", app="ingress"), code=200, headers=edge)
+    told = await apply(api, routes("pay.example.com", gateways=["own"]), code=403, headers=edge)
+    assert "is routed at the same gateway by VirtualService bank/door" in told["message"]
+    await apply(api, routes("www.shop.com", gateways=["own"]), code=200, headers=edge)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param(
+            routes("www.shop.com", gateways=["istio-system/in"]),
+            routes("new.example.com", gateways=["istio-system/in"]), id="routes",
+        ),
+        pytest.param(
+            routes("new.example.com", gateways=["x"]),
+            routes("new.example.com", gateways=["istio-system/in"]), id="routes-elsewhere",
+        ),
+        pytest.param(gateway("www.shop.com"), gateway("new.example.com"), id="gateway"),
+        pytest.param(
+            gateway("new.example.com", istio="ours"), gateway("new.example.com"), id="gateway-elsewhere"
+        ),
+        pytest.param(entry("www.shop.com"), entry("new.partner.com"), id="entry"),
+        pytest.param(entry("new.partner.com", exportTo=["."]), entry("new.partner.com"), id="entry-abroad"),
+        pytest.param(
+            entry("a.shop.com"), entry("a.shop.com", addresses=["10.9.0.8"]), id="entry-address",
+        ),
+    ],
+)  # fmt: skip
+async def test_t20_an_old_object_makes_no_claim_older(
+    api: Api, edge: dict[str, str], first: dict[str, Any], then: dict[str, Any]
+) -> None:
+    """Who waits with an object until somebody has a host, and then writes that host into it, is too late."""
+    await apply(api, first, code=200, headers=edge)
+    await asyncio.sleep(1.1)  # ages are told in seconds
+    door = routes("new.example.com", namespace="bank", gateways=["istio-system/in"])
+    taken = entry("new.partner.com", namespace="bank", addresses=["10.9.0.8"])
+    taken["metadata"]["name"] = door["metadata"]["name"] = "new"
+    await apply(api, door, taken, code=200)
+    await apply(api, then, code=403, headers=edge)
+
+
+async def test_who_was_first_keeps_what_he_has(api: Api, edge: dict[str, str]) -> None:
+    await apply(api, routes("first.com", gateways=["istio-system/in"]), code=200, headers=edge)
+    await asyncio.sleep(1.1)
+    later = routes("first.com", namespace="bank", gateways=["istio-system/in"])
+    later["metadata"]["name"] = "later"
+    await apply(api, later, code=200)
+    changed = routes("first.com", gateways=["istio-system/in"])
+    changed["spec"]["http"][0]["timeout"] = "3s"
+    await apply(api, changed, code=200, headers=edge)

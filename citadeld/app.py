@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,12 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from cryptography import x509
 
+from artemon.backoff import Backoff
 from artemon.daemon.audit import AuditLog
 from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
-from artemon.errors import ArtemonError
+from artemon.errors import ArtemonError, Unavailable, Unknown
 from artemon.pki.certificate import Authority, validity_of
 from artemon.store.api import Election, Store
 from artemon.store.layout import Layout
@@ -75,10 +77,31 @@ async def citadeld(settings: CitadelSettings, context: Context) -> None:
     rooms = Rooms(key_room(settings))
     store = await open_registry(settings.registry, settings.mesh)
     try:
-        authority = await _first_authority(rooms, store, settings, context)
-        await Citadel(settings, context, store, rooms=rooms, authority=authority).run()
+        if await _answers(store, settings, context):
+            authority = await _first_authority(rooms, store, settings, context)
+            await Citadel(settings, context, store, rooms=rooms, authority=authority).run()
     finally:
         await store.close()
+
+
+async def _answers(store: Store, settings: CitadelSettings, context: Context) -> bool:
+    """Wait until the registry can be read, and say why it cannot; False when told to stop meanwhile. Raises
+    StoreError when waiting does not help."""
+    backoff = Backoff(0.2, 5.0)
+    while True:
+        try:
+            await read_bundle(store, settings.prefix)
+            context.health.meet("registry")
+            return True
+        except (Unavailable, Unknown) as error:
+            context.log.warning("registry_not_read", reason=error)
+            context.health.expect("registry", str(error))
+        try:
+            async with asyncio.timeout(backoff.next(random.random())):  # noqa: S311 - jitter
+                await context.stop.wait()
+                return False
+        except TimeoutError:
+            continue
 
 
 async def _first_authority(

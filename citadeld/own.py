@@ -53,6 +53,8 @@ async def certify_oneself(issuer: Issuer, bundle: Bundle) -> Identity:
 
 
 def is_half_over(identity: Identity, bundle: Bundle) -> bool:
-    """Whether the identity should be replaced: half of its life is over, or the roots are others."""
+    """Whether the identity should be replaced: half of its life is over, the roots are others, or it was made
+    by a clock that was ahead and is not valid yet."""
     middle = identity.not_before + (identity.not_after - identity.not_before) / 2
-    return datetime.now(UTC) >= middle or identity.roots_pem != bundle.roots_pem
+    now = datetime.now(UTC)
+    return not identity.not_before <= now < middle or identity.roots_pem != bundle.roots_pem

@@ -31,6 +31,12 @@ TRANSIENT = {
 }
 NEVER_SENT = ("failed to connect", "connection refused", "name resolution", "dns resolution", "dns query")
 """Said by gRPC when there was no connection to send on."""
+UNTRUSTED = (
+    "certificate_verify_failed",
+    "certificate signature failure",
+    "hostname verification check failed",
+)
+"""Said by gRPC when the server's certificate is not one to be trusted."""
 
 
 class Compacted(StoreError):
@@ -44,12 +50,13 @@ class NotAuthenticated(StoreError):
 def translate(error: grpc.aio.AioRpcError, target: str, *, safe: bool) -> StoreError:
     """What a failed call means. safe: it changed nothing that matters, whether it arrived or not."""
     code, details = error.code(), error.details() or str(error.code())
-    text = f"etcd {target}: {details}"
     lower = details.lower()
+    known = "its certificate is not trusted: " if any(words in lower for words in UNTRUSTED) else ""
+    text = f"etcd {target}: {known}{details}"
     if code in TRANSIENT:
         return Unavailable(text) if safe or any(words in lower for words in NEVER_SENT) else Unknown(text)
-    for kind, known, words in _MEANINGS:
-        if code is known and words in lower:
+    for kind, meant, words in _MEANINGS:
+        if code is meant and words in lower:
             return kind(text)
     return StoreError(text)
 

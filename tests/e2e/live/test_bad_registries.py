@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_mesh import Pilotd, wait
+from authority import Authority
+from live_mesh import Pilotd, Process, wait
 from meshlet import Ca
 from required_servers import require_etcd
-from servers import EtcdCluster, encoded, free_ports
+from servers import Etcd, EtcdCluster, encoded, free_ports
 
 pytestmark = pytest.mark.etcd
+UNTRUSTED = "its certificate is not trusted"
 NEWER = json.dumps({"version": 99, "reads": 99}).encode()
 
 
@@ -68,5 +70,41 @@ def test_each_is_named_in_a_line(etcd: EtcdCluster, tmp_path: Path) -> None:
             pilot.kill()
 
 
-def said(pilot: Pilotd) -> str:
+def said(pilot: Process) -> str:
     return pilot.log.read_text() if pilot.log.exists() else ""
+
+
+def test_a_wrong_authority_is_named_by_every_daemon(tmp_path: Path) -> None:
+    require_etcd()
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
+    files = authority.issue("server")
+    etcd = Etcd(tmp_path / "etcd", tls=("--cert-file", files.cert, "--key-file", files.key)).start()
+    registry = f"{etcd.url}?ca={other.file}&stale_after=2"
+    port, http, join = free_ports(3)
+    citadel = {
+        "node": "citadeld",
+        "http": f"127.0.0.1:{http}",
+        "listen": f"127.0.0.1:{port}",
+        "join_listen": f"127.0.0.1:{join}",
+        "registry": registry,
+        "data_dir": str(tmp_path / "citadeld" / "data"),
+        "socket": str(tmp_path / "citadeld" / "c.sock"),
+    }
+    daemons = [
+        Pilotd(tmp_path / "pilotd", Ca(), "pilotd", registry=registry),
+        Process(tmp_path / "citadeld", "citadeld", citadel),
+    ]
+    try:
+        for one in daemons:
+            one.start()
+        for one in daemons:
+            wait(lambda one=one: UNTRUSTED in said(one), f"the log of {one.name}", 90)
+            wait(lambda one=one: UNTRUSTED in str(one.ready()), f"the status of {one.name}", 90)
+            assert one.ready()["ready"] is False
+            one.stop()
+            assert one.process is not None
+            assert one.process.returncode == 0, "it was waiting, not failing"
+    finally:
+        for one in daemons:
+            one.kill()
+        etcd.kill()

@@ -92,11 +92,8 @@ class WholeSite:
             for name in ("root-cert.pem", "root-key.pem"):
                 shutil.copy(Path(first.settings["data_dir"]) / name, data / name)
             one.start()
-        for one in (*self.daemons["galleyd"], *self.pilots, self.spare):
-            if one is not self.spare:
-                self.join(one)
-            else:
-                self._token(one.settings["join_token_file"], "artemon-system", one.module)
+        for one in (*self.daemons["galleyd"], *self.pilots):
+            self.join(one)
         for one in self.everything():
             one.wait_ready()
 

@@ -6,7 +6,7 @@ DIR    ?= .artemon
 # Without compiled files every program that is started compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference
+.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference deb man lock
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -111,6 +111,17 @@ bench: $(VENV)/.dev  ## figures of the control plane, as ratios
 
 proto: $(VENV)/.dev  ## generate artemon/api/v1 from proto/
 	PATH="$(CURDIR)/$(BIN):$$PATH" proto/generate.sh
+
+deb: $(VENV)/.dev  ## Debian packages of the daemons and of the proxy, in dist/ (ARCHITECTURE=arm64: for that)
+	$(BIN)/python deploy/deb/build.py --out dist $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+	@if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/artemon*.deb; else echo "not checked: no lintian here"; fi
+
+man: $(VENV)/.dev  ## manual pages, in dist/man/
+	$(BIN)/python deploy/deb/manpages.py dist/man
+
+lock: $(VENV)/.dev  ## what the Debian packages carry: the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+	  pyproject.toml -o deploy/deb/requirements.lock
 
 clean:  ## remove what was built (not a running mesh: `make down` first)
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,10 +6,7 @@ from artemon.daemon.run import daemon
 from galleyd.app import app
 from galleyd.settings import GalleySettings
 
-
-def main() -> None:
-    """Run galleyd."""
-    daemon("galleyd", GalleySettings, app)()
+main = daemon("galleyd", GalleySettings, app)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,7 @@ from artemon.daemon.run import daemon
 from injectord.app import app
 from injectord.settings import InjectorSettings
 
-
-def main() -> None:
-    """Run injectord."""
-    daemon("injectord", InjectorSettings, app)()
+main = daemon("injectord", InjectorSettings, app)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ class Lazy(click.Group):
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--verbose", is_flag=True, help="On an error, show what led to it.")
+@click.version_option(__version__, prog_name="meshctl")
 @click.pass_context
 def meshctl(ctx: click.Context, verbose: bool) -> None:
     """Steer an Artemon service mesh.

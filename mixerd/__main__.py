@@ -6,10 +6,7 @@ from artemon.daemon.run import daemon
 from mixerd.app import app
 from mixerd.settings import MixerSettings
 
-
-def main() -> None:
-    """Run mixerd."""
-    daemon("mixerd", MixerSettings, app)()
+main = daemon("mixerd", MixerSettings, app)
 
 
 if __name__ == "__main__":

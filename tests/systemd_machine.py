@@ -70,15 +70,18 @@ class SystemdMachine:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Commands of this installation, units and users; nothing else is started. Python may lie below
-        /root, where units that protect home directories see nothing: that alone is switched off."""
-        up = self.folder / "up"
-        etc = up / "etc" / "systemd" / "system"
+        """Nothing of this machine is started there but systemd itself."""
+        etc = self.folder / "up" / "etc" / "systemd" / "system"
         etc.mkdir(parents=True)
         for wants in Path("/etc/systemd/system").glob("*.wants"):
             os.mknod(
                 etc / wants.name, stat.S_IFCHR | 0o600, os.makedev(0, 0)
             )  # an overlay's word for "deleted"
+        self._install(self.folder / "up", etc)
+
+    def _install(self, up: Path, etc: Path) -> None:
+        """Commands of this installation, units and users. Python may lie below /root, where units that
+        protect home directories see nothing: that alone is switched off."""
         programs = up / "usr" / "bin"
         programs.mkdir(parents=True)
         for name in ("proxyd", "citadeld", "galleyd", "pilotd", "meshctl"):
@@ -104,6 +107,10 @@ class SystemdMachine:
         while (state := self._state()) not in ("running", "degraded"):
             assert time.monotonic() < end, f"{state}: {(self.folder / 'console').read_text()}"
             time.sleep(0.1)
+        self._booted()
+
+    def _booted(self) -> None:
+        """Users and directories of what was installed."""
         self.check("chmod", "o+x", "/root")
         self.check("systemd-sysusers")
         self.check("systemd-tmpfiles", "--create", "artemon.conf")
@@ -119,7 +126,7 @@ class SystemdMachine:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return int(children[0]) if children else None
 
-    def run(self, *command: str, content: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, content: str = "", seconds: float = 170) -> subprocess.CompletedProcess[str]:
         """A command in the machine."""
         enter = ["nsenter", "-t", str(self._leader()), "-m", "-u", "-i", "-n", "-p", "-C"]
         path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -128,7 +135,7 @@ class SystemdMachine:
             input=content,
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=seconds,
             check=False,
             env=path,
         )

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
+from machine_daemons import control_plane, start
 from machine_site import ANSWER, NAMESPACE, PORT, wait
 from netns import hosts, missing
 from systemd_machine import SystemdMachine, missing_systemd
-
-from artemon.daemon.secrets_key import make_key_file
 
 REASON = missing() or missing_systemd()
 pytestmark = [
@@ -36,41 +34,6 @@ def machine() -> Iterator[SystemdMachine]:
             yield made
         finally:
             made.clean()
-
-
-def write(machine: SystemdMachine, path: str, content: str, *, owner: str = "root") -> None:
-    machine.check("install", "-m", "600", "-o", owner, "/dev/null", path)
-    machine.check("tee", path, content=content)
-
-
-def control_plane(machine: SystemdMachine) -> None:
-    """All daemons by their units, with settings as an operator writes them."""
-    here, key = machine.host.ipv4, "/etc/artemon/secrets.key"
-    identity = {"citadeld": [f"{here}:15013"], "ca_pin": "/var/lib/artemon/citadeld/root-cert.pem"}
-    secrets = {"secrets_key_file": key}
-    token, admin = "join_token_file", {"admin_token_file": "/var/lib/artemon/galleyd/admin.token"}
-    galleyd, pilotd = ({token: f"/etc/artemon/{name}.token"} for name in ("galleyd", "pilotd"))
-    for name, settings in (
-        ("citadeld", {"listen": f"{here}:15013", "names": ["localhost", here]}),
-        ("galleyd", {"listen": f"{here}:15014", **identity, **secrets, **galleyd, **admin}),
-        ("pilotd", {"listen": f"{here}:15012", **identity, **secrets, **pilotd}),
-    ):
-        write(machine, f"/etc/artemon/{name}.yaml", yaml.safe_dump(settings), owner="artemon")
-    with tempfile.TemporaryDirectory() as scratch:
-        make_key_file(Path(scratch) / "key")
-        write(machine, key, (Path(scratch) / "key").read_text(), owner="artemon")
-    start(machine, "artemon-citadeld.service")
-    for name in ("galleyd", "pilotd"):
-        who = ("--namespace", "artemon-system", "--service-account", name)
-        made = machine.check("citadeld", "token", "create", *who)
-        write(machine, f"/etc/artemon/{name}.token", made, owner="artemon")
-    for name in ("galleyd", "pilotd"):
-        start(machine, f"artemon-{name}.service")
-
-
-def start(machine: SystemdMachine, unit: str) -> None:
-    done = machine.run("systemctl", "start", unit)
-    assert done.returncode == 0, done.stderr + machine.run("journalctl", "-u", unit, "-o", "cat").stdout
 
 
 def serve(machine: SystemdMachine) -> None:

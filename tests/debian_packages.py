@@ -1,0 +1,91 @@
+"""The Debian packages of this tree, and machines that have nothing of ours but what comes by them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from netns import ROOT
+from systemd_machine import SystemdMachine
+
+BUILD = ROOT / "deploy" / "deb" / "build.py"
+PYTHON = "/usr/bin/python3"
+PLACE = "/opt/packages"
+UNRELATED = ("var/log/", "var/lib/dpkg/", "var/cache/", "opt/packages/", "var/lib/systemd/")
+BACKUPS = {f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")}
+
+
+def missing_debian() -> str:
+    """Why packages cannot be built and installed here; empty when they can."""
+    if shutil.which("dpkg-deb") is None or not Path("/var/lib/dpkg/status").exists():
+        return "needs Debian or Ubuntu (dpkg)"
+    asked = "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))"
+    found = subprocess.run([PYTHON, "-c", asked], check=False).returncode if Path(PYTHON).exists() else 1
+    return f"needs {PYTHON} of 3.11 to 3.13" if found else ""
+
+
+def build(folder: Path) -> tuple[Path, Path]:
+    """The packages of the daemons and of the proxy, for this machine's Python alone."""
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    python = subprocess.run([PYTHON, "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
+    command = [sys.executable, str(BUILD), "--out", str(folder), "--python", python, "--compression", "none"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    daemons, proxy = sorted(map(Path, done.stdout.split()), key=lambda one: "proxy" in one.name)
+    return daemons, proxy
+
+
+def newer(package: Path, folder: Path) -> Path:
+    """The same package as its next revision."""
+    tree = folder / package.stem
+    subprocess.run(["dpkg-deb", "-R", str(package), str(tree)], check=True)
+    control = tree / "DEBIAN" / "control"
+    text = control.read_text()
+    assert "-1\n" in text
+    control.write_text(text.replace("-1\n", "-2\n", 1))
+    file = folder / package.name.replace("-1_", "-2_")
+    subprocess.run(["dpkg-deb", "-Znone", "-b", str(tree), str(file)], check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(tree)
+    return file
+
+
+class BareMachine(SystemdMachine):
+    """A machine of systemd with nothing of ours."""
+
+    def _install(self, up: Path, etc: Path) -> None:
+        """Nothing."""
+
+    def place(self, packages: Iterable[Path]) -> None:
+        """Before it boots: files to install from."""
+        place = self.folder / "up" / PLACE.lstrip("/")
+        place.mkdir(parents=True)
+        for package in packages:
+            shutil.copy(package, place)
+
+    def _booted(self) -> None:
+        """There is nothing to prepare."""
+
+    def install(self, *packages: Path) -> str:
+        """What dpkg says; it must succeed."""
+        files = [f"{PLACE}/{one.name}" for one in packages]
+        done = self.run("dpkg", "--force-unsafe-io", "--install", *files, seconds=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def traces(self) -> dict[str, object]:
+        """All that installing, joining and running may leave behind."""
+        up = self.folder / "up"
+        files = {str(path.relative_to(up)) for path in up.rglob("*") if not path.is_dir()}
+        kept = {one for one in files if not one.startswith(UNRELATED)} - BACKUPS
+        return {
+            "files": sorted(one for one in kept if "__pycache__" not in one or "artemon" in one),
+            "users": self.check("cat", "/etc/passwd", "/etc/group"),
+            "processes": sorted(self.check("ps", "-eo", "comm=", "--ppid", "1").split()),
+            "rules": self.check("nft", "list", "ruleset"),
+            "addresses": self.check("ip", "-o", "addr", "show", "dev", "lo"),
+            "units": self.run("systemctl", "list-unit-files", "--no-legend", "artemon*").stdout,
+            "runtime": self.run("ls", "-d", "/run/artemon", "/etc/artemon", "/var/lib/artemon").stdout,
+        }

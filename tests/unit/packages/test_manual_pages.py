@@ -24,6 +24,7 @@ def odd(dir: str) -> None:
     """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", sorted(manpages.PROGRAMS))
 def test_a_page_has_every_command_and_option(program: str) -> None:
     command = manpages.command_of(program)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from netns import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 UV = str(Path(sys.executable).with_name("uv"))
 LOAD = """
 import sys

@@ -14,7 +14,10 @@ from systemd_machine import SystemdMachine
 BUILD = ROOT / "deploy" / "deb" / "build.py"
 PYTHON = "/usr/bin/python3"
 PLACE = "/opt/packages"
-UNRELATED = ("var/log/", "var/lib/dpkg/", "var/cache/", "opt/packages/", "var/lib/systemd/")
+UNRELATED = (
+    *("var/log/", "var/lib/dpkg/", "var/lib/apt/", "var/cache/", "var/lib/systemd/"),
+    *("opt/packages/", "root/.ansible/", "etc/.pwd.lock"),
+)
 BACKUPS = {f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")}
 
 
@@ -78,7 +81,8 @@ class BareMachine(SystemdMachine):
     def traces(self) -> dict[str, object]:
         """All that installing, joining and running may leave behind."""
         up = self.folder / "up"
-        files = {str(path.relative_to(up)) for path in up.rglob("*") if not path.is_dir()}
+        everything = (path for path in up.rglob("*") if not path.is_dir() and path.suffix != ".wants")
+        files = {str(path.relative_to(up)) for path in everything}
         kept = {one for one in files if not one.startswith(UNRELATED)} - BACKUPS
         return {
             "files": sorted(one for one in kept if "__pycache__" not in one or "artemon" in one),

@@ -18,7 +18,9 @@ UNRELATED = (
     *("var/log/", "var/lib/dpkg/", "var/lib/apt/", "var/cache/", "var/lib/systemd/"),
     *("opt/packages/", "root/.ansible/", "etc/.pwd.lock"),
 )
-BACKUPS = {f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")}
+USERS = ("passwd", "group", "shadow", "gshadow")
+ACCOUNTS = {f"etc/{name}{end}" for name in (*USERS, "subuid", "subgid") for end in ("", "-")}
+"""Whose content is compared, and their backups."""
 
 
 def missing_debian() -> str:
@@ -83,10 +85,10 @@ class BareMachine(SystemdMachine):
         up = self.folder / "up"
         everything = (path for path in up.rglob("*") if not path.is_dir() and path.suffix != ".wants")
         files = {str(path.relative_to(up)) for path in everything}
-        kept = {one for one in files if not one.startswith(UNRELATED)} - BACKUPS
+        kept = {one for one in files if not one.startswith(UNRELATED)} - ACCOUNTS
         return {
             "files": sorted(one for one in kept if "__pycache__" not in one or "artemon" in one),
-            "users": self.check("cat", "/etc/passwd", "/etc/group"),
+            "users": self.check("cat", *(f"/etc/{name}" for name in USERS)),
             "processes": sorted(self.check("ps", "-eo", "comm=", "--ppid", "1").split()),
             "rules": self.check("nft", "list", "ruleset"),
             "addresses": self.check("ip", "-o", "addr", "show", "dev", "lo"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import Mapping, Sequence
@@ -102,14 +103,18 @@ class Client:
         base = self._bases[number % len(self._bases)]
         headers = {"X-Consul-Token": token} if (token := _token(self._settings.token_file)) else {}
         try:
-            async with self._session.request(
-                method,
-                base + path,
-                params=query,
-                headers=headers,
-                data=body,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self._settings.timeout),
-            ) as answer:
+            # aiohttp's own `total` forgets a cancellation that comes in the moment in which it ends
+            async with (
+                asyncio.timeout(seconds),
+                self._session.request(
+                    method,
+                    base + path,
+                    params=query,
+                    headers=headers,
+                    data=body,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.timeout),
+                ) as answer,
+            ):
                 content = await answer.read()
                 if answer.status == 200:
                     return answer.headers, content

@@ -95,19 +95,23 @@ class Agents:
         if request.safe and not request.waits and len(self._bases) > 1:
             left = min(left, max(self.timeout / len(self._bases), 1.0))
         session = self._sessions[bool(request.waits)]
-        limit = aiohttp.ClientTimeout(total=left, sock_connect=min(left, self.timeout / 2))
+        # aiohttp's own `total` forgets a cancellation that comes in the moment in which it ends
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=min(left, self.timeout / 2))
         headers = {"X-Consul-Token": token} if token else {}
         try:
-            async with session.request(
-                request.method,
-                URL(base + request.uri, encoded=True),
-                data=request.data or None,
-                headers=headers,
-                timeout=limit,
-                ssl=self._access.context or True,
-                server_hostname=self._access.server_name or None,
-                allow_redirects=False,
-            ) as answer:
+            async with (
+                asyncio.timeout(left),
+                session.request(
+                    request.method,
+                    URL(base + request.uri, encoded=True),
+                    data=request.data or None,
+                    headers=headers,
+                    timeout=limit,
+                    ssl=self._access.context or True,
+                    server_hostname=self._access.server_name or None,
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 reply = Reply(answer.status, answer.headers, await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translate(base, error, safe=request.safe) from error

@@ -188,7 +188,7 @@ class Parts:
             *described.routes(),
             *Webhook(checks, verdicts.count).routes(),
             *Core(rest).routes(),
-            *Ours(edits, self.keys, self.proxies).routes(),
+            *Ours(edits, self.keys, self.proxies, self._settings.daemons).routes(),
             *Analysis(self.config, self.around, _parse_envoy).routes(),
             *relay.routes(),
             *Certificates(relay.citadeld).routes(),

@@ -26,7 +26,7 @@ from galleyd.keys import Keys
 from galleyd.objects import Object, Ref
 from galleyd.progress import Progress, Statuses, progress
 from galleyd.rights import Ask
-from galleyd.targets import targets
+from galleyd.targets import daemon_targets, targets
 from galleyd.writer import encode
 
 LONGEST_WAIT = 600.0
@@ -37,11 +37,13 @@ _NAMING = frozenset({"metadata", "metadata.name", "metadata.namespace"})
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Handlers of `/artemon/v1/...`. proxies: what pilotd tells of the connected proxies."""
+    """Handlers of `/artemon/v1/...`. proxies: what pilotd tells of the connected proxies. daemons: where
+    daemons serve their metrics, as in the settings."""
 
     edits: Edits
     keys: Keys
     proxies: Feed
+    daemons: Sequence[str] = ()
     statuses: Statuses = field(default_factory=Statuses)
 
     def routes(self) -> list[web.RouteDef]:
@@ -111,12 +113,12 @@ class Ours:
         return web.json_response({"revision": self.proxies.position.revision, "items": items})
 
     async def prometheus(self, request: web.Request) -> web.Response:
-        """GET: where the metrics of proxies are, for Prometheus' HTTP service discovery."""
+        """GET: where the metrics of proxies are, for Prometheus' HTTP service discovery; and of daemons, for
+        whoever may see all proxies."""
         seen = request[ask.JUDGE].namespaces("list", "proxies")
         found = self.statuses.read(self.proxies.values())
-        return web.json_response(
-            targets({name: value for name, value in found.items() if _within(name, seen)})
-        )
+        mine = targets({name: value for name, value in found.items() if _within(name, seen)})
+        return web.json_response([*mine, *(daemon_targets(self.daemons) if seen is None else ())])
 
     async def list_history(self, request: web.Request) -> web.Response:
         """GET `?limit=N`: the last writes, the newest first."""

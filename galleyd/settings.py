@@ -38,6 +38,10 @@ class GalleySettings(IdentitySettings):
     hosts: tuple[str, ...] = Field((), description="Further host names under which clients may call.")
     pilotd: tuple[str, ...] = Field((), description="Addresses of pilotd, to relay its debug answers.")
     mixerd: tuple[str, ...] = Field((), description="Addresses of mixerd, to relay what it knows.")
+    daemons: tuple[str, ...] = Field(
+        (),
+        description="Where daemons serve their metrics, NAME=HOST:PORT each, to tell Prometheus.",
+    )
     secrets_key_file: str = Field(
         "", description="File (0600) of the keys that Secrets are encrypted with; empty: no Secrets."
     )

@@ -64,11 +64,13 @@ class RateLimitRule(Message):
 
 
 class RateLimit(Message):
-    """Limits on what comes to workloads, or through gateways. service, port: who counts for all proxies."""
-
-    required: ClassVar[tuple[str, ...]] = ("rules",)
+    """Limits on what comes to workloads, or through gateways. service, port: who counts for all proxies.
+    maxRequestBytes: of a request's body, which is taken whole before it goes on. maxConcurrentRequests: under
+    way at a time behind each port of each workload."""
 
     selector: MatchLabelsSelector | None = None
     rules: Seq[RateLimitRule] = ()
+    max_request_bytes: Uint32 = 0
+    max_concurrent_requests: Uint32 = 0
     service: str = MIXERD
     port: Uint32 = MIXERD_PORT

@@ -31,7 +31,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "AuthorizationPolicy": frozenset({LDS}),
     "RequestAuthentication": frozenset({LDS}),
     "Telemetry": frozenset({LDS}),
-    "RateLimit": frozenset({LDS}),
+    "RateLimit": frozenset({LDS, CDS}),
     "rule": frozenset({LDS}),
     "instance": frozenset({LDS}),
     KEY_SET: frozenset({LDS}),
@@ -75,4 +75,6 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
         patched = patched | {START}
     if before.policies is not after.policies or before.reports is not after.reports:
         patched = patched | {LDS}
+    if before.policies.limits != after.policies.limits:
+        patched = patched | {CDS}
     return patched | (frozenset() if before.endpoints is after.endpoints else frozenset({CDS, EDS}))

@@ -10,12 +10,14 @@ from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Principal
 from envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from envoy.config.route.v3.route_components_pb2 import RateLimit as Asked
 from envoy.extensions.common.ratelimit.v3.ratelimit_pb2 import XRateLimitHeadersRFCVersion
+from envoy.extensions.filters.http.buffer.v3.buffer_pb2 import Buffer
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimit as GlobalRateLimit
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from envoy.extensions.rate_limit_descriptors.expr.v3.expr_pb2 import Descriptor
 from envoy.type.v3.token_bucket_pb2 import TokenBucket
+from google.protobuf.wrappers_pb2 import UInt32Value
 
 from artemon.model.limit_terms import DOMAIN, TERMS, Terms
 from artemon.model.rate_limit import RateLimit, RateLimitKey, RateLimitRule
@@ -28,6 +30,7 @@ from artemon.translate.telemetry.providers import grpc_to
 from artemon.translate.wire import duration, packed
 
 LOCAL, GLOBAL = "envoy.filters.http.local_ratelimit", "envoy.filters.http.ratelimit"
+BUFFER = "envoy.filters.http.buffer"
 UNLIMITED = 4_000_000_000
 """Tokens of a bucket that requests come to which no rule is about."""
 TOLD_APART = 10_000
@@ -38,13 +41,23 @@ _MATCHED = "matched"
 
 
 def limit_filters(view: ProxyView) -> Iterator[HttpFilter]:
-    """The filters of all limits in force for a proxy, in the order of their rules."""
+    """The filters of all limits in force for a proxy, in the order of their rules; the size first."""
+    sizes = [one.spec.max_request_bytes for one in view.policies.limits if one.spec.max_request_bytes]
+    if sizes:
+        buffer = Buffer(max_request_bytes=UInt32Value(value=min(sizes)))
+        yield HttpFilter(name=BUFFER, typed_config=packed(buffer))
     for resource in view.policies.limits:
         for rule in resource.spec.rules:
             if rule.scope == "LOCAL":
                 yield _local(resource, rule)
             else:
                 yield from _global(view, resource, rule)
+
+
+def most_at_once(view: ProxyView) -> int:
+    """Requests that may be under way at a time behind a port; 0 is no limit."""
+    found = (one.spec.max_concurrent_requests for one in view.policies.limits)
+    return min((one for one in found if one), default=0)
 
 
 def _name(resource: Resource[RateLimit], rule: RateLimitRule) -> str:

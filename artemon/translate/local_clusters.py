@@ -18,6 +18,7 @@ from artemon.translate.default_endpoints import default_endpoints
 from artemon.translate.dynamic_dns import NAMED_BY_REQUEST, look_up, looks_up_any
 from artemon.translate.endpoints import address
 from artemon.translate.ingress import Served, served_ports
+from artemon.translate.limits import most_at_once
 from artemon.translate.stat_names import inbound_port, stat_name
 from artemon.translate.telemetry.marks import SPACE, around_mark, service_mark
 from artemon.translate.wire import struct
@@ -65,6 +66,9 @@ def inbound_cluster(view: ProxyView, served: Served) -> Cluster:
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     policy = TrafficPolicy(connection_pool=_pool(view, served))
     policies.limit(cluster, policy, view.mesh)
+    if most := most_at_once(view):
+        allowed = cluster.circuit_breakers.thresholds[0].max_requests
+        allowed.value = min(allowed.value, most)
     policies.speak(cluster, served.protocol, policies.Speech(policy.connection_pool))
     if served.host:
         service = next((one for one in view.own if one.host == served.host), None)

@@ -144,7 +144,9 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
         kinds.HANDLER.name: _all("compiledAdapter", "params"),
         kinds.INSTANCE.name: _all("compiledTemplate", "params"),
         kinds.ATTRIBUTE_MANIFEST.name: _all("revision", "name", "attributes"),
-        kinds.RATE_LIMIT.name: _all("selector", "rules", "service", "port"),
+        kinds.RATE_LIMIT.name: _all(
+            *("selector", "rules", "service", "port", "maxRequestBytes", "maxConcurrentRequests")
+        ),
         kinds.TELEMETRY_KIND.name: {
             **_all("selector", "accessLogging"),
             "metrics": _all("providers", "overrides"),

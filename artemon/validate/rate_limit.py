@@ -16,6 +16,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HEADER = re.compile(r":(method|path|authority|scheme)|[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 SECOND = 1_000_000_000
 LONGEST = 86400 * SECOND
+MOST_BYTES = 64 * 1024 * 1024
 
 
 def rate_limit(resource: Resource[RateLimit], _: Context) -> Problems:
@@ -25,6 +26,12 @@ def rate_limit(resource: Resource[RateLimit], _: Context) -> Problems:
     yield from wrong("spec.port", port(spec.port))
     if not spec.service:
         yield error("spec.service", "must be the host of the service that counts")
+    if not spec.rules and not spec.max_request_bytes and not spec.max_concurrent_requests:
+        yield error("spec", "limits nothing: write rules, maxRequestBytes or maxConcurrentRequests")
+    if spec.max_request_bytes > MOST_BYTES:
+        yield error(
+            "spec.maxRequestBytes", f"must be at most {MOST_BYTES}: bodies wait in the proxy's memory"
+        )
     seen: set[str] = set()
     for index, rule in enumerate(spec.rules):
         path = f"spec.rules[{index}]"

@@ -119,6 +119,7 @@ def _galleyd(layout: Layout, registry: str) -> dict[str, Any]:
         "admin_token_file": str(layout.admin_token),
         "pilotd": [f"{layout.control}:{PILOTD_PORT}"],
         "mixerd": [f"{layout.control}:{MIXERD_PORT}"],
+        "daemons": [f"{name}={layout.control}:{port}" for name, port in HEALTH_PORTS.items()],
         "secrets_key_file": str(layout.secrets_key),
         **_identity(layout, "galleyd"),
     }

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -240,7 +241,7 @@ def test_metrics_of_both_sides_have_istios_names(mesh: Mesh) -> None:
     eventually(lambda: bool(requests("127.0.77.12", *target)))
 
 
-def test_a_real_prometheus_finds_every_proxy(mesh: Mesh, tmp_path: Path) -> None:
+def test_a_real_prometheus_finds_every_proxy_and_daemon(mesh: Mesh, tmp_path: Path) -> None:
     prometheus = shutil.which("prometheus")
     if prometheus is None:
         pytest.skip("prometheus is not installed")
@@ -253,11 +254,20 @@ def test_a_real_prometheus_finds_every_proxy(mesh: Mesh, tmp_path: Path) -> None
     address = "127.0.77.250:9090"
     options = [f"--config.file={settings}", f"--storage.tsdb.path={tmp_path / 'data'}"]
 
+    def asked(query: str) -> list[dict[str, Any]]:
+        url = f"http://{address}/api/v1/query?{urlencode({'query': query})}"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            result: list[dict[str, Any]] = json.load(response)["data"]["result"]
+        return result
+
     def found() -> set[str]:
-        query = "query?query=count%20by%20(proxy)%20(istio_requests_total)"
+        by_proxy, by_daemon = (
+            "count by (proxy) (istio_requests_total)",
+            'count by (daemon) (up{daemon!=""} == 1)',
+        )
         try:
-            with urllib.request.urlopen(f"http://{address}/api/v1/{query}", timeout=10) as response:
-                return {one["metric"]["proxy"] for one in json.load(response)["data"]["result"]}
+            answers = [asked(query) for query in (by_proxy, by_daemon)]
+            return {name for answer in answers for one in answer for name in one["metric"].values()}
         except OSError:
             return set()
 
@@ -269,7 +279,15 @@ def test_a_real_prometheus_finds_every_proxy(mesh: Mesh, tmp_path: Path) -> None
     ):
         try:
             get(mesh, "/productpage")
-            wanted = {"ingressgateway", "productpage-v1", "details-v1"}
+            wanted = {
+                "ingressgateway",
+                "productpage-v1",
+                "details-v1",
+                "pilotd",
+                "mixerd",
+                "galleyd",
+                "citadeld",
+            }
             eventually(lambda: wanted <= found(), seconds=120)
         finally:
             running.terminate()

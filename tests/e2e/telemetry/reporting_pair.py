@@ -30,16 +30,22 @@ PATIENCE = 40.0
 
 
 class Answers(BaseHTTPRequestHandler):
-    """200, or what the path says."""
+    """200, or what the path says, after as many seconds as its query says."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         body = b"x" * 100
-        self.send_response(int(self.path.strip("/") or 200))
+        path, _, seconds = self.path.partition("?")
+        time.sleep(float(seconds or 0))
+        self.send_response(int(path.strip("/") or 200))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         pass

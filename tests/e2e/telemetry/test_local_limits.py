@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,7 +34,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     limit = {
         "apiVersion": "policy.artemon.io/v1",
         "kind": "RateLimit",
-        "spec": {"selector": {"matchLabels": {"app": "reviews"}}, "rules": RULES},
+        "spec": {
+            "selector": {"matchLabels": {"app": "reviews"}},
+            "rules": RULES,
+            "maxRequestBytes": 1000,
+            "maxConcurrentRequests": 2,
+        },
     }
     with running_pair(tmp_path_factory.mktemp("limits"), [limit]) as running:
         yield running
@@ -86,3 +93,18 @@ def test_refusals_are_counted_as_such(pair: Pair) -> None:
 def test_where_nobody_counts_a_closed_limit_refuses_what_it_is_about(pair: Pair) -> None:
     assert statuses(pair, "/208", 1) == [403]
     assert statuses(pair, "/203", 1) == [203]
+
+
+@pytest.mark.parametrize(("size", "status"), [(900, 206), (5000, 413)])
+def test_how_large_a_request_may_be(pair: Pair, size: int, status: int) -> None:
+    connection = http.client.HTTPConnection(CLIENT, pair.proxy, timeout=20)
+    connection.request("POST", "http://reviews:9080/206", body=b"x" * size)
+    assert connection.getresponse().status == status
+
+
+def test_how_many_may_be_under_way(pair: Pair) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        found = Counter(status for status, _ in pool.map(lambda _: ask(pair, "/206?2"), range(6)))
+    assert found[206] == 2, found
+    assert found[503] == 4, found
+    assert ask(pair, "/206?0")[0] == 206

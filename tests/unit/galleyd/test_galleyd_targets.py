@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from galleyd.targets import targets
+import pytest
+
+from artemon.errors import ArtemonError
+from galleyd.targets import daemon_targets, targets
 
 
 def test_every_connected_proxy_is_a_target() -> None:
@@ -17,3 +20,14 @@ def test_every_connected_proxy_is_a_target() -> None:
     assert reviews["targets"] == ["10.0.0.7:15020"]
     assert (reviews["labels"]["proxy"], reviews["labels"]["namespace"]) == ("reviews-v1", "shop")
     assert reviews["labels"]["__metrics_path__"] == "/stats/prometheus"
+
+
+def test_every_daemon_is_a_target() -> None:
+    (pilotd,) = daemon_targets(["pilotd=10.0.0.1:15112"])
+    assert pilotd == {
+        "targets": ["10.0.0.1:15112"],
+        "labels": {"__metrics_path__": "/metrics", "daemon": "pilotd"},
+    }
+    for wrong in ("10.0.0.1:15112", "=10.0.0.1:15112", "pilotd=10.0.0.1", "pilotd"):
+        with pytest.raises(ArtemonError, match=r"address|like"):
+            daemon_targets([wrong])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import entry_points
@@ -25,7 +27,7 @@ from adapter_ends import (
     udp,
 )
 from prometheus_client import CollectorRegistry, generate_latest
-from servers import free_ports
+from servers import ServerProcess, free_ports, wait_listening
 
 from artemon.adapters import TEMPLATES, Adapter, Params, Row, Variety
 from artemon.adapters.api import GROUP
@@ -281,3 +283,41 @@ async def test_otlp(tmp_path: Path) -> None:
         assert (hits.name, point.as_double, point.attributes[0].value.string_value) == ("hits", 3.0, "200")
         assert level.gauge.data_points[0].as_double == 8.0
         await handler.close()
+
+
+RSYSLOG = """
+module(load="imtcp")
+module(load="imudp")
+input(type="imtcp" port="{tcp}" address="127.0.0.1")
+input(type="imudp" port="{udp}" address="127.0.0.1")
+template(name="t" type="string" string="%syslogseverity-text% %app-name% %msgid% %msg%\\n")
+action(type="omfile" file="{folder}/out" template="t")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+async def test_a_real_rsyslog(protocol: str, tmp_path: Path) -> None:
+    binary = shutil.which("rsyslogd")
+    if binary is None:
+        pytest.skip("rsyslogd is not installed")
+    ports = dict(zip(("tcp", "udp"), free_ports(2), strict=True))
+    server = ServerProcess(tmp_path / "rsyslog")
+    (tmp_path / "conf").write_text(RSYSLOG.format(folder=tmp_path, **ports))
+    server.launch(binary, "-n", "-f", str(tmp_path / "conf"), "-i", str(tmp_path / "pid"))
+    try:
+        wait_listening(ports["tcp"])
+        params = {"address": f"127.0.0.1:{ports[protocol.lower()]}", "protocol": protocol}
+        handler = opened("syslog", params, place(tmp_path))
+        await handler.report([logentry(message="hello", path="/a b"), logentry(message="two")])
+        async with asyncio.timeout(30):
+            while not (tmp_path / "out").exists() or len((tmp_path / "out").read_text().splitlines()) < 2:
+                await asyncio.sleep(0.05)
+        await handler.close()
+    finally:
+        server.kill()
+    first, second = (tmp_path / "out").read_text().splitlines()
+    assert (first, second) == (
+        'warning artemon line hello {"path":"/a b"}',
+        "warning artemon line two",
+    )

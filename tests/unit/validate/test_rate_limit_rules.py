@@ -54,3 +54,19 @@ def test_overrides_of_global_limits_are_of_what_the_request_says() -> None:
     over = [{"value": "spiffe://x", "requests": 1}]
     assert found(scope="GLOBAL", by=[{"attribute": "PRINCIPAL"}], overrides=over)
     assert not found(scope="LOCAL", by=[{"attribute": "PRINCIPAL"}], overrides=over)
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({}, "spec"),
+        ({"rules": []}, "spec"),
+        ({"maxRequestBytes": 2**31}, "spec.maxRequestBytes"),
+        ({"maxRequestBytes": 1000}, None),
+        ({"maxConcurrentRequests": 5}, None),
+    ],
+)
+def test_how_large_and_how_many(spec: dict[str, Any], path: str | None) -> None:
+    meta = {"name": "x", "namespace": "ns"}
+    one = decode({"apiVersion": "policy.artemon.io/v1", "kind": "RateLimit", "metadata": meta, "spec": spec})
+    assert [problem.path for problem in problems(one)] == ([path] if path else [])

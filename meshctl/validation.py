@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from artemon.adapters.rulebook import rulebook
 from artemon.errors import Problem
 from artemon.model import yaml_text
 from artemon.model.decode import subject_of, unwrap
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.hosts import resolve
-from artemon.model.kinds import SERVICE_ENTRY, WORKLOAD_ENTRY
+from artemon.model.kinds import MIXER_KINDS, SERVICE_ENTRY, WORKLOAD_ENTRY
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.message import Message
 from artemon.model.resource import Resource
@@ -136,7 +137,23 @@ def validate_text(
     known = Together.of([resource for _, resource in report.read], report.raw, mesh)
     for index, resource in report.read:
         report.add(index, resource.ref, dangling(resource, known))
+    _rules(report, mesh or MeshConfig())
     return report
+
+
+def _rules(report: Report, mesh: MeshConfig) -> None:
+    """What is wrong with rules of mixerd and what they use, as far as the file has it."""
+    rules = [resource for _, resource in report.read if resource.kind in MIXER_KINDS]
+    found = rulebook(rules, root=mesh.root_namespace).problems if rules else {}
+    for index, resource in report.read:
+        report.add(index, resource.ref, map(_perhaps_elsewhere, found.get(resource.ref, ())))
+
+
+def _perhaps_elsewhere(problem: Problem) -> Problem:
+    """What the file does not have may be in the mesh."""
+    if problem.message.startswith(("there is no ", "unknown attribute ")):
+        return Problem(problem.path, f"{problem.message}, unless the mesh has it", "warning")
+    return problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Question(Mapping[str, Any]):
     def __init__(self, attributes: Any, reporter: Reporter) -> None:
         self.attributes, self.reporter = attributes, reporter
         self._found: dict[str, Any] = {}
-        self._peer: Reporter | None = None
+        self._peer: tuple[Reporter, str] | None = None
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of an attribute; `default` when the question does not tell."""
@@ -58,8 +58,9 @@ class Question(Mapping[str, Any]):
         """What Envoy says of the request."""
         return self.attributes.request.http
 
-    def peer(self) -> Reporter | None:
-        """Who calls, by its certificate; None without one."""
+    def peer(self) -> tuple[Reporter, str] | None:
+        """Who calls, by its certificate, and its SPIFFE ID; None without one. Gateways send none: what is
+        shown to them need not be of the mesh."""
         if self._peer is None and self.attributes.source.certificate:
             self._peer = _caller(unquote(self.attributes.source.certificate).encode())
         return self._peer
@@ -75,7 +76,7 @@ class Question(Mapping[str, Any]):
         return {}
 
 
-def _caller(pem: bytes) -> Reporter | None:
+def _caller(pem: bytes) -> tuple[Reporter, str] | None:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -83,7 +84,7 @@ def _caller(pem: bytes) -> Reporter | None:
     except (ValueError, IndexError, InvalidSpiffeId, x509.ExtensionNotFound):
         return None
     parts = certificate.subject.get_attributes_for_oid(x509.NameOID.USER_ID)
-    return Reporter.of(identity, str(parts[0].value) if parts else "")
+    return Reporter.of(identity, str(parts[0].value) if parts else ""), str(identity)
 
 
 def _claim(value: Any) -> str:
@@ -116,14 +117,19 @@ def _header(name: str) -> Reader:
 def _source(name: str) -> Reader:
     def read(one: Question) -> str | None:
         peer = one.peer()
-        return _text(getattr(peer, name)) if peer else None
+        return _text(getattr(peer[0], name)) if peer else None
 
     return read
 
 
 def _source_labels(one: Question) -> Mapping[str, str] | None:
     peer = one.peer()
-    return _labels(peer.service, peer.version) if peer else None
+    return _labels(peer[0].service, peer[0].version) if peer else None
+
+
+def _source_principal(one: Question) -> str | None:
+    peer = one.peer()
+    return peer[1].removeprefix("spiffe://") if peer else None
 
 
 def _labels(app: str, version: str) -> Mapping[str, str]:
@@ -159,7 +165,7 @@ def _jwt_principal(one: Question) -> str | None:
 READERS: Mapping[str, Reader] = {
     **dict.fromkeys(("source.workload.name", "source.name"), _source("workload")),
     **dict.fromkeys(("source.workload.namespace", "source.namespace"), _source("namespace")),
-    **dict.fromkeys(("source.principal", "source.user"), lambda one: _principal(one.attributes.source)),
+    **dict.fromkeys(("source.principal", "source.user"), _source_principal),
     "source.labels": _source_labels,
     "source.ip": lambda one: _address(one.attributes.source),
     "source.port": lambda one: one.attributes.source.address.socket_address.port_value or None,
@@ -193,7 +199,7 @@ READERS: Mapping[str, Reader] = {
     "request.auth.audiences": lambda one: _text(one.claims().get("aud", "")),
     "request.auth.presenter": lambda one: _text(one.claims().get("azp", "")),
     "request.auth.claims": lambda one: one.claims() or None,
-    "connection.mtls": lambda one: bool(one.attributes.source.certificate),
+    "connection.mtls": lambda one: one.peer() is not None,
     "connection.requested_server_name": lambda one: _text(one.attributes.tls_session.sni),
     "context.protocol": lambda one: "grpc" if _grpc(one) else "http",
     "context.reporter.kind": lambda one: "inbound",

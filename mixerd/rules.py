@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from artemon.adapters.rulebook import Rulebook, rulebook
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Forged, Signers
 from artemon.errors import Problem
-from artemon.model.kinds import MIXER_KINDS
+from artemon.model.kinds import INSTANCE, MIXER_KINDS, RULE
 from artemon.model.resource import Resource
 from artemon.model.tolerant import decode_tolerantly
 from artemon.pki import signing
@@ -79,10 +80,16 @@ class Rules:
         await asyncio.sleep(SETTLE_SECONDS)
         self._news.clear()
         self._complete = all(one.synced.is_set() or one.saved for one in self._follows)
-        self.book = rulebook(self._good.values(), root=self._root)
+        book = rulebook(self._good.values(), root=self._root)
+        self.book = replace(book, closed=book.closed | self._unread())
         for ref, problems in self.book.problems.items():
             self._log.error("rule_unusable", object=ref, reason="; ".join(map(str, problems[:3])))
         return self.book
+
+    def _unread(self) -> set[str]:
+        """Namespaces of rules and instances that were never good: what they would check is not known."""
+        places = [key.split("/") for key in self._bad.keys() - self._good.keys()]
+        return {parts[2] for parts in places if parts[1] in (RULE.plural, INSTANCE.plural)}
 
     def in_force(self) -> None:
         """The rules that `changed` returned last count from now on."""

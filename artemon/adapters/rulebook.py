@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from artemon.adapters.api import Adapter, Params
-from artemon.adapters.catalog import named, read_params
+from artemon.adapters.catalog import judged, named, read_params
 from artemon.adapters.templates import TEMPLATES, Shape, Variety, shaped
 from artemon.errors import Problem
 from artemon.expr import VOCABULARY, ExpressionRefused, Manifest, Program, compile_expression
@@ -92,7 +92,7 @@ class _Reader:
         for one in self._of(HANDLER.name):
             config = self._handlers[_key(one)]
             if config is not None:
-                for problem in config.adapter.problems(config.params, sent.get(config.name, [])):
+                for problem in judged(config.adapter, config.params, sent.get(config.name, [])):
                     self._refuse(one, problem)
         bad = {_key(one) for one in self._of(HANDLER.name) if self._problems.get(one.ref)}
         usable = [rule for rule in rules if not any(a.handler in bad for a in _all_actions(rule))]

@@ -16,6 +16,7 @@ from artemon.expr.partial import could_hold
 from artemon.expr.values import Value
 from artemon.model.canonical import canonical_name, canonical_revision
 from artemon.model.mixer import ASKED_SERVICE, ASKED_VERSION
+from artemon.model.proxy import ProxyType
 from artemon.model.rate_limit import MIXERD, MIXERD_PORT
 from artemon.snapshot.checks import AskedRule
 from artemon.snapshot.policies import MIXERD_ASKED
@@ -48,7 +49,8 @@ def check_filters(view: ProxyView) -> Iterator[HttpFilter]:
     for name, value in ((ASKED_SERVICE, service), (ASKED_VERSION, version)):
         if value:
             out.grpc_service.initial_metadata.append(HeaderValue(key=name, value=value))
-    out.include_peer_certificate = out.include_tls_session = True
+    out.include_tls_session = True
+    out.include_peer_certificate = view.proxy.type is ProxyType.SIDECAR  # what gateways see may be anybody's
     out.metadata_context_namespaces.append(JWT)
     out.status_on_error.code = UNAVAILABLE
     yield HttpFilter(name=EXT_AUTHZ, typed_config=packed(out))

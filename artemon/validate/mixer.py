@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from artemon.adapters.catalog import named, read_params
+from artemon.adapters.catalog import judged, named, read_params
 from artemon.adapters.templates import TEMPLATES
 from artemon.expr import ExpressionRefused
 from artemon.expr.manifest import VOCABULARY
@@ -49,7 +49,7 @@ def handler(resource: Resource[Handler], _: Context) -> Problems:
     params, problems = read_params(adapter, spec.params)
     yield from problems
     if params is not None:
-        yield from adapter.problems(params, ())
+        yield from judged(adapter, params, ())
 
 
 def instance(resource: Resource[Instance], _: Context) -> Problems:

@@ -202,3 +202,9 @@ def test_types_that_there_are_not(spec: dict[str, Any], path: str) -> None:
     with pytest.raises(Refused) as refusal:
         decode(obj("attributemanifest", "x", spec))
     assert [problem.path for problem in refusal.value.problems] == [path]
+
+
+def test_an_adapter_that_fails_to_judge_is_a_problem() -> None:
+    lists = handler("out", "listchecker", provider_url="http://[")
+    assert any("spec.params: the adapter cannot judge them" in one for one in problems(lists))
+    assert [one.path for one in alone(decode(lists))] == ["spec.params"]

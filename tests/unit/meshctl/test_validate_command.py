@@ -148,3 +148,36 @@ def test_a_subset_that_the_rule_beside_it_does_not_have() -> None:
     assert result.return_value == 0
     assert '"v9" is not a subset of reviews.bookinfo.svc.cluster.local (known: v1)' in result.stdout
     assert "v9" not in run("-f", "-", text=routes).stdout
+
+
+RULES = """
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: {name: all, namespace: shop}
+spec:
+  match: request.size > EXPRESSION
+  actions: [{handler: out, instances: [line]}]
+---
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: {name: out, namespace: shop}
+spec: {compiledAdapter: stdio}
+---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: {name: line, namespace: shop}
+spec: {compiledTemplate: logentry, params: {variables: {path: request.path}}}
+"""
+
+
+def test_rules_of_one_file_are_checked_together() -> None:
+    assert run("-f", "-", text=RULES.replace("EXPRESSION", "7")).return_value == 0
+    wrong = run("-f", "-", text=RULES.replace("EXPRESSION", '"7"'))
+    assert wrong.return_value == 1
+    assert wrong.stdout.startswith("rule/shop/all: spec.match: GT($request.size")
+    unknown = run("-f", "-", text=RULES.replace("EXPRESSION", "ours.size"))
+    assert unknown.return_value == 0
+    assert "warning: unknown attribute ours.size, unless the mesh has it" in unknown.stdout + unknown.stderr
+    alone = run("-f", "-", text=RULES.replace("EXPRESSION", "7").partition("---")[0])
+    assert alone.return_value == 0
+    assert "there is no handler out in shop, unless the mesh has it" in alone.stdout + alone.stderr

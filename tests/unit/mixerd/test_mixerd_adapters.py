@@ -27,7 +27,7 @@ from adapter_ends import (
     udp,
 )
 from prometheus_client import CollectorRegistry, generate_latest
-from servers import ServerProcess, free_ports, wait_listening
+from servers import CACHE, ServerProcess, free_ports, wait_listening
 
 from artemon.adapters import TEMPLATES, Adapter, Params, Row, Variety
 from artemon.adapters.api import GROUP
@@ -321,3 +321,39 @@ async def test_a_real_rsyslog(protocol: str, tmp_path: Path) -> None:
         'warning artemon line hello {"path":"/a b"}',
         "warning artemon line two",
     )
+
+
+@pytest.mark.slow
+async def test_a_real_statsd(tmp_path: Path) -> None:
+    found, node = sorted(CACHE.glob("statsd-*/node_modules/statsd/stats.js")), shutil.which("node")
+    if not found or node is None:
+        pytest.skip("statsd (npm) is not installed")
+    port, management = free_ports(2)
+    options = {"address": "127.0.0.1", "port": port, "mgmt_port": management, "mgmt_address": "127.0.0.1"}
+    settings = {**options, "backends": [], "flushInterval": 60_000}
+    (tmp_path / "config.js").write_text(json.dumps(settings))
+    server = ServerProcess(tmp_path / "statsd")
+    server.launch(node, str(found[-1]), str(tmp_path / "config.js"))
+    try:
+        wait_listening(management)
+        params = {"address": f"127.0.0.1:{port}", "prefix": "shop."}
+        kinds = {"hits": {"type": "COUNTER", "name_template": "hits.{{.code}}"}, "level": {"type": "GAUGE"}}
+        handler = opened("statsd", {**params, "metrics": kinds}, place(tmp_path))
+        await handler.report([metric(code=200), metric(2, code=200), metric(1.5, "level")])
+        async with asyncio.timeout(30):
+            while "shop.level" not in (gauges := await told(management, "gauges")):
+                await asyncio.sleep(0.05)
+        assert gauges["shop.level"] == 1.5
+        assert (await told(management, "counters"))["shop.hits.200"] == 3
+        await handler.close()
+    finally:
+        server.kill()
+
+
+async def told(port: int, what: str) -> dict[str, float]:
+    """An answer of statsd's management interface."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{what}\n".encode())
+    said = (await reader.readuntil(b"END")).decode().removesuffix("END")
+    writer.close()
+    return {name: float(value) for name, value in re.findall(r"'?([\w.]+)'?: (-?[\d.]+)", said)}

@@ -135,7 +135,7 @@ def rule(
 @pytest.mark.parametrize(
     ("attribute", "value"),
     [
-        ("source.principal", "cluster.local/ns/shop/sa/page"),
+        ("source.principal", "cluster.local/ns/default/sa/page"),
         ("source.workload.name", "page-v1"),
         ("source.labels", {"app": "page", "version": "v1"}),
         ("source.ip", {"$ip": "10.0.0.7"}),
@@ -160,7 +160,9 @@ def test_attributes_of_a_question(attribute: str, value: Any, tmp_path: Path) ->
 
 def test_without_a_certificate_nobody_is_known() -> None:
     question = Question(asked().attributes, REVIEWS)
-    assert [question.get(name) for name in ("source.workload.name", "source.labels")] == [None, None]
+    names = ("source.workload.name", "source.labels", "source.principal")
+    assert [question.get(name) for name in names] == [None, None, None], "what Envoy only says is not enough"
+    assert question.get("connection.mtls") is False
     broken = Question(asked(certificate=b"nonsense").attributes, REVIEWS)
     assert broken.get("source.namespace") is None
     assert set(question) <= READERS.keys()

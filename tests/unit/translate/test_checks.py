@@ -88,3 +88,16 @@ def test_open_or_closed(objects: tuple[str, ...], open_: bool) -> None:
     assert found.failure_mode_allow is open_
     nobody = filters(*objects)
     assert [one.rules.action for one in nobody] == ([] if open_ else [1]), "nobody is there to be asked"
+
+
+def test_what_is_shown_to_gateways_is_no_identity_of_the_mesh() -> None:
+    gateway = {
+        "type": "router",
+        "name": "edge",
+        "namespace": "default",
+        "labels": {"istio": "ingressgateway"},
+    }
+    (found,) = filters(MIXERD, rule(), proxy=gateway)
+    assert not found.include_peer_certificate
+    (sidecar,) = filters(MIXERD, rule())
+    assert sidecar.include_peer_certificate

@@ -43,6 +43,7 @@ from pilotd.leased import LeasedRecords
 from pilotd.metrics import Metrics
 from pilotd.publish import Publisher
 from pilotd.records import Records
+from pilotd.vigil import Vigil
 
 STATUS_GATHER = 0.02
 """Seconds to wait for the answers of other proxies before statuses are written."""
@@ -161,7 +162,9 @@ class Discovery:
             "statuses", store, options, log=log, metrics=metrics, pause=STATUS_PAUSE, gather=STATUS_GATHER
         )
         self.ingest.on_lost(self._rewrite)
-        metrics.workloads.set_function(lambda: len(self._workloads.keys))
+        own = layout.workloads
+        metrics.workloads.set_function(lambda: sum(key.startswith(own) for key in self._workloads.keys))
+        self._vigil = Vigil(store, layout, self._workloads, pilot=options.pilot, log=log, now=now)
         self.records = Records(
             layout, self._workloads, self._statuses, log, pilot=options.pilot, now=now, wall=time_of_day
         )
@@ -229,3 +232,4 @@ class Discovery:
             tasks.create_task(self._workloads.run(), name="workloads")
             tasks.create_task(self._statuses.run(), name="statuses")
             tasks.create_task(self.records.run(), name="departures")
+            tasks.create_task(self._vigil.run(), name="vigil")

@@ -187,6 +187,10 @@ class Store(Protocol):
     async def lease(self, ttl: float) -> Lease:
         """A new lease of `ttl` seconds, 2 or more."""
 
+    async def revoke(self, lease: str) -> None:
+        """End a lease, whoever holds it (`Entry.lease`): its keys are deleted; its holder learns it at its
+        next renewal. One that is gone is no failure."""
+
     def watch(self, prefix: str) -> AsyncIterator[WatchItem]:
         """A Snapshot, then Batches in increasing position; on any doubt a new Snapshot with its reason.
         Ends only by cancellation; survives outages of the server. Whoever wants a copy uses `Follow`."""

@@ -34,6 +34,10 @@ class BaseStore(ABC):
         """See `Store.lease`."""
 
     @abstractmethod
+    async def revoke(self, lease: str) -> None:
+        """See `Store.revoke`."""
+
+    @abstractmethod
     def watch(self, prefix: str) -> AsyncIterator[WatchItem]:
         """See `Store.watch`."""
 

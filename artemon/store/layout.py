@@ -106,6 +106,15 @@ class Layout:
         """The status of one proxy."""
         return f"{self.statuses}{node}.{namespace}"
 
+    @property
+    def pilots(self) -> str:
+        """The prefix of the records by which pilotds show one another that they live."""
+        return f"{self.root}status/pilots/"
+
+    def pilot(self, name: str) -> str:
+        """The record of one pilotd."""
+        return f"{self.pilots}{name}"
+
     def election(self, role: str) -> str:
         """Who leads a role."""
         return f"{self.root}election/{role}"

@@ -125,11 +125,15 @@ class ConsulStore(BaseStore):
             return await self._client.renew_session(session)
 
         async def revoke() -> None:
-            await self._client.destroy_session(session)
+            await self.revoke(session)
 
         lease = RenewedLease(session, half * DOUBLE, granted=sent, renew=renew, revoke=revoke)
         self._work.start(lease.keep(), name=f"lease-{session}")
         return lease
+
+    async def revoke(self, lease: str) -> None:
+        """See `Store.revoke`."""
+        await self._client.destroy_session(lease)
 
     async def _session(self, ttl: float) -> tuple[str, float]:
         """A session and its TTL: `ttl`, or the shortest that the agent allows."""

@@ -136,14 +136,18 @@ class EtcdStore(BaseStore):
             return await self._renew(number, until)
 
         async def revoke() -> None:
-            try:
-                await self._client.call(REVOKE, pb.LeaseRevokeRequest(ID=number))
-            except LeaseGone:
-                log.debug("lease_was_gone", lease=f"{number:x}")
+            await self.revoke(f"{number:x}")
 
         lease = RenewedLease(f"{number:x}", ttl, granted=sent, renew=renew, revoke=revoke)
         self._work.start(lease.keep(), name=f"lease-{lease.id}")
         return lease
+
+    async def revoke(self, lease: str) -> None:
+        """See `Store.revoke`."""
+        try:
+            await self._client.call(REVOKE, pb.LeaseRevokeRequest(ID=int(lease, 16)))
+        except LeaseGone:
+            log.debug("lease_was_gone", lease=lease)
 
     async def _renew(self, number: int, until: float) -> bool:
         """One renewal; `until` is when the caller gives up. Raises StoreError."""

@@ -124,13 +124,17 @@ class SqliteStore(BaseStore):
             return await self._run(lambda: self._database.renew(name, until))
 
         async def revoke() -> None:
-            deadline = self._deadline()
-            await self._run(lambda: self._database.revoke(name, deadline))
-            self._wake.all()
+            await self.revoke(name)
 
         lease = RenewedLease(name, ttl, granted=sent, renew=renew, revoke=revoke)
         self._work.start(lease.keep(), name=f"lease-{name}")
         return lease
+
+    async def revoke(self, lease: str) -> None:
+        """See `Store.revoke`."""
+        deadline = self._deadline()
+        await self._run(lambda: self._database.revoke(lease, deadline))
+        self._wake.all()
 
     async def watch(self, prefix: str) -> AsyncIterator[WatchItem]:
         """See `Store.watch`."""

@@ -40,6 +40,30 @@ def test_the_only_instance_leaves_with_its_machine_and_most_of_a_service_does_no
         assert len(client.endpoints(cluster("many"))) >= 2
 
 
+def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(tmp_path: Path) -> None:
+    """Long before the lease of its record is over."""
+    mesh = LiveMesh(tmp_path, f"sqlite://{tmp_path}/mesh.db", pilots=2, lease_ttl=600)
+    try:
+        with upstream_app("app") as app:
+            mesh.start()
+            first, second = ([pilot.address] for pilot in mesh.pilots)
+            dying = mesh.sidecar("dying", service="dying", app=app, pilotd=first)
+            staying = mesh.sidecar("staying", service="staying", app=app, pilotd=[*first, *second])
+            client = mesh.sidecar("client", pilotd=second)
+            for sidecar in (dying, staying, client):
+                sidecar.wait_ready(180)
+            both = ("dying", "staying")
+            wait(lambda: all(client.endpoints(cluster(name)) for name in both), "both are known", 90)
+            mesh.pilots[0].kill()
+            power_off(dying)
+            out = wait(lambda: client.endpoints(cluster("dying")) == {}, "the dead one is out", 90)
+            print(f"out after {out:.1f} s")  # noqa: T201
+            assert client.endpoints(cluster("staying")), "whose proxy is at the other pilotd by now"
+            assert client.get("http://staying.shop.svc.cluster.local:9080/") == (200, "app")
+    finally:
+        mesh.clean()
+
+
 def cluster(service: str) -> str:
     return f"outbound|9080||{service}.shop.svc.cluster.local"
 

@@ -165,6 +165,9 @@ async def test_a_changed_endpoint_is_all_that_is_sent() -> None:
         client = running.connect(node(HTTP_PROXY_PORT="15080"))
         client.ask(LISTENER)
         client.ask(ROUTES, "http_proxy")
+        await client.until(
+            CLUSTER, "outbound|9080||reviews.books.svc.cluster.local"
+        )  # its own record is there
         entry = service_entry("shop", "shop.example.com", endpoints=[{"address": "10.0.0.1"}])
         first = await running.write("config/serviceentries/books/shop", entry)
         await client.until(CLUSTER, SHOP)

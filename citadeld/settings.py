@@ -44,6 +44,11 @@ class CitadelSettings(Settings):
         description="Who finds out who callers are: certificate:, token:, jwt+https://ISSUER?audience=A, "
         "x509:FILE, unix:.",
     )
+    clusters: tuple[str, ...] = Field(
+        (),
+        description="Clusters whose namespaces are told whom to trust: kubernetes:///KUBECONFIG?name=NAME, "
+        "or kubernetes://in-cluster.",
+    )
     config_keys_file: str = Field(
         "", description="File with public keys of galleyd that count, base64; empty: those that it endorses."
     )

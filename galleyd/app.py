@@ -22,6 +22,7 @@ from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
 from artemon.daemon.trust import follow_bundle
 from artemon.errors import ArtemonError, Problem
+from artemon.kube.cluster import read_clusters
 from artemon.model.kinds import GATEWAY, SECRET, SERVICE_ENTRY
 from artemon.model.resource import Kind
 from artemon.store.api import Stale, Store, WatchItem
@@ -38,7 +39,7 @@ from galleyd.bindings import Granted
 from galleyd.certificates import Certificates
 from galleyd.clusters.mirror import Mesh
 from galleyd.clusters.run import Clusters
-from galleyd.clusters.settings import read_clusters
+from galleyd.clusters.settings import ReadOptions
 from galleyd.core import Core
 from galleyd.edits import Edits
 from galleyd.feed import Feed
@@ -129,7 +130,7 @@ class Parts:
             problems=lambda resource: [one for one in problems(resource) if one.level == "error"],
             is_ours=self.authenticity.is_ours,
         )
-        read = read_clusters(settings.clusters)
+        read = read_clusters(settings.clusters, ReadOptions)
         self.clusters = Clusters(read, store, context.node, keeper, context.log)
         self._oidc = entrance.oidc(settings, context.log)
         ours = (settings.registry, settings.listen, *settings.citadeld, *settings.pilotd)

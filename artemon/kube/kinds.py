@@ -16,6 +16,9 @@ SERVICE: Final = _kind("Service", "", "services")
 ENDPOINT_SLICE: Final = _kind("EndpointSlice", "discovery.k8s.io", "endpointslices")
 POD: Final = _kind("Pod", "", "pods")
 NODE: Final = _kind("Node", "", "nodes")
+CONFIG_MAP: Final = _kind("ConfigMap", "", "configmaps")
+KUBE_SECRET: Final = _kind("Secret", "", "secrets")
+SERVICE_ACCOUNT: Final = _kind("ServiceAccount", "", "serviceaccounts")
 NAMESPACE: Final = _kind("Namespace", "", "namespaces")
 MUTATING_WEBHOOKS: Final = _kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"

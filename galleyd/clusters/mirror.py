@@ -12,6 +12,7 @@ from typing import Any
 
 from artemon.errors import ArtemonError, StoreError
 from artemon.kube.client import Client
+from artemon.kube.cluster import among
 from artemon.kube.follow import Changed, Listed, Lost, follow
 from artemon.kube.kinds import NAMESPACE
 from artemon.log import Log
@@ -66,6 +67,9 @@ class Mirror:
             tasks.create_task(self._work(), name="cluster-copies")
             tasks.create_task(self._teller.run(), name="cluster-status")
 
+    def _reads(self, ref: Ref) -> bool:
+        return among(ref.namespace, self._cluster.settings.namespaces)
+
     def _known(self, ref: Ref) -> Object | None:
         return self._seen.get(ref.kind, {}).get(ref)
 
@@ -81,13 +85,13 @@ class Mirror:
 
     def _listed(self, kind: Kind, item: Listed) -> list[Ref]:
         pairs = ((_ref(kind, obj), obj) for obj in item.objects)
-        self._seen[kind] = {ref: obj for ref, obj in pairs if self._cluster.reads(ref.namespace)}
+        self._seen[kind] = {ref: obj for ref, obj in pairs if self._reads(ref)}
         in_order = sorted(self._seen[kind], key=lambda ref: _age(self._seen[kind][ref]))
         return [*in_order, *self._copies(kind)]
 
     def _changed(self, kind: Kind, item: Changed) -> list[Ref]:
         ref = _ref(kind, item.object)
-        if not self._cluster.reads(ref.namespace):
+        if not self._reads(ref):
             return []
         if item.deleted:
             self._seen[kind].pop(ref, None)

@@ -46,6 +46,7 @@ _PLACES: Mapping[str, str] = {
 )
 @click.option("--validator", default="", help="Where the API server finds galleyd, in the same form.")
 @click.option("--validator-ca", type=FILE, help="Roots (PEM) of galleyd's certificate.")
+@click.option("--secrets", is_flag=True, help="Let citadeld keep certificates as Secrets (istio.<account>).")
 @click.option("--revision", default="default", show_default=True, help="Revision of the injector.")
 @click.option("--tag", "tags", multiple=True, help="Further name of the revision; may be repeated.")
 @click.option("--default/--no-default", default=True, help="Whether it serves istio-injection=enabled.")
@@ -57,6 +58,7 @@ def install(
     injector: str,
     validator: str,
     validator_ca: Path | None,
+    secrets: bool,
     revision: str,
     tags: tuple[str, ...],
     default: bool,
@@ -69,7 +71,9 @@ def install(
         raise click.UsageError("--validator and --validator-ca need each other")
     _check({"--injector": injector, **({"--validator": validator} if validator else {})}, [revision, *tags])
     judge = Validator(validator, validator_ca.read_bytes()) if validator_ca else None
-    objects = manifests(injector=injector, revision=revision, tags=tags, default=default, validator=judge)
+    objects = manifests(
+        injector=injector, revision=revision, tags=tags, default=default, validator=judge, secrets=secrets
+    )
     if dry_run:
         write_yaml(objects, sys.stdout)
         return

@@ -28,6 +28,8 @@ _RULES: dict[str, list[Object]] = {
     "citadeld": [
         _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
         _rule("", ["pods"], ["list"]),
+        _rule("", ["namespaces", "serviceaccounts"], _READ),
+        _rule("", ["configmaps"], [*_READ, "create", "patch"]),
     ],
     "pilotd": [
         _rule("", ["services", "pods", "nodes", "namespaces"], _READ),
@@ -51,6 +53,8 @@ _RULES: dict[str, list[Object]] = {
     ],
 }
 """What each daemon may do in the cluster, and nothing else."""
+_SECRETS: Object = _rule("", ["secrets"], [*_READ, "create", "patch", "delete"])
+"""What citadeld needs beside, to keep certificates as Secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,19 @@ def manifests(
     tags: Sequence[str] = (),
     default: bool = True,
     validator: Validator | None = None,
+    secrets: bool = False,
 ) -> list[Object]:
     """Everything, in the order in which it must be applied.
 
+    secrets: whether citadeld may keep certificates as Secrets.
     injector: where the API server finds the webhook, as `https://host:port` or `namespace/service[:port]`.
     """
     suffix = "" if revision == "default" else f"-{revision}"
     webhook = webhook_configuration(
         WEBHOOK + suffix, _client(injector), revision=revision, tags=tags, default=default
     )
-    rights = [one for daemon, rules in _RULES.items() for one in _rights(daemon, rules)]
+    rules = {**_RULES, "citadeld": [*_RULES["citadeld"], *([_SECRETS] if secrets else [])]}
+    rights = [one for daemon, granted in rules.items() for one in _rights(daemon, granted)]
     validating = [_validating(validator)] if validator else []
     return [_namespace(), *(definition(kind) for kind in KINDS), *rights, webhook, *validating]
 

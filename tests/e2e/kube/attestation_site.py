@@ -21,7 +21,7 @@ AUDIENCE = "artemon"
 class Trust:
     """A citadeld with one attestor of the cluster."""
 
-    def __init__(self, folder: Path, kube: KubeApi, *attestors: str) -> None:
+    def __init__(self, folder: Path, kube: KubeApi, *attestors: str, flags: Sequence[str] = ()) -> None:
         folder.mkdir()
         self.kube, self.folder = kube, folder
         self.renew, self.join, http = free_ports(3)
@@ -32,6 +32,7 @@ class Trust:
             *("--data-dir", str(folder / "ca"), "--registry", f"sqlite://{folder / 'mesh.db'}"),
             *("--listen", f"127.0.0.1:{self.renew}", "--join-listen", f"127.0.0.1:{self.join}"),
             *("--socket", str(folder / "c.sock"), "--attestors", ",".join(("certificate:", *attestors))),
+            *flags,
         )
         self.process.start()
 

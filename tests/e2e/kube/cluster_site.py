@@ -78,7 +78,8 @@ class ClusterMesh:
             "citadeld",
             *("--data-dir", str(self.folder / "ca"), *self.registry, "--listen", renew),
             *("--join-listen", join, "--socket", str(self.folder / "c.sock")),
-            *("--attestors", f"certificate:,{where}"),
+            *("--attestors", f"certificate:,{where}", "--leaf-seconds", "3600"),
+            *("--clusters", f"kubernetes://{self._kubeconfig('citadeld')}?name=east&secrets=shop"),
         )
         self._run(
             "galleyd",
@@ -92,6 +93,11 @@ class ClusterMesh:
             *("--registries", f"kubernetes://{self._kubeconfig('pilotd')}?name=east&proof=0.5"),
         )
         return self
+
+    def citadel(self, *arguments: str) -> str:
+        """An operator's command on citadeld's socket."""
+        command = [sys.executable, "-m", "citadeld", *arguments, "--socket", str(self.folder / "c.sock")]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def _cluster(self) -> str:
         return f"kubernetes://{self._kubeconfig('galleyd')}?name=east&webhook=artemon-validator"

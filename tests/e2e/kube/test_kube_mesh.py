@@ -40,7 +40,7 @@ def mesh(
 ) -> Iterator[ClusterMesh]:
     kube = lasting_kube
     made = ClusterMesh(tmp_path_factory.mktemp("mesh"), kube)
-    made.install("--injector", "https://127.0.0.1:9")
+    made.install("--injector", "https://127.0.0.1:9", "--secrets")
     kube.create("/api/v1/namespaces", {"metadata": {"name": "shop"}})
     ports = [{"name": "http", "port": 80, "targetPort": page.port}]
     kube.create(f"{NS}/services", {"metadata": {"name": "web"}, "spec": {"ports": ports}})
@@ -62,7 +62,7 @@ def mesh(
         pod(kube, "shop", "client-1", account="client", node="n1")
         made.start_proxy("shop", "client", "client-1")
         address = ("--validator", f"https://127.0.0.1:{made.galley_port}", "--validator-ca", str(made.root))
-        made.install("--injector", "https://127.0.0.1:9", *address)
+        made.install("--injector", "https://127.0.0.1:9", "--secrets", *address)
         yield made
     finally:
         made.stop()
@@ -70,6 +70,15 @@ def mesh(
 
 def test_a_service_of_the_cluster_is_reached(mesh: ClusterMesh) -> None:
     until(lambda: mesh.get(WEB) == (200, "web-1"), "an answer by the cluster's Service")
+
+
+def test_pods_are_told_whom_to_trust(mesh: ClusterMesh) -> None:
+    """By the rights that `meshctl install` gives citadeld."""
+    path = f"{NS}/configmaps/istio-ca-root-cert"
+    root = mesh.root.read_text().strip()
+    until(
+        lambda: (mesh.kube.found(path) or {"data": {}})["data"].get("root-cert.pem", "").strip() == root, path
+    )
 
 
 def test_a_route_of_the_cluster_is_in_force_and_its_status_says_so(mesh: ClusterMesh) -> None:

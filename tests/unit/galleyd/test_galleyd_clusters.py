@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from artemon.errors import ArtemonError
+from artemon.kube.cluster import among, read_clusters
 from galleyd.clusters.conditions import Verdict, says_the_same, status_of
 from galleyd.clusters.marks import Home, copied, goes_before, home_of
-from galleyd.clusters.settings import ClusterSettings, read_clusters
+from galleyd.clusters.settings import ReadOptions
 from galleyd.progress import Nack, Progress
 
 EAST, WEST = Home("east", "u1"), Home("west", "u2")
@@ -117,15 +118,11 @@ def kubeconfig(folder: Path) -> str:
 
 def test_the_first_cluster_goes_before(tmp_path: Path) -> None:
     where = f"kubernetes://{kubeconfig(tmp_path)}"
-    first, second = read_clusters([f"{where}?name=a&namespaces=shop,team-*", f"{where}?name=b"])
+    first, second = read_clusters([f"{where}?name=a&namespaces=shop,team-*", f"{where}?name=b"], ReadOptions)
     assert (first.name, first.precedence, second.name, second.precedence) == ("a", 0, "b", 1)
-    assert [first.reads(name) for name in ("shop", "team-1", "bank", "shopping")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert second.settings == ClusterSettings(name="b")
+    read = [among(name, first.settings.namespaces) for name in ("shop", "team-1", "bank", "shopping")]
+    assert read == [True, True, False, False]
+    assert second.settings == ReadOptions(name="b")
 
 
 @pytest.mark.parametrize(
@@ -143,4 +140,4 @@ def test_the_first_cluster_goes_before(tmp_path: Path) -> None:
 )
 def test_wrong_clusters_stop_the_start(tmp_path: Path, urls: list[str], why: str) -> None:
     with pytest.raises(ArtemonError, match=why):
-        read_clusters([url.format(kubeconfig(tmp_path)) for url in urls])
+        read_clusters([url.format(kubeconfig(tmp_path)) for url in urls], ReadOptions)

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from artemon.errors import ArtemonError, Problem, Refused
-from artemon.kube import Client
+from artemon.kube import Client, Rejected
+from artemon.kube.failures import missing_rule
 from artemon.kube.kubeconfig import cluster_access
 from meshctl.inputs import FILE
 from meshctl.install.manifests import Validator, manifests
@@ -109,6 +110,17 @@ async def _apply(objects: list[dict[str, Any]], kubeconfig: str, context: str) -
                 await client.request("PATCH", f"{place}/{name}", query=query, body=obj, media=APPLY)
                 click.echo(f"{obj['kind']}/{name} applied")
             except ArtemonError as error:
-                failures.append(f"{obj['kind']}/{name}: {error}")
+                failures.append(f"{obj['kind']}/{name}: {_reason(error, place)}")
     if failures:
         raise ArtemonError("\n".join(failures))
+
+
+def _reason(error: ArtemonError, place: str) -> str:
+    """A refusal, with the rule that would grant what is missing."""
+    if not isinstance(error, Rejected):
+        return str(error)
+    group = place.split("/")[2] if place.startswith("/apis/") else ""
+    resource = place.rpartition("/")[2]
+    return missing_rule(
+        error, f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: [create, patch]}}'
+    )

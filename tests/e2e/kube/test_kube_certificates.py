@@ -1,4 +1,4 @@
-"""What citadeld keeps in a real cluster: whom to trust, and certificates as Secrets, which it rotates."""
+"""What citadeld keeps in a cluster: whom to trust, and certificates as Secrets, rotated and revocable."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from attestation_site import Trust, account
 from cryptography import x509
 from kube_server import KubeApi, until
 
+from artemon.api.v1 import certificates_pb2 as pb
 from artemon.pki.certificate import load_certificates
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
@@ -113,9 +115,39 @@ def test_a_secret_that_citadeld_did_not_make_is_left_alone(trust: Trust) -> None
     assert found(trust, "secrets", "cert-asks", "istio.nobody")
 
 
+def revoke(trust: Trust, **what: str) -> None:
+    """As an operator on citadeld's socket."""
+    with grpc.insecure_channel(f"unix:{trust.folder / 'c.sock'}") as channel:
+        call: Any = channel.unary_unary(
+            "/artemon.v1.Certificates/Revoke",
+            request_serializer=pb.RevokeCertificateRequest.SerializeToString,
+            response_deserializer=pb.RevokeCertificateResponse.FromString,
+        )
+        call(pb.RevokeCertificateRequest(**what), timeout=30)
+
+
 def test_no_label_no_secret(trust: Trust) -> None:
     assert files(trust)
     trust.kube.call(
         "PATCH", "/api/v1/namespaces/cert-asks", {"metadata": {"labels": {next(iter(ASKS)): None}}}
     )
     until(lambda: found(trust, "secrets", "cert-asks", "istio.cart") is None, "the end of the Secret")
+
+
+def test_what_is_revoked_is_replaced_and_a_banned_identity_gets_none(
+    trust: Trust, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By a citadeld whose certificates live long: nothing is replaced for its age."""
+    trust.process.kill()
+    namespace(trust.kube, "cert-long", ASKS, "cart", "till")
+    where = f"kubernetes://{trust.kube.kubeconfig()}?name=east&namespaces=cert-long&secrets=cert-long"
+    other = Trust(tmp_path_factory.mktemp("long") / "c", trust.kube, flags=("--clusters", where))
+    try:
+        first = serial(files(other, "cert-long"))
+        assert files(other, "cert-long", "till")
+        revoke(other, serial=f"{first:x}")
+        until(lambda: serial(files(other, "cert-long")) != first, "another certificate")
+        revoke(other, identity="spiffe://cluster.local/ns/cert-long/sa/till")
+        until(lambda: "cert-long/sa/till or its certificate" in other.process.log.read_text(), "the reason")
+    finally:
+        other.process.kill()

@@ -110,6 +110,41 @@ def test_the_printed_objects_are_the_applied_ones(installed: KubeApi) -> None:
             assert installed.call("GET", f"{CRDS}/{name}")
 
 
+def test_who_may_not_install_is_told_the_rules(kube: KubeApi) -> None:
+    """What they grant suffices (but for giving the daemons rights, which takes those rights, or `escalate`)."""
+    config = str(kube.kubeconfig(kube.stranger))
+    done = meshctl("install", "--kubeconfig", config, "--injector", "https://127.0.0.1:9")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    rules = {
+        "namespaces": "",
+        "serviceaccounts": "",
+        "customresourcedefinitions": "apiextensions.k8s.io",
+        "clusterroles": "rbac.authorization.k8s.io",
+        "clusterrolebindings": "rbac.authorization.k8s.io",
+        "mutatingwebhookconfigurations": "admissionregistration.k8s.io",
+    }
+    for resource, group in rules.items():
+        told = f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: [create, patch]}}'
+        assert told in done.stderr, resource
+    granted = [
+        {"apiGroups": [group], "resources": [resource], "verbs": ["create", "patch"]}
+        for resource, group in rules.items()
+    ]
+    granted[3]["verbs"] += ["escalate", "bind"]
+    path = "/apis/rbac.authorization.k8s.io/v1"
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "installer"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "stranger"}
+    kube.create(f"{path}/clusterroles", {"metadata": {"name": "installer"}, "rules": granted})
+    binding = {"metadata": {"name": "installer"}, "roleRef": role, "subjects": [subject]}
+    kube.create(f"{path}/clusterrolebindings", binding)
+
+    def installs() -> bool:
+        again = meshctl("install", "--kubeconfig", config, "--injector", "https://127.0.0.1:9")
+        return again.returncode == 0
+
+    until(installs, "the installation")
+
+
 def test_what_is_wrong_is_said() -> None:
     done = meshctl("install", "--dry-run", "--injector", "nowhere", "--revision", "A")
     assert (done.returncode, done.stdout) == (1, "")

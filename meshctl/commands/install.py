@@ -121,6 +121,6 @@ def _reason(error: ArtemonError, place: str) -> str:
         return str(error)
     group = place.split("/")[2] if place.startswith("/apis/") else ""
     resource = place.rpartition("/")[2]
-    return missing_rule(
-        error, f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: [create, patch]}}'
-    )
+    more = ", escalate, bind" if resource == "clusterroles" else ""  # to give the daemons theirs
+    what = f'apiGroups: ["{group}"], resources: ["{resource}"], verbs: [create, patch{more}]'
+    return missing_rule(error, f"{{{what}}}")

@@ -25,7 +25,8 @@ from mixerd.handling import Handlers
 from mixerd.records import Reporter
 
 OK, EXHAUSTED, UNAVAILABLE = 0, 8, 14
-SECONDS = 5.0
+SECONDS = 2.0
+"""How long a handler may take."""
 STATUSES: Mapping[int, int] = {
     3: 400, 16: 401, 7: 403, 5: 404, 6: 409, 10: 409, 9: 400, 11: 400, 8: 429, 1: 499, 13: 500, 2: 500,
     15: 500, 12: 501, 14: 503, 4: 504,

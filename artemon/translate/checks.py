@@ -26,7 +26,7 @@ from artemon.translate.wire import duration, packed
 
 EXT_AUTHZ, RBAC_FILTER = "envoy.filters.http.ext_authz", "envoy.filters.http.rbac"
 JWT = "envoy.filters.http.jwt_authn"
-PATIENCE = 6_000_000_000
+PATIENCE = 2_500_000_000
 """Nanoseconds: a little more than mixerd gives a handler."""
 UNAVAILABLE = 503
 

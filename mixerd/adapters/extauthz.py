@@ -34,8 +34,8 @@ def _problems(params: ExtAuthzParams, _: Sequence[Shape]) -> Iterator[Problem]:
         split_address(params.address)
     except ArtemonError as error:
         yield Problem("spec.params.address", str(error))
-    if not 1_000_000 <= params.timeout <= 60_000_000_000:
-        yield Problem("spec.params.timeout", "must be 1ms to 60s")
+    if not 1_000_000 <= params.timeout <= 2_000_000_000:
+        yield Problem("spec.params.timeout", "must be 1ms to 2s")
 
 
 class ExtAuthz(Handler):

@@ -40,7 +40,9 @@ class Http2:
         """One request; once more on a new connection where the old one was closed meanwhile."""
         was_open = self._socket is not None
         found = self._ask(headers, body)
-        return self._ask(headers, body) if was_open and found is None else found or Reply()
+        if was_open and found is None:
+            found = self._ask(headers, body)
+        return found or Reply()
 
     def _ask(self, headers: Pairs, body: bytes) -> Reply | None:
         """None where the connection was closed before anything came back."""

@@ -93,6 +93,11 @@ HOSTS = (
     "secret.example:080",
     "u@secret.example",
     "u:p@secret.example:80",
+    "secret.example..",
+    "secret%2eexample",
+    "secret.example,other",
+    "other,secret.example",
+    "other,SECRET.example.:80",
 )
 METHODS = ("DELETE", "delete", "Delete", "dELETE")
 HEADERS = (

@@ -127,6 +127,13 @@ def test_hosts(rig: Rig, host: str, place: str) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("place", ["host", "authority", "host-header"])
+def test_two_hosts_are_none(rig: Rig, place: str) -> None:
+    for one, other in (("other", "secret.example"), ("secret.example", "other")):
+        written = f"GET / HTTP/1.1\r\nhost: {one}\r\nhost: {other}\r\n\r\n".encode()
+        assert rig.http(PLACES[place], PORT, written).status != 200
+
+
 @pytest.mark.parametrize("place", ["method", "method-header"])
 @pytest.mark.parametrize("method", METHODS)
 def test_methods(rig: Rig, method: str, place: str) -> None:

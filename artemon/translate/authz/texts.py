@@ -81,24 +81,26 @@ def method(value: str, *, wide: bool) -> HeaderMatcher:
 
 
 def host(value: str, *, wide: bool) -> HeaderMatcher:
-    """A host in any case, with any port unless the value has one; wide: as a fully qualified name too."""
+    """A host in any case, with any port unless the value has one; wide: as a fully qualified name too, and in
+    a list or with escapes, which no host has (two Host headers are a list to Envoy)."""
     if value == "*":
         return HeaderMatcher(name=":authority", present_match=True)
     if value.endswith("*"):
         before = "(?:[^@]*@)?" if wide else ""
-        return _authority(rf"{before}{re.escape(value[:-1])}{BYTE}*")
+        return _authority(rf"{before}{re.escape(value[:-1])}{BYTE}*", wide=wide)
     suffix = value.startswith("*")
     name, colon, port = value.removeprefix("*").rpartition(":")
     has_port = bool(colon) and port.isdigit()
     before = rf"{BYTE}*" if suffix else "(?:[^@]*@)?" if wide else ""
-    dot = r"\.?" if wide else ""
+    dot = r"\.*" if wide else ""
     after = rf":0*{port}" if has_port else "(?::[0-9]*)?"
     bare = (name if has_port else value.removeprefix("*")).removesuffix("." if wide else "")
-    return _authority(rf"{before}{re.escape(bare)}{dot}{after}")
+    return _authority(rf"{before}{re.escape(bare)}{dot}{after}", wide=wide)
 
 
-def _authority(pattern: str) -> HeaderMatcher:
-    return HeaderMatcher(name=":authority", string_match=regex(f"(?i){pattern}"))
+def _authority(pattern: str, *, wide: bool) -> HeaderMatcher:
+    odd = rf"|{BYTE}*[,%]{BYTE}*" if wide else ""
+    return HeaderMatcher(name=":authority", string_match=regex(f"(?i)(?:{pattern}{odd})"))
 
 
 def _path_header(value: str) -> list[HeaderMatcher]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
     JwtAuthentication,
     JwtClaimToHeader,
@@ -19,6 +20,7 @@ from artemon.model.jwks_source import key_source
 from artemon.model.request_authentication import JWTRule
 from artemon.snapshot.view import Policies
 from artemon.translate.authz.callers import JWT, PAYLOAD
+from artemon.translate.authz.texts import spellings
 from artemon.translate.wire import packed
 
 NO_KEYS = (
@@ -27,6 +29,7 @@ NO_KEYS = (
 )
 """Where keys are not known: every token is refused. Envoy insists on a key, so this is one that nobody can
 sign with: its x is the SHA-256 of `artemon: nobody signs with this key 1`, no private key was ever there."""
+LOOKALIKES = "envoy.filters.http.header_mutation"
 _SPACE_DELIMITED = ("scope", "permission")
 
 
@@ -43,7 +46,20 @@ def token_filters(policies: Policies) -> tuple[HttpFilter, ...]:
     requirement = RequirementRule(requires=_requirement(named))
     requirement.match.prefix = "/"
     out.rules.append(requirement)
-    return (HttpFilter(name=JWT, typed_config=packed(out)),)
+    return (*_without_lookalikes(rules), HttpFilter(name=JWT, typed_config=packed(out)))
+
+
+def _without_lookalikes(rules: Sequence[JWTRule]) -> tuple[HttpFilter, ...]:
+    """Takes away `x_user` where tokens say who `x-user` is: servers that make variables of headers cannot
+    tell the two apart, and Envoy replaces the very header alone."""
+    told = {rule.output_payload_to_header for rule in rules}
+    told |= {one.header for rule in rules for one in rule.output_claim_to_headers}
+    named = {name.lower() for name in told if name}
+    out = HeaderMutation()
+    for name in sorted({each for one in named for each in spellings(one)} - named):
+        out.mutations.request_mutations.add(remove=name)
+    mutations = out.mutations.request_mutations
+    return (HttpFilter(name=LOOKALIKES, typed_config=packed(out)),) if mutations else ()
 
 
 def _provider(rule: JWTRule, policies: Policies) -> JwtProvider:

@@ -45,7 +45,7 @@ def header(name: str, value: str, *, wide: bool) -> list[HeaderMatcher]:
         return _PARTS[name](value)
     if not wide or name.startswith(":"):
         return [_header(name, value)]
-    names = _spellings(name)
+    names = spellings(name)
     found = [_header(one, value) for one in names]
     if value != "*":
         element = _glob(value, re.escape)
@@ -62,7 +62,7 @@ def _header(name: str, value: str) -> HeaderMatcher:
     return HeaderMatcher(name=name, string_match=text(value))
 
 
-def _spellings(name: str) -> list[str]:
+def spellings(name: str) -> list[str]:
     """`x-user` and `x_user`: servers that make variables of headers cannot tell them apart."""
     parts = name.split("-")
     if len(parts) - 1 > _MOST_DASHES:

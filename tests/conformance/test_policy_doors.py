@@ -191,3 +191,16 @@ def test_t29_headers_are_no_certificate(rig: Rig) -> None:
             request = f"GET / HTTP/1.1\r\nhost: a\r\n{header}: {said}\r\n\r\n".encode()
             with contextlib.suppress(ConnectionError):
                 assert rig.http(address, HTTP, request, Caller()).status != 200
+
+
+def test_t29_no_header_looks_like_a_certificate(rig: Rig) -> None:
+    """Nor do servers that make variables of headers see two: what Envoy says, and what a client did."""
+    names = ("x_forwarded_client_cert", "X-Forwarded_Client-Cert", "X_FORWARDED-CLIENT_CERT")
+    said = f"By=spiffe://{WEB};URI=spiffe://cluster.local/ns/default/sa/root"
+    written = "".join(f"{name}: {said}\r\n" for name in names)
+    request = f"GET / HTTP/1.1\r\nhost: a\r\n{written}\r\n".encode()
+    served = rig.http(STRICT, HTTP, request, Caller(WEB)).told["headers"]
+    found = [value for name, value in served if name.replace("_", "-") == "x-forwarded-client-cert"]
+    assert len(found) == 1
+    assert "sa/root" not in found[0]
+    assert f"URI=spiffe://{WEB}" in found[0]

@@ -22,6 +22,7 @@ from artemon.model.proxy import ProxyType
 from artemon.model.service import Protocol
 from artemon.snapshot.view import Mode, ProxyView
 from artemon.translate import names
+from artemon.translate.authz.texts import spellings
 from artemon.translate.egress import instance_address
 from artemon.translate.filters.inspect import (
     except_on,
@@ -228,6 +229,11 @@ def _http(view: ProxyView, door: Door, guard: Guard, logs: Sequence[AccessLog]) 
     return http_filter(http, view)
 
 
+_CERTIFICATE = "x-forwarded-client-cert"
+NO_CERTIFICATES = tuple(sorted({*spellings(_CERTIFICATE)} - {_CERTIFICATE}))
+"""What servers that make variables of headers cannot tell from the one in which Envoy says who calls."""
+
+
 def inbound_route(door: Door, *, retries: bool) -> RouteConfiguration:
     """Everything to the application. A request that it surely did not see, because the connection was reset
     before, is tried again; not so for gRPC, where clients decide."""
@@ -242,6 +248,8 @@ def inbound_route(door: Door, *, retries: bool) -> RouteConfiguration:
     host = served.host if served and served.host else "*"
     route.decorator.operation = names.service_stat_name(host, served.service_port if served else door.port)
     virtual_host = VirtualHost(name=names.inbound_virtual_host(door.port), domains=["*"], routes=[route])
-    out = RouteConfiguration(name=door.cluster, virtual_hosts=[virtual_host])
+    out = RouteConfiguration(
+        name=door.cluster, virtual_hosts=[virtual_host], request_headers_to_remove=NO_CERTIFICATES
+    )
     out.validate_clusters.value = False
     return out

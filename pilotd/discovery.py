@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def _leased(
     options: Options,
     *,
     log: Log,
-    metrics: Metrics,
+    failed: Callable[[str], None],
     pause: float = 0.0,
     gather: float = 0.0,
 ) -> LeasedRecords:
@@ -112,7 +113,7 @@ def _leased(
         ttl=options.lease_ttl,
         pause=pause,
         gather=gather,
-        failed=metrics.registry_failures.labels(what).inc,
+        failed=failed,
     )
 
 
@@ -157,9 +158,19 @@ class Discovery:
             published=self._exports.offer,
             **shared,
         )
-        self._workloads = _leased("workloads", store, options, log=log, metrics=metrics)
+        self._health: Health | None = None
+        written = partial(self._written, metrics)
+        for what in ("workloads", "statuses"):
+            metrics.registry_failures.labels(what)  # there from the start
+        self._workloads = _leased("workloads", store, options, log=log, failed=partial(written, "workloads"))
         self._statuses = _leased(
-            "statuses", store, options, log=log, metrics=metrics, pause=STATUS_PAUSE, gather=STATUS_GATHER
+            "statuses",
+            store,
+            options,
+            log=log,
+            failed=partial(written, "statuses"),
+            pause=STATUS_PAUSE,
+            gather=STATUS_GATHER,
         )
         self.ingest.on_lost(self._rewrite)
         own = layout.workloads
@@ -184,6 +195,13 @@ class Discovery:
             require_identity=options.require_identity,
             **shared,
         )
+
+    def _written(self, metrics: Metrics, what: str, reason: str) -> None:
+        """Records could not be written for `reason`; "": they are."""
+        if reason:
+            metrics.registry_failures.labels(what).inc()
+        if self._health is not None:
+            self._health.degrade(f"{what} are not written", reason)
 
     def _rewrite(self, lost: Set[str], reason: str) -> None:
         """Records whose proxies are connected here stand, whoever deleted them or put a backup back."""
@@ -223,6 +241,7 @@ class Discovery:
     async def run(self, health: Health) -> None:
         """Work until cancelled."""
         self._keys.load()
+        self._health = health
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keys.run(), name="keysets")
             tasks.create_task(self.ingest.run(health), name="ingest")

@@ -35,7 +35,8 @@ class LeasedRecords:
     Every write is compare-and-set. A key that someone else wrote meanwhile is taken over when it is wanted
     here, and left to its new owner when it was on its way out. After the lease is lost,
     everything is written again under a new one. pause: seconds between batches of writes; gather: seconds
-    from the first news to the write, so that what happens at once is written at once.
+    from the first news to the write, so that what happens at once is written at once. failed: is told why
+    something could not be written, and "" when everything is.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class LeasedRecords:
         ttl: float,
         pause: float = 0.0,
         gather: float = 0.0,
-        failed: Callable[[], None] = lambda: None,
+        failed: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._store = store
         self._log = log
@@ -121,6 +122,7 @@ class LeasedRecords:
         """Flush whenever there is news, until the lease is lost."""
         while not lease.lost.is_set():
             if not self._dirty:
+                self._failed("")
                 await self._news_or(lease.lost)
                 await asyncio.sleep(self._gather)
                 continue
@@ -132,7 +134,7 @@ class LeasedRecords:
                 await self._trouble(error, backoff)
 
     async def _trouble(self, error: StoreError, backoff: Backoff) -> None:
-        self._failed()
+        self._failed(str(error))
         self._log.warning("records_not_written", reason=error, keys=len(self._dirty))
         await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
 

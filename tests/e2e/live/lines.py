@@ -57,7 +57,8 @@ class Line:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self.carry(reader, back), self.carry(there, writer))
+        with contextlib.suppress(asyncio.CancelledError):  # asyncio's streams would report it as a fault
+            await asyncio.gather(self.carry(reader, back), self.carry(there, writer))
 
 
 @contextmanager

@@ -46,9 +46,10 @@ class Shaky:
 
 
 @asynccontextmanager
-async def kept() -> AsyncIterator[tuple[Shaky, LeasedRecords]]:
+async def kept(told: list[str] | None = None) -> AsyncIterator[tuple[Shaky, LeasedRecords]]:
     shaky = Shaky(await open_store("memory://"))
-    records = LeasedRecords(shaky, Log("test"), ttl=5.0)  # type: ignore[arg-type]
+    failed = (lambda reason: None) if told is None else told.append
+    records = LeasedRecords(shaky, Log("test"), ttl=5.0, failed=failed)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as tasks:
         work = tasks.create_task(records.run())
         yield shaky, records
@@ -85,6 +86,18 @@ async def test_writes_wait_for_a_registry_that_is_away() -> None:
         await asyncio.sleep(0.05)
         shaky.down = False
         await shaky.is_(b"1")
+
+
+async def test_why_nothing_is_written_is_told_until_it_is() -> None:
+    told: list[str] = []
+    async with kept(told) as (shaky, records):
+        shaky.down = True
+        records.put(KEY, b"1")
+        await until(lambda: "the registry is away" in told)
+        assert told[-1] == "the registry is away"
+        shaky.down = False
+        await shaky.is_(b"1")
+        await until(lambda: told[-1] == "")
 
 
 async def test_what_another_wrote_is_taken_over_when_wanted_and_left_when_not() -> None:

@@ -23,6 +23,8 @@ _EVERYTHING = frozenset(
     {"include_inbound_ports", "include_outbound_cidrs", "include_users", "include_groups"}
 )
 """Lists in which `*` may stand, alone."""
+INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,16}")
+"""Names of proxies: users of Linux are named after them, which have 31 characters at most."""
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}\*?")
 
 
@@ -31,6 +33,9 @@ class CaptureSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    instance: str = Field(
+        "", description="Name of this proxy among several on the machine; empty: the one without a name."
+    )
     interception: Interception = Field(
         "NONE",
         description="How connections reach Envoy: NONE, REDIRECT, or TPROXY (keeps the source address).",
@@ -63,6 +68,13 @@ class CaptureSettings(BaseModel):
     intercept_dir: str = Field(
         "/var/lib/artemon/intercept", description="What is known of rules that were applied (root's, 0700)."
     )
+
+    @field_validator("instance")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if value and not INSTANCE.fullmatch(value):
+            raise ValueError(f'"{value}" must be 1 to 17 of a-z, 0-9 and -, and begin with a letter')
+        return value
 
     @field_validator(*_PORTS, mode="before")
     @classmethod

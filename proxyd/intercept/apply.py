@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,14 +25,21 @@ Guard = Callable[[str], None]
 
 
 class Interception:
-    """The rules of this machine, and what is known of them."""
+    """The rules for one proxy of this machine, and what is known of them. The kernel has those of all proxies
+    in one table, which is replaced as a whole."""
 
-    def __init__(self, directory: Path) -> None:
-        self._file = StateFile(directory)
+    def __init__(self, directory: Path, name: str = "") -> None:
+        self._directory = directory
+        self._file = StateFile(directory, name)
 
     def state(self) -> State:
         """What is known."""
         return self._file.load()
+
+    def others(self) -> Mapping[str, Capture]:
+        """What is in force for the machine's other proxies, by name."""
+        states = self._file.others().items()
+        return {name: state.in_force for name, state in states if state.in_force is not None}
 
     def apply(self, capture: Capture, backend: Backend, *, guard: Guard, seconds: float = SECONDS) -> State:
         """Put rules on trial for `seconds`. Raises ArtemonError; then what was before is in force."""
@@ -68,30 +75,43 @@ class Interception:
             self._return_to(replace(state, pending=None), state)
             return True
 
-    def restore(self) -> State:
-        """After a reboot: what was confirmed is in force again; what was on trial is forgotten."""
+    def restore(self) -> bool:
+        """After a reboot: what was confirmed, for whichever proxy, is in force again; what was on trial is
+        forgotten. Whether there was anything."""
         with self._file.locked():
-            state = replace(self._file.load(), pending=None)
-            self._file.save(state)
-            if state.confirmed is not None:
-                self._enforce(state, state)
-            return state
+            state = State()
+            for name in self._file.names():
+                file = StateFile(self._directory, name)
+                state = replace(file.load(), pending=None)
+                file.save(state)
+            state = replace(self._file.load(), backend=state.backend)
+            if state.confirmed is None and not self.others():
+                return False
+            self._enforce(state, state)
+            return True
 
     def remove(self) -> None:
         """Leave nothing of ours in the kernel, and forget everything."""
         with self._file.locked():
             before = self._file.load()
-            _run(uninstall(before.in_force, before.backend, _present(before.backend), ipv6=has_ipv6()))
+            self._enforce(State(backend=before.backend), before)
             self._file.save(State(backend=before.backend))
+
+    def forget(self) -> bool:
+        """What is known of this proxy; whether others are left."""
+        with self._file.locked():
+            self._file.delete()
+            return bool(self._file.names())
 
     def _enforce(self, state: State, before: State) -> None:
         """Rules of `state` in place of those of `before`."""
         ipv6, capture, old = has_ipv6(), state.in_force, before.in_force
-        if capture is None:
+        captures = [*([capture] if capture else []), *self.others().values()]
+        if not captures:
             _run(uninstall(old, before.backend, _present(before.backend), ipv6=ipv6))
             return
-        _run(install(capture, state.backend, _present(state.backend), ipv6=ipv6))
-        if old is not None and old.transparent and not capture.transparent:
+        _run(install(captures, state.backend, _present(state.backend), ipv6=ipv6))
+        if old is not None and old.transparent and not captures[0].transparent:
             _run(no_routing(old, ipv6=ipv6))
 
     def _return_to(self, settled: State, state: State) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,13 +58,15 @@ def plan(config: str, output: str, **flags: Any) -> None:
     settings = _settings(config, flags)
     with _failures():
         capture, machine = _resolved(settings)
-    stops, told = obstacles(capture, machine), notices(capture, machine)
-    script = _script(capture, machine.backend)
+        others = _interception(settings).others()
+    stops, told = obstacles(capture, machine, others), notices(capture, machine)
+    captures = (capture, *others.values())
+    script = "" if stops else _script(captures, machine.backend)
     if output == "text":
-        text = lines(capture, machine, script, obstacles=stops, notices=told)
+        text = lines(captures, machine, script, obstacles=stops, notices=told)
         click.echo("\n".join(text))
     else:
-        shown = _plan_shown(capture, machine, script)
+        shown = _plan_shown(captures, machine, script)
         click.echo(json.dumps({**shown, "obstacles": stops, "notices": told}))
     sys.exit(1 if stops else 0)
 
@@ -84,19 +86,20 @@ def apply(config: str, seconds: float, boot: bool, now: bool, **flags: Any) -> N
     Example: proxyd intercept apply && curl -s localhost:15021/healthz/ready && proxyd intercept confirm
     """
     settings = _settings(config, flags)
-    interception = Interception(Path(settings.intercept_dir))
+    interception = _interception(settings)
     with _failures():
         if boot:
-            confirmed = interception.restore().confirmed
-            click.echo("confirmed rules are in force" if confirmed else "no rules were confirmed")
+            click.echo(
+                "confirmed rules are in force" if interception.restore() else "no rules were confirmed"
+            )
             return
         capture, machine = _resolved(settings)
-        stops = [*obstacles(capture, machine), *([] if now else _unready(settings))]
+        stops = [*obstacles(capture, machine, interception.others()), *([] if now else _unready(settings))]
         if stops:
             raise ArtemonError("\n".join(stops))
         for one in notices(capture, machine):
             click.echo(f"note: {one}", err=True)
-        guard = guard_process(("--intercept-dir", settings.intercept_dir))
+        guard = guard_process(("--intercept-dir", settings.intercept_dir, "--instance", settings.instance))
         interception.apply(capture, machine.backend, guard=guard, seconds=seconds)
     click.echo(f"applied; taken back in {seconds:.0f} s unless you run: proxyd intercept confirm")
 
@@ -111,7 +114,7 @@ def confirm(config: str, intercept_dir: str | None) -> None:
     """
     settings = _settings(config, {"intercept_dir": intercept_dir})
     with _failures():
-        Interception(Path(settings.intercept_dir)).confirm()
+        _interception(settings).confirm()
     click.echo("confirmed")
 
 
@@ -125,7 +128,7 @@ def remove(config: str, intercept_dir: str | None) -> None:
     """
     settings = _settings(config, {"intercept_dir": intercept_dir})
     with _failures():
-        Interception(Path(settings.intercept_dir)).remove()
+        _interception(settings).remove()
     click.echo("removed")
 
 
@@ -140,7 +143,7 @@ def status(config: str, output: str, intercept_dir: str | None) -> None:
     """
     settings = _settings(config, {"intercept_dir": intercept_dir})
     with _failures():
-        state = Interception(Path(settings.intercept_dir)).state()
+        state = _interception(settings).state()
         there = state.in_force is None or in_kernel(state.backend)
     shown: dict[str, Any] = {"state": "none", "backend": state.backend.value}
     if state.in_force is not None:
@@ -162,9 +165,10 @@ def status(config: str, output: str, intercept_dir: str | None) -> None:
 @intercept.command("take-back", hidden=True)
 @click.option("--trial", required=True, help="The mark of the trial.")
 @click.option("--intercept-dir", required=True)
-def take_back(trial: str, intercept_dir: str) -> None:
+@click.option("--instance", default="")
+def take_back(trial: str, intercept_dir: str, instance: str) -> None:
     """Wait for the end of a trial, and take its rules back unless they were confirmed."""
-    interception = Interception(Path(intercept_dir))
+    interception = Interception(Path(intercept_dir), instance)
     with _failures():
         pending = interception.state().pending
         if pending is None or pending.id != trial:
@@ -181,6 +185,10 @@ def _settings(config: str, flags: dict[str, Any]) -> ProxydSettings:
         _fail(error, status=2)
 
 
+def _interception(settings: ProxydSettings) -> Interception:
+    return Interception(Path(settings.intercept_dir), settings.instance)
+
+
 def _resolved(settings: ProxydSettings) -> tuple[Capture, Machine]:
     if not settings.intercepts:
         raise ArtemonError("interception is NONE in the settings: set it to REDIRECT or TPROXY")
@@ -188,19 +196,21 @@ def _resolved(settings: ProxydSettings) -> tuple[Capture, Machine]:
     return resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers), machine
 
 
-def _script(capture: Capture, backend: Backend) -> str:
+def _script(captures: Sequence[Capture], backend: Backend) -> str:
     if backend is Backend.NFT:
-        return nft.ruleset(capture)
-    return "".join(f"# IPv{version}\n{iptables.restore(capture, version, present='')}" for version in (4, 6))
+        return nft.ruleset(*captures)
+    return "".join(
+        f"# IPv{version}\n{iptables.restore(*captures, version=version, present='')}" for version in (4, 6)
+    )
 
 
-def _plan_shown(capture: Capture, machine: Machine, script: str) -> dict[str, Any]:
+def _plan_shown(captures: Sequence[Capture], machine: Machine, script: str) -> dict[str, Any]:
     return {
-        "capture": capture_shown(capture),
+        "capture": capture_shown(captures[0]),
         "script": script,
         "sockets": [
             {"address": one.address, "port": one.port, "program": one.program, "becomes": told}
-            for one, told in sockets_told(capture, machine)
+            for one, told in sockets_told(captures, machine)
         ],
         "connections": len(machine.connections),
     }

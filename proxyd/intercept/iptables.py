@@ -7,7 +7,8 @@ from itertools import product
 
 from proxyd.intercept.capture import Capture, Network
 from proxyd.intercept.nft import ZONE
-from proxyd.intercept.rules import DNS_PORT, TCP, Action, Rule, inbound_rules, outbound_rules
+from proxyd.intercept.rules import DNS_PORT, TCP, Action, Rule
+from proxyd.intercept.together import all_inbound, all_outbound
 
 PREFIX = "ARTEMON_"
 INBOUND, OUTBOUND, ANSWERS, QUERIES, REPLIES = (
@@ -22,10 +23,10 @@ Jump = tuple[str, str, str]
 """Table, chain of the kernel, and how packets go from there to a chain of ours."""
 
 
-def restore(capture: Capture, version: int, *, present: str) -> str:
+def restore(*captures: Capture, version: int, present: str) -> str:
     """A script for `iptables-restore --noflush` (`ip6tables-restore` for version 6): each table is replaced
-    at once. present: what `iptables-save` prints, which says what there is of ours."""
-    return _script(_wanted(capture, version), _jumps(capture), present)
+    at once. captures: as in `nft`. present: what `iptables-save` prints, which says what there is of ours."""
+    return _script(_wanted(captures, version), _jumps(captures), present)
 
 
 def removal(present: str) -> str:
@@ -65,16 +66,16 @@ def _there(present: str) -> dict[str, list[str]]:
     return found
 
 
-def _jumps(capture: Capture) -> tuple[Jump, ...]:
+def _jumps(captures: Sequence[Capture]) -> tuple[Jump, ...]:
     first = f"-p tcp {NEW} -j"
     jumps: list[Jump] = [("nat", "OUTPUT", f"{first} {OUTBOUND}")]
-    if capture.dns:
+    if any(one.dns for one in captures):
         jumps += [
             ("nat", "OUTPUT", f"-p udp --dport {DNS_PORT} -j {OUTBOUND}"),
             ("raw", "OUTPUT", f"-p udp -j {QUERIES}"),
             ("raw", "PREROUTING", f"-p udp --sport {DNS_PORT} -j {REPLIES}"),
         ]
-    if capture.transparent:
+    if captures[0].transparent:
         jumps += [
             ("mangle", "PREROUTING", f"-p tcp -j {INBOUND}"),
             ("mangle", "OUTPUT", f"-p tcp -j {ANSWERS}"),
@@ -84,21 +85,15 @@ def _jumps(capture: Capture) -> tuple[Jump, ...]:
     return tuple(jumps)
 
 
-def _wanted(capture: Capture, version: int) -> dict[tuple[str, str], list[str]]:
-    actions = {
-        Action.PAST: "-j RETURN",
-        Action.INBOUND: f"-j REDIRECT --to-ports {capture.inbound_port}",
-        Action.OUTBOUND: f"-j REDIRECT --to-ports {capture.outbound_port}",
-        Action.DNS: f"-j REDIRECT --to-ports {capture.dns_port}",
-    }
-    rules = inbound_rules(capture), outbound_rules(capture)
-    chains = {("nat", OUTBOUND): _lines(OUTBOUND, rules[1], actions, version)}
-    if capture.transparent:
-        chains |= _transparent(capture, rules[0], version)
+def _wanted(captures: Sequence[Capture], version: int) -> dict[tuple[str, str], list[str]]:
+    rules = all_inbound(captures), all_outbound(captures)
+    chains = {("nat", OUTBOUND): _lines(OUTBOUND, rules[1], version)}
+    if captures[0].transparent:
+        chains |= _transparent(captures[0], rules[0], version)
     else:
-        chains["nat", INBOUND] = _lines(INBOUND, rules[0], actions, version)
-    if capture.dns:
-        chains |= _zones(capture, version)
+        chains["nat", INBOUND] = _lines(INBOUND, rules[0], version)
+    if any(one.dns for one in captures):
+        chains |= _zones(captures, version)
     return chains
 
 
@@ -106,7 +101,7 @@ def _transparent(capture: Capture, rules: Iterable[Rule], version: int) -> dict[
     mark = capture.mark
     take = f"-j TPROXY --on-port {capture.inbound_port} --tproxy-mark {mark:#x}/0xffffffff"
     past = [rule for rule in rules if rule.then is Action.PAST]
-    mangle = _lines(INBOUND, past, {Action.PAST: "-j RETURN"}, version)
+    mangle = _lines(INBOUND, past, version)
     mangle += [
         f"-A {INBOUND} -p tcp -m socket --transparent -j MARK --set-mark {mark:#x}",
         f"-A {INBOUND} -p tcp -m socket --transparent -j ACCEPT",
@@ -120,24 +115,29 @@ def _transparent(capture: Capture, rules: Iterable[Rule], version: int) -> dict[
     return {("mangle", INBOUND): mangle, ("mangle", ANSWERS): answers}
 
 
-def _zones(capture: Capture, version: int) -> dict[tuple[str, str], list[str]]:
-    """See `nft`: the proxy's own queries."""
-    own = f"-m owner --uid-owner {capture.proxy_uid}"
+def _zones(captures: Sequence[Capture], version: int) -> dict[tuple[str, str], list[str]]:
+    """See `nft`: the proxies' own queries."""
+    own = [f"-m owner --uid-owner {uid}" for uid in sorted({one.proxy_uid for one in captures})]
     zone = f"-j CT --zone {ZONE}"
-    asked = [one for one in capture.dns if one.version == version]
-    out = [f"-A {QUERIES} -p udp -d {one} --dport {DNS_PORT} {own} {zone}" for one in asked]
+    resolvers = dict.fromkeys(resolver for one in captures for resolver in one.dns)
+    asked = [one for one in resolvers if one.version == version]
+    out = [f"-A {QUERIES} -p udp -d {one} --dport {DNS_PORT} {who} {zone}" for one in asked for who in own]
     out += [f"-A {QUERIES} -o lo -p udp -s {one} --sport {DNS_PORT} {zone}" for one in asked]
     back = [f"-A {REPLIES} -p udp -s {one} --sport {DNS_PORT} {zone}" for one in asked]
     return {("raw", QUERIES): out, ("raw", REPLIES): back}
 
 
-def _lines(chain: str, rules: Iterable[Rule], actions: Mapping[Action, str], version: int) -> list[str]:
+def _lines(chain: str, rules: Iterable[Rule], version: int) -> list[str]:
     way = "-i" if chain == INBOUND else "-o"
     return [
-        " ".join([f"-A {chain}", *conditions, f'-m comment --comment "{rule.why}"', actions[rule.then]])
+        " ".join([f"-A {chain}", *conditions, f'-m comment --comment "{rule.why}"', _target(rule)])
         for rule in rules
         for conditions in _conditions(rule, way, version)
     ]
+
+
+def _target(rule: Rule) -> str:
+    return "-j RETURN" if rule.then is Action.PAST else f"-j REDIRECT --to-ports {rule.at}"
 
 
 def _conditions(rule: Rule, way: str, version: int) -> Iterator[list[str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 from proxyd.intercept.capture import Capture, Network
-from proxyd.intercept.rules import DNS_PORT, TCP, UDP, Action, Rule, inbound_rules, outbound_rules
+from proxyd.intercept.rules import DNS_PORT, TCP, UDP, Action, Rule, inbound_rules
+from proxyd.intercept.together import all_inbound, all_outbound
 
 TABLE = "inet artemon"
 PRIORITY = -95
@@ -22,33 +23,29 @@ def removal() -> str:
     return f"table {TABLE}\ndelete table {TABLE}\n"
 
 
-def ruleset(capture: Capture) -> str:
-    """A script for `nft -f`: the table, in place of the one before, in one transaction."""
-    lines = [*_nat_chains(capture), *(_transparent_chains(capture) if capture.transparent else ())]
-    lines += _zones(capture) if capture.dns else ()
+def ruleset(*captures: Capture) -> str:
+    """A script for `nft -f`: the table, in place of the one before, in one transaction. captures: of all
+    proxies of this machine, one or more; only one alone may be transparent."""
+    lines = list(_nat_chains(captures))
+    lines += _transparent_chains(captures[0]) if captures[0].transparent else ()
+    lines += _zones(captures) if any(one.dns for one in captures) else ()
     body = "\n".join(f"  {line}" if line else "" for line in lines)
     return f"{removal()}table {TABLE} {{\n{body}\n}}\n"
 
 
-def _nat_chains(capture: Capture) -> Iterator[str]:
-    actions = {
-        Action.PAST: "return",
-        Action.INBOUND: f"counter redirect to :{capture.inbound_port}",
-        Action.OUTBOUND: f"counter redirect to :{capture.outbound_port}",
-        Action.DNS: f"counter redirect to :{capture.dns_port}",
-    }
-    if not capture.transparent:
+def _nat_chains(captures: Sequence[Capture]) -> Iterator[str]:
+    if not captures[0].transparent:
         head = f"type nat hook prerouting priority {PRIORITY}; policy accept;"
         yield from _chain("inbound", [head, "meta l4proto != tcp return", f"{SYN} jump inbound_new"])
-        yield from _chain("inbound_new", _lines(inbound_rules(capture), actions, "iifname"))
+        yield from _chain("inbound_new", _lines(all_inbound(captures), "iifname"))
     head = f"type nat hook output priority {PRIORITY}; policy accept;"
-    rules = outbound_rules(capture)
+    rules = all_outbound(captures)
     queries = [rule for rule in rules if rule.then is Action.DNS]
     first = [f"{SYN} jump outbound_new"]
     if queries:
         first.insert(0, "meta l4proto udp jump outbound_new")
     yield from _chain("outbound", [head, *first])
-    yield from _chain("outbound_new", _lines(rules, actions, "oifname"))
+    yield from _chain("outbound_new", _lines(rules, "oifname"))
 
 
 def _transparent_chains(capture: Capture) -> Iterator[str]:
@@ -58,10 +55,9 @@ def _transparent_chains(capture: Capture) -> Iterator[str]:
     take = [
         f"meta nfproto {long} tproxy {short} to :{{}} {mark} counter accept" for _, long, short in FAMILIES
     ]
-    actions = {Action.PAST: "return", Action.INBOUND: ""}
     known = [rule for rule in inbound_rules(capture) if rule.then is Action.PAST]
     head = "type filter hook prerouting priority mangle; policy accept;"
-    lines = [head, "meta l4proto != tcp return", *_lines(known, actions, "iifname")]
+    lines = [head, "meta l4proto != tcp return", *_lines(known, "iifname")]
     lines.append(f"socket transparent 1 {mark} accept")
     lines += [f"{SYN} {line.format(capture.inbound_port)}" for line in take]
     yield from _chain("inbound", lines)
@@ -70,11 +66,13 @@ def _transparent_chains(capture: Capture) -> Iterator[str]:
     yield from _chain("answers", [head, own, f"ct mark {capture.mark} meta mark set ct mark"])
 
 
-def _zones(capture: Capture) -> Iterator[str]:
-    """The proxy's own queries in a conntrack zone of their own: with the same port, one would be taken for a
+def _zones(captures: Sequence[Capture]) -> Iterator[str]:
+    """The proxies' own queries in a conntrack zone of their own: with the same port, one would be taken for a
     query of the application and come back."""
-    asked = [f"{family} {{}} {{{{ {_listed(some)} }}}}" for family, some in _by_family(capture.dns)]
-    own = f"udp dport {DNS_PORT} meta skuid {capture.proxy_uid}"
+    resolvers = dict.fromkeys(resolver for one in captures for resolver in one.dns)
+    asked = [f"{family} {{}} {{{{ {_listed(some)} }}}}" for family, some in _by_family(resolvers)]
+    users = _listed(sorted({one.proxy_uid for one in captures}))
+    own = f"udp dport {DNS_PORT} meta skuid {{{{ {users} }}}}".format()
     zone = f"ct zone set {ZONE}"
     out = [f"{own} {one.format('daddr')} {zone}" for one in asked]
     back = [f"udp sport {DNS_PORT} {one.format('saddr')} {zone}" for one in asked]
@@ -90,10 +88,11 @@ def _chain(name: str, lines: Iterable[str]) -> Iterator[str]:
     yield ""
 
 
-def _lines(rules: Iterable[Rule], actions: Mapping[Action, str], interface: str) -> Iterator[str]:
+def _lines(rules: Iterable[Rule], interface: str) -> Iterator[str]:
     for rule in rules:
         for conditions in _conditions(rule, interface):
-            yield " ".join([*conditions, actions[rule.then], f'comment "{rule.why}"'])
+            then = "return" if rule.then is Action.PAST else f"counter redirect to :{rule.at}"
+            yield " ".join([*conditions, then, f'comment "{rule.why}"'])
 
 
 def _conditions(rule: Rule, interface: str) -> Iterator[list[str]]:

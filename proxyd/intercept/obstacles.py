@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine
 from proxyd.intercept.steps import Backend
+from proxyd.intercept.together import conflicts
 
 ENVOY = "envoy"
+NAMELESS = "the proxy without a name"
+NOBODY: Mapping[str, Capture] = {}
 
 
-def obstacles(capture: Capture, machine: Machine) -> tuple[str, ...]:
-    """Why rules cannot be applied; one line each."""
-    return tuple(_obstacles(capture, machine))
+def obstacles(capture: Capture, machine: Machine, others: Mapping[str, Capture] = NOBODY) -> tuple[str, ...]:
+    """Why rules cannot be applied; one line each. others: in force for other proxies of this machine."""
+    beside = [line for name, one in others.items() for line in conflicts(capture, name or NAMELESS, one)]
+    return (*_obstacles(capture, machine), *beside)
 
 
 def _obstacles(capture: Capture, machine: Machine) -> Iterator[str]:

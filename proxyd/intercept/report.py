@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from artemon.daemon.address import address_text
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine, Socket
-from proxyd.intercept.rules import Action, Packet, Rule, inbound_rules, verdict
+from proxyd.intercept.rules import Action, Packet, Rule, verdict
+from proxyd.intercept.together import all_inbound
 
 FROM, HERE = {False: "192.0.2.1", True: "2001:db8::1"}, {False: "192.0.2.2", True: "2001:db8::2"}
 """Addresses for examples (RFC 5737, RFC 3849): somebody else's, and ours."""
 UNCHANGED = "as before"
 
 
-def sockets_told(capture: Capture, machine: Machine) -> Iterator[tuple[Socket, str]]:
-    """What becomes of new connections to each listening socket."""
-    rules = inbound_rules(capture)
-    own = {capture.inbound_port, capture.outbound_port}
+def sockets_told(captures: Sequence[Capture], machine: Machine) -> Iterator[tuple[Socket, str]]:
+    """What becomes of new connections to each listening socket. captures: of all proxies of the machine."""
+    rules = all_inbound(captures)
+    own = {port for one in captures for port in (one.inbound_port, one.outbound_port)}
     for one in machine.sockets:
         if one.port in own:
             continue
@@ -36,7 +37,12 @@ def _told(rule: Rule | None) -> str:
 
 
 def lines(
-    capture: Capture, machine: Machine, script: str, *, obstacles: tuple[str, ...], notices: tuple[str, ...]
+    captures: Sequence[Capture],
+    machine: Machine,
+    script: str,
+    *,
+    obstacles: tuple[str, ...],
+    notices: tuple[str, ...],
 ) -> Iterator[str]:
     """The plan as text."""
     yield from (f"cannot be applied: {one}" for one in obstacles)
@@ -44,7 +50,7 @@ def lines(
     yield "new connections to what listens here:"
     rows = [
         (address_text(one.address, one.port), one.program or "?", told)
-        for one, told in sockets_told(capture, machine)
+        for one, told in sockets_told(captures, machine)
     ]
     wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     yield from (f"  {a:{wide[0]}}  {b:{wide[1]}}  {c}" for a, b, c in rows)

@@ -37,7 +37,7 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Conditions that are set must all hold. interfaces: where it came in, or goes out. local: whether the
-    destination is this machine. why: said in the plan."""
+    destination is this machine. why: said in the plan. at: the port of the listener that it goes to."""
 
     then: Action
     why: str
@@ -53,6 +53,7 @@ class Rule:
     groups: frozenset[int] = frozenset()
     mark: int = 0
     local: bool | None = None
+    at: int = 0
 
 
 def inbound_rules(capture: Capture) -> tuple[Rule, ...]:
@@ -71,7 +72,7 @@ def _inbound(capture: Capture) -> Iterator[Rule]:
         yield Rule(Action.PAST, "interface left out", interfaces=capture.past_interfaces)
     yield Rule(Action.PAST, "only passes through", local=False)
     yield from _past_ports(capture)
-    yield Rule(Action.INBOUND, "to a service of this machine", protocol=TCP)
+    yield Rule(Action.INBOUND, "to a service of this machine", TCP, at=capture.inbound_port)
 
 
 def _past_ports(capture: Capture, **conditions: object) -> Iterator[Rule]:
@@ -93,21 +94,23 @@ def _outbound(capture: Capture) -> Iterator[Rule]:
     for protocol in (UDP, TCP) if capture.dns else ():
         why = "query to a resolver"
         ports = frozenset({DNS_PORT})
-        yield Rule(Action.DNS, why, protocol=protocol, to=capture.dns, ports=ports, other_users=own)
+        where = {"ports": ports, "at": capture.dns_port}
+        yield Rule(Action.DNS, why, protocol=protocol, to=capture.dns, other_users=own, **where)  # type: ignore[arg-type]
     yield Rule(Action.PAST, "proxy to the application", interfaces=(LO,), sources=INBOUND_SOURCES)
     if capture.transparent:
         yield Rule(Action.PAST, "proxy to the application, in the client's name", mark=capture.mark)
     itself = {"interfaces": (LO,), "users": own, "to_others": LOOPBACK}
     yield from _past_ports(capture, **itself)
     why = "proxy to a service of this machine"
-    yield Rule(Action.INBOUND, why, protocol=TCP, interfaces=(LO,), users=own, to_others=LOOPBACK)
+    yield Rule(Action.INBOUND, why, protocol=TCP, at=capture.inbound_port, **itself)  # type: ignore[arg-type]
     yield Rule(Action.PAST, "to this machine", interfaces=(LO,))
     yield Rule(Action.PAST, "the proxy's own", users=own)
-    yield from _left_out(capture)
-    yield from _captured(capture)
+    yield from left_out(capture)
+    yield from captured(capture)
 
 
-def _left_out(capture: Capture) -> Iterator[Rule]:
+def left_out(capture: Capture) -> Iterator[Rule]:
+    """What its users may reach directly."""
     if capture.past_users:
         yield Rule(Action.PAST, "user left out", users=capture.past_users)
     if capture.past_groups:
@@ -120,10 +123,12 @@ def _left_out(capture: Capture) -> Iterator[Rule]:
         yield Rule(Action.PAST, "destination left out", to=capture.past_outbound)
 
 
-def _captured(capture: Capture) -> Iterator[Rule]:
+def captured(capture: Capture) -> Iterator[Rule]:
+    """What is led to its proxy."""
     who = {
         "users": frozenset() if capture.users == EVERY else capture.users,
         "groups": frozenset() if capture.groups == EVERY else capture.groups,
+        "at": capture.outbound_port,
     }
     if not capture.users or not capture.groups:
         return

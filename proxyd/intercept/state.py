@@ -56,11 +56,32 @@ class State:
 
 
 class StateFile:
-    """The state on disk. One process at a time changes it."""
+    """The state of one proxy on disk, beside those of the machine's other proxies. One process at a time
+    changes any of them. name: "" is the proxy without a name."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "") -> None:
         self._directory = directory
-        self._path = directory / FILE
+        self._path = directory / (f"{name}.{FILE}" if name else FILE)
+
+    def others(self) -> dict[str, State]:
+        """The states of the other proxies by name. Raises ArtemonError when one cannot be read."""
+        found = {}
+        for path in sorted(self._directory.glob(f"*{FILE}")):
+            name = path.name.removesuffix(FILE).removesuffix(".")
+            if path != self._path:
+                found[name] = StateFile(self._directory, name).load()
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all proxies with a state."""
+        return tuple(
+            path.name.removesuffix(FILE).removesuffix(".")
+            for path in sorted(self._directory.glob(f"*{FILE}"))
+        )
+
+    def delete(self) -> None:
+        """Forget all."""
+        self._path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

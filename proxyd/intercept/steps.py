@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,19 +37,21 @@ class Present:
     ipv6: str = ""
 
 
-def install(capture: Capture, backend: Backend, present: Present, *, ipv6: bool) -> tuple[Step, ...]:
-    """Puts the rules in place of those before. What they need is there before they lead anything to it."""
+def install(
+    captures: Sequence[Capture], backend: Backend, present: Present, *, ipv6: bool
+) -> tuple[Step, ...]:
+    """Puts the rules of all proxies of this machine (one or more) in place of those before. What they need is
+    there before they lead anything to it."""
     steps = [*_address("replace", ipv6=ipv6)]
-    if capture.transparent:
-        steps += _routing(capture, ipv6=ipv6)
+    if captures[0].transparent:
+        steps += _routing(captures[0], ipv6=ipv6)
     if backend is Backend.NFT:
-        steps.append(Step(("nft", "-f", "-"), nft.ruleset(capture)))
+        steps.append(Step(("nft", "-f", "-"), nft.ruleset(*captures)))
     else:
-        steps.append(
-            Step(("iptables-restore", "-w", "--noflush"), iptables.restore(capture, 4, present=present.ipv4))
-        )
+        script = iptables.restore(*captures, version=4, present=present.ipv4)
+        steps.append(Step(("iptables-restore", "-w", "--noflush"), script))
         if ipv6:
-            script = iptables.restore(capture, 6, present=present.ipv6)
+            script = iptables.restore(*captures, version=6, present=present.ipv6)
             steps.append(Step(("ip6tables-restore", "-w", "--noflush"), script))
     return tuple(steps)
 

@@ -19,6 +19,7 @@ from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError, Refused
 from artemon.model.service import Protocol
 from proxyd.joining import running
+from proxyd.joining.instance import config_of, defaults
 from proxyd.joining.peer import meet
 from proxyd.joining.steps import SECONDS, join_machine, leave_machine, obtain, write_settings
 from proxyd.settings import ProxydSettings
@@ -30,6 +31,10 @@ _config = click.option(
     "--config", metavar="FILE", default=DEFAULT_FILE, show_default=True, help="File of settings."
 )
 
+_name = click.option(
+    "--name", metavar="NAME", help="Of this proxy, where a machine has several; its file is proxyd/NAME.yaml."
+)
+
 
 @options(ProxydSettings)
 @click.command()
@@ -37,9 +42,17 @@ _config = click.option(
 @click.option("--token-file", metavar="FILE", help="File with the one-time join token.")
 @click.option("--bundle", metavar="FILE", help="What `meshctl vm bootstrap` wrote, in place of all else.")
 @click.option("--config", metavar="FILE", default=DEFAULT_FILE, show_default=True, help="File to write.")
+@_name
 @click.option("--no-start", is_flag=True, help="Obtain the identity and write the settings, and no more.")
 def join(
-    url: str | None, token_file: str | None, bundle: str | None, config: str, no_start: bool, **flags: Any
+    url: str | None,
+    *,
+    token_file: str | None,
+    bundle: str | None,
+    config: str,
+    name: str | None,
+    no_start: bool,
+    **flags: Any,
 ) -> None:
     """Join the mesh of the control plane at URL: identity, settings, service, interception.
 
@@ -55,7 +68,10 @@ def join(
                 given |= _addresses(url, given)
             if token_file:
                 given["join_token_file"] = token_file
-            _join(given, Path(config), no_start=no_start)
+            path = _file(config, name)
+            if name:
+                given = {**defaults(name, path, given), **given}
+            _join(given, path, no_start=no_start)
         except Refused as error:
             _fail("join", error, status=2)
         except ArtemonError as error:
@@ -66,12 +82,14 @@ def join(
 
 @click.command()
 @_config
-def leave(config: str) -> None:
+@_name
+def leave(config: str, name: str | None) -> None:
     """Leave the mesh, and take away all that `join` made.
 
-    Example: proxyd leave
+    Example: proxyd leave --name web
     """
     try:
+        config = str(_file(config, name))
         settings = load(ProxydSettings, name=NAME, file=config, environ=os.environ, flags={})
         leave_machine(settings, Path(config), _tell)
     except ArtemonError as error:
@@ -81,15 +99,17 @@ def leave(config: str) -> None:
 
 @click.command()
 @_config
+@_name
 @click.option(
     "--to", metavar="HOST:PORT", help="A workload of the mesh; by default this one, by its own proxy."
 )
-def check(config: str, to: str | None) -> None:
+def check(config: str, name: str | None, to: str | None) -> None:
     """Make a request by mutual TLS, and say who met whom.
 
     Example: proxyd check --to 10.0.0.9:8080
     """
     try:
+        config = str(_file(config, name))
         settings = load(ProxydSettings, name=NAME, file=config, environ=os.environ, flags={})
         _become(settings)
         identity = load_identity(
@@ -104,6 +124,11 @@ def check(config: str, to: str | None) -> None:
     answer = f", which answered HTTP {met.status}" if met.status else ""
     place = f"{address[0]}:{address[1]}"
     click.echo(f"mutual TLS: {identity.spiffe_id} met {met.peer} at {place}{answer}")
+
+
+def _file(config: str, name: str | None) -> Path:
+    """Where the settings are: said by `--config`, else by the proxy's name."""
+    return config_of(name) if name and config == DEFAULT_FILE else Path(config)
 
 
 def _join(given: dict[str, Any], config: Path, *, no_start: bool) -> None:

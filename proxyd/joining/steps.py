@@ -35,6 +35,8 @@ NAME = "proxyd"
 SECONDS = 30.0
 LEAVING_SECONDS = 1.0
 """Between the proxy's goodbye and the end of interception: peers have stopped sending by then."""
+TO_BE_MADE = {"proxy_user": "65534"}
+"""Stands for a user that will be made, while it is found out what could stop us."""
 Tell = Callable[[str], None]
 
 
@@ -81,10 +83,10 @@ def join_machine(settings: ProxydSettings, config: Path, *, ask: bool, tell: Tel
     """
     config = config.absolute()
     directory = Path(settings.intercept_dir)
-    journal = Journal.load(directory) if directory.exists() else Journal(directory)
+    journal = Journal.load(directory, settings.instance)
     _check(settings, config, tell)
     data, run = Path(settings.data_dir), Path(settings.run_dir)
-    fresh = [path for path in (data, run, directory) if not path.exists()]
+    fresh = [path for path in (data, run) if not path.exists()]
     before = _missing(config, data, run, directory)
     identity = obtain(settings) if ask else _known(settings)
     tell(f"identity {identity.spiffe_id}, until {identity.not_after.isoformat(timespec='seconds')}")
@@ -110,13 +112,15 @@ def leave_machine(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     """Undo it all. Peers stop sending before connections are no longer led to the proxy, which ends last."""
     config = config.absolute()
     directory = Path(settings.intercept_dir)
-    if not directory.exists():
-        raise ArtemonError(f"nothing has joined here: there is no {directory}")
-    journal = Journal.load(directory)
+    journal = Journal.load(directory, settings.instance)
+    if not journal.file.exists():
+        raise ArtemonError(f"nothing has joined here: there is no {journal.file}")
     stopping = running.stop_later(journal.unit, journal.pid, config)
     running.pause(LEAVING_SECONDS if stopping else 0)
-    Interception(directory).remove()
-    if running.knows(running.INTERCEPT_UNIT):
+    interception = Interception(directory, settings.instance)
+    interception.remove()
+    others = interception.forget()
+    if not others and running.knows(running.INTERCEPT_UNIT):
         running.systemctl("disable", "--now", running.INTERCEPT_UNIT)
     tell("connections are no longer led to the proxy")
     _stop(journal, settings, config)
@@ -136,8 +140,9 @@ def _check(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     parent = next(path for path in config.parents if path.exists())
     if not os.access(parent, os.W_OK):
         raise ArtemonError(f"{parent} cannot be written to")
-    if settings.intercepts and (settings.proxy_user.isdecimal() or _is_known(settings)):
-        _, machine = _possible(settings)
+    if settings.intercepts:
+        known = settings.proxy_user.isdecimal() or _is_known(settings)
+        _, machine = _possible(settings if known else settings.model_copy(update=TO_BE_MADE))
         ports = ", ".join(map(str, sorted(machine.sessions | {22})))
         tell(f"interception is possible; SSH on {ports} stays as it is")
 
@@ -146,7 +151,8 @@ def _possible(settings: ProxydSettings) -> tuple[Capture, Machine]:
     """What is to be captured on this machine as it is now. Raises ArtemonError with all that stops it."""
     machine = look()
     capture = resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers)
-    if stops := obstacles(capture, machine):
+    others = Interception(Path(settings.intercept_dir), settings.instance).others()
+    if stops := obstacles(capture, machine, others):
         raise ArtemonError("\n".join(stops))
     return capture, machine
 
@@ -183,7 +189,7 @@ def _give(*trees: Path, owner: tuple[int, int]) -> None:
 
 def _start(journal: Journal, settings: ProxydSettings, config: Path, tell: Tell) -> None:
     journal.unit = running.unit_of(config)
-    output = Path(settings.intercept_dir) / "proxyd.log"
+    output = Path(settings.intercept_dir) / f"{settings.instance or 'proxyd'}.log"
     if journal.unit:
         journal.save()
         running.systemctl("enable", "--now", journal.unit)
@@ -209,8 +215,8 @@ def _stop(journal: Journal, settings: ProxydSettings, config: Path) -> None:
 def _intercept(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     """On trial until a request by mutual TLS has succeeded."""
     capture, machine = _possible(settings)
-    interception = Interception(Path(settings.intercept_dir))
-    guard = guard_process(("--intercept-dir", settings.intercept_dir))
+    interception = Interception(Path(settings.intercept_dir), settings.instance)
+    guard = guard_process(("--intercept-dir", settings.intercept_dir, "--instance", settings.instance))
     state = interception.apply(capture, machine.backend, guard=guard)
     tell(f"connections are led to the proxy ({settings.interception} by {machine.backend})")
     try:

@@ -112,7 +112,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 def enforce(host: Host, capture: Capture, backend: Backend) -> None:
-    for step in install(capture, backend, present(host, backend), ipv6=True):
+    for step in install([capture], backend, present(host, backend), ipv6=True):
         done = host.run(*step.argv, content=step.content)
         assert done.returncode == 0 or step.lenient, f"{step}: {done.stderr}"
 

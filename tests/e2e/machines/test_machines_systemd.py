@@ -23,41 +23,53 @@ pytestmark = [
     pytest.mark.skipif(bool(REASON), reason=REASON or "-"),
 ]
 APPLICATION = "/root/application.py"
+SERVICES = {"cart": 8181, "bill": 8182}
+STATE = "/var/lib/artemon"
+STRICT = f"""
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {{name: default, namespace: {NAMESPACE}}}
+spec: {{mtls: {{mode: STRICT}}}}
+"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def machine() -> Iterator[SystemdMachine]:
     with tempfile.TemporaryDirectory() as name, hosts(1) as (_, one):
         made = SystemdMachine(Path(name), one)
         try:
             made.boot()
+            made.check("tee", APPLICATION, content=ANSWER)
+            control_plane(made)
             yield made
         finally:
             made.clean()
 
 
 def serve(machine: SystemdMachine) -> None:
-    machine.check("tee", APPLICATION, content=ANSWER)
     machine.check("systemd-run", "--unit=web", "--quiet", sys.executable, APPLICATION, "web", str(PORT))
+
+
+def meshctl(machine: SystemdMachine, *arguments: str, content: str = "") -> str:
+    where = ("--server", f"https://{machine.host.ipv4}:15014", "--token-file", f"{STATE}/galleyd/admin.token")
+    return machine.check("meshctl", *arguments, *where, "--ca", f"{STATE}/citadeld/root-cert.pem",
+                         content=content)  # fmt: skip
+
+
+def join(machine: SystemdMachine, service: str, port: int, *flags: str) -> str:
+    """What `proxyd join` prints."""
+    who = ("--service-account", service, "--service", service, "--port", f"http:{port}:HTTP", "-n", NAMESPACE)
+    bundle = f"/root/{service}.yaml"
+    meshctl(machine, "vm", "bootstrap", *who, "--out", bundle)
+    joined = machine.run("proxyd", "join", "--bundle", bundle, "--ip-address", machine.host.ipv4, *flags)
+    assert joined.returncode == 0, joined.stdout + joined.stderr + journal(machine)
+    return joined.stdout
 
 
 def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     before = machine.check("nft", "list", "ruleset")
     serve(machine)
-    control_plane(machine)
-    where = (
-        "--server",
-        f"https://{machine.host.ipv4}:15014",
-        "--ca",
-        "/var/lib/artemon/citadeld/root-cert.pem",
-    )
-    admin = ("--token-file", "/var/lib/artemon/galleyd/admin.token")
-    who = ("--service-account", "web", "--service", "web", "--port", f"http:{PORT}:HTTP", "-n", NAMESPACE)
-    machine.check("meshctl", "vm", "bootstrap", *who, *where, *admin, "--out", "/root/bundle.yaml")
-    own = ("--ip-address", machine.host.ipv4, "--exclude-inbound-ports", "15012,15013,15014,15016")
-    joined = machine.run("proxyd", "join", "--bundle", "/root/bundle.yaml", *own)
-    told = joined.stdout
-    assert joined.returncode == 0, told + joined.stderr + journal(machine)
+    told = join(machine, "web", PORT, "--exclude-inbound-ports", "15012,15013,15014,15016")
     assert "artemon-proxy.service is ready" in told
     assert "which answered HTTP 200" in told
     assert "artemon-intercept.service brings this back at boot" in told
@@ -83,6 +95,54 @@ def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     assert not active(machine)
     assert machine.run("ls", "/etc/artemon/proxyd.yaml", "/var/lib/artemon/proxyd").stdout == ""
     assert envoys(machine) == []
+
+
+def test_several_services_each_have_an_identity(machine: SystemdMachine) -> None:
+    """Separated by their users: what one says to the other passes both proxies, also on one machine."""
+    before = machine.check("nft", "list", "ruleset")
+    for service, port in SERVICES.items():
+        machine.check("useradd", "--system", f"svc-{service}")
+        run = ("systemd-run", f"--unit={service}", "--quiet", f"--uid=svc-{service}")
+        machine.check(*run, sys.executable, APPLICATION, service, str(port))
+        told = join(machine, service, port, "--name", service, "--include-users", f"svc-{service}")
+        assert f"artemon-proxy@{service}.service is ready" in told
+        assert f"/sa/{service} met spiffe://cluster.local/ns/{NAMESPACE}/sa/{service}" in told
+    meshctl(machine, "apply", "-f", "-", "--wait", content=STRICT)
+    for caller, called in (("cart", "bill"), ("bill", "cart")):
+        wait(lambda a=caller, b=called: f"/sa/{a}" in ask(machine, a, b), lambda: journal(machine))
+        port = SERVICES[called]
+        around = ask(machine, caller, called, f"http://127.0.0.1:{port}/")
+        assert around == "", "a service reaches its neighbour past mutual TLS"
+        own = machine.check("curl", "-s", "-m", "10", f"http://127.0.0.1:{port}/")
+        assert json.loads(own)["name"] == called, "root and monitoring go on as before"
+    refused = machine.run("proxyd", "join", "--bundle", "/root/cart.yaml", "--name", "third",
+                          "--ip-address", machine.host.ipv4, "--include-users", "svc-cart")  # fmt: skip
+    assert refused.returncode == 1
+    assert "cart has that already" in refused.stderr
+    machine.check("proxyd", "leave", "--name", "cart")
+    assert "/sa/bill met" in machine.check("proxyd", "check", "--name", "bill")
+    rules = machine.check("nft", "list", "ruleset")
+    assert ":15206" in rules
+    assert ":15106" not in rules
+    machine.check("systemctl", "restart", "artemon-intercept.service")
+    assert machine.check("nft", "list", "ruleset").replace("\n", "") == rules.replace("\n", "")
+    machine.check("proxyd", "leave", "--name", "bill")
+    assert machine.check("nft", "list", "ruleset") == before
+    assert (
+        machine.run("ls", "-d", "/etc/artemon/proxyd", f"{STATE}/proxies", f"{STATE}/intercept").stdout == ""
+    )
+    assert machine.run("getent", "passwd", "artemon-proxy-cart", "artemon-proxy-bill").stdout == ""
+    assert envoys(machine) == []
+
+
+def ask(machine: SystemdMachine, caller: str, called: str, url: str = "") -> str:
+    """Whom the service `called` saw when the user of `caller` asked it; empty when it refused."""
+    port = SERVICES[called]
+    who = (f"--reuid=svc-{caller}", f"--regid=svc-{caller}", "--clear-groups")
+    host = ("-H", f"Host: {called}.{NAMESPACE}:{port}")
+    where = url or f"http://{machine.host.ipv4}:{port}/"
+    out = machine.run("setpriv", *who, "curl", "-sf", "-m", "10", *host, where).stdout
+    return str(json.loads(out)["caller"]) if out else ""
 
 
 def active(machine: SystemdMachine) -> bool:

@@ -208,7 +208,7 @@ def test_the_plan_says_what_becomes_of_sockets() -> None:
     )
     live = (Connection(("10.0.0.5", 22), ("10.0.0.9", 4000), "sshd"),)
     machine = dataclasses.replace(MACHINE, sockets=sockets, connections=live)
-    text = "\n".join(lines(BASE, machine, ruleset(BASE), obstacles=(), notices=()))
+    text = "\n".join(lines([BASE], machine, ruleset(BASE), obstacles=(), notices=()))
     rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
     assert "as before: port left out" in rows["0.0.0.0:22"]
     assert "by the proxy" in rows["0.0.0.0:80"]
@@ -233,7 +233,7 @@ def test_iptables_replaces_its_own_and_nothing_else() -> None:
         "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n"
         "-A PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ARTEMON_INBOUND\nCOMMIT\n"
     )
-    script = restore(BASE, 4, present=present)
+    script = restore(BASE, version=4, present=present)
     assert "-D PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ARTEMON_INBOUND" in script
     assert "-X ARTEMON_OLD" in script
     assert "DOCKER" not in script
@@ -244,7 +244,7 @@ def test_iptables_replaces_its_own_and_nothing_else() -> None:
 
 def test_what_rules_lead_to_is_there_before_them() -> None:
     capture = dataclasses.replace(BASE, transparent=True)
-    steps = install(capture, Backend.NFT, Present(), ipv6=True)
+    steps = install([capture], Backend.NFT, Present(), ipv6=True)
     assert steps[-1].argv[0] == "nft"
     first = uninstall(capture, Backend.NFT, Present(), ipv6=True)[0]
     assert first.argv[0] == "nft"

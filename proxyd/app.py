@@ -50,9 +50,10 @@ from proxyd.start import Start
 from proxyd.status import status_routes
 from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
+from proxyd.unit import UnitState
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
-from proxyd.wellbeing import Wellbeing
+from proxyd.wellbeing import PROBE, UNIT, Wellbeing
 from proxyd.workload_api import Allowed, WorkloadApi
 
 LEAVE_SECONDS = 0.2
@@ -110,8 +111,12 @@ class Agent:
             log=self._log,
             metrics=self._metrics,
         )
-        self._wellbeing = Wellbeing(self._upstream.feel, self._log, ready=settings.probe is None)
+        said_by = {PROBE: settings.probe, UNIT: settings.application_unit}
+        waits = [who for who, told in said_by.items() if told]
+        self._wellbeing = Wellbeing(self._upstream.feel, self._log, waits=waits)
         self._probes = [Probes(settings.probe, self._wellbeing, http)] if settings.probe else []
+        unit = settings.application_unit
+        self._units = [UnitState(unit, self._wellbeing, self._log)] if unit else []
         self._admin = Admin(http, f"http://{address_text(settings.loopback, settings.admin_port)}")
         self._supervisor = self._supervise(binary)
         self._start = Start(
@@ -177,6 +182,7 @@ class Agent:
     def _work(self, names: Iterable[Names]) -> Iterator[Coroutine[Any, Any, None]]:
         """What goes on until the end."""
         yield from (one.follow() for one in self._probes)
+        yield from (one.follow() for one in self._units)
         yield from (one.follow(self._changed) for one in names)
         yield self._keep_identity()
         yield self._saving.follow()

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from artemon.daemon.address import address_text
 from artemon.model.workload_group import ReadinessProbe
-from proxyd.wellbeing import Streak, Wellbeing
+from proxyd.wellbeing import PROBE, Streak, Wellbeing
 
 HERE = "127.0.0.1"
 PERIOD_SECONDS, TIMEOUT_SECONDS = 10, 1
@@ -41,7 +41,7 @@ class Probes:
         while True:
             reason = await ask(self._probe, self._http)
             if self._streak.saw(not reason):
-                self._wellbeing.probed(not reason, reason or "the probe succeeds")
+                self._wellbeing.said(PROBE, not reason, reason or "the probe succeeds")
             await asyncio.sleep(self._probe.period_seconds or PERIOD_SECONDS)
 
 

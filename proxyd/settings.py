@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -19,6 +20,7 @@ from proxyd.capture_settings import CaptureSettings
 
 Port = int
 LOOPBACK = "127.0.0.1"
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}\.(service|socket|target|scope)")
 
 
 class WorkloadPortSetting(BaseModel):
@@ -104,6 +106,10 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
         None,
         description="How the application says that it is ready: `probe` of a WorkloadGroup; JSON in flags.",
     )
+    application_unit: str = Field(
+        "",
+        description="Unit of systemd that must be active for peers to send requests; empty: none.",
+    )
 
     gateway_bind: str = Field(
         "", description="Where a gateway listens when its Gateway names no bind; empty: everywhere."
@@ -147,6 +153,13 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
                 ipaddress.ip_address(value)
         except ValueError as error:
             raise ValueError(f'"{value}" is not an IP address') from error
+        return value
+
+    @field_validator("application_unit")
+    @classmethod
+    def _is_unit(cls, value: str) -> str:
+        if value and not _UNIT.fullmatch(value):
+            raise ValueError(f'"{value}" is not the name of a unit such as web.service')
         return value
 
     @field_validator("dns_listen")

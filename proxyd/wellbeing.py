@@ -1,21 +1,25 @@
-"""How the workload does, from what its probe says and what operators want."""
+"""How the workload does, from what its probe and its unit say and what operators want."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from artemon.log import Log
 from artemon.model.service import Health
 
+PROBE, UNIT = "probe", "unit"
+"""Who says whether the application is ready: a probe, and systemd of its unit."""
+
 
 class Wellbeing:
-    """ready: whether the application is, until a probe says otherwise. feel: is told of every change."""
+    """waits: who must say that the application is ready; nobody: it always is. feel: is told of every
+    change."""
 
-    def __init__(self, feel: Callable[[Health], None], log: Log, *, ready: bool) -> None:
+    def __init__(self, feel: Callable[[Health], None], log: Log, *, waits: Iterable[str] = ()) -> None:
         self._feel = feel
         self._log = log
-        self._ready = ready
+        self._unready = set(waits)
         self._draining = False
         self._feel(self.health)
 
@@ -24,19 +28,20 @@ class Wellbeing:
         """Draining counts for more: whoever drains is not to get requests, ready or not."""
         if self._draining:
             return Health.DRAINING
-        return Health.HEALTHY if self._ready else Health.UNHEALTHY
+        return Health.UNHEALTHY if self._unready else Health.HEALTHY
 
-    def probed(self, ready: bool, reason: str) -> None:
-        """The probe has changed its mind."""
-        self._change(ready, self._draining, reason)
+    def said(self, who: str, ready: bool, reason: str) -> None:
+        """One of those who are waited for may have changed its mind."""
+        unready = self._unready - {who} if ready else self._unready | {who}
+        self._change(unready, self._draining, reason)
 
     def drain(self, draining: bool) -> None:
         """An operator wants no more requests here, or wants them again."""
-        self._change(self._ready, draining, "asked to drain" if draining else "asked to serve again")
+        self._change(self._unready, draining, "asked to drain" if draining else "asked to serve again")
 
-    def _change(self, ready: bool, draining: bool, reason: str) -> None:
+    def _change(self, unready: set[str], draining: bool, reason: str) -> None:
         before = self.health
-        self._ready, self._draining = ready, draining
+        self._unready, self._draining = unready, draining
         if self.health is not before:
             self._log.info("workload feels", health=self.health.value, reason=reason)
             self._feel(self.health)

@@ -126,12 +126,15 @@ class SystemdMachine:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return int(children[0]) if children else None
 
+    def argv(self, *command: str) -> list[str]:
+        """What runs `command` in the machine, started by us."""
+        return ["nsenter", "-t", str(self._leader()), "-m", "-u", "-i", "-n", "-p", "-C", *command]
+
     def run(self, *command: str, content: str = "", seconds: float = 170) -> subprocess.CompletedProcess[str]:
         """A command in the machine."""
-        enter = ["nsenter", "-t", str(self._leader()), "-m", "-u", "-i", "-n", "-p", "-C"]
         path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         return subprocess.run(
-            [*enter, *command],
+            self.argv(*command),
             input=content,
             capture_output=True,
             text=True,

@@ -28,6 +28,7 @@ from proxyd.intercept.machine import Machine, look
 from proxyd.intercept.obstacles import notices, obstacles
 from proxyd.intercept.resolve import resolve
 from proxyd.joining import running
+from proxyd.joining.application import check_application, hold, let_go
 from proxyd.joining.journal import Journal
 from proxyd.settings import ProxydSettings
 
@@ -106,6 +107,9 @@ def join_machine(settings: ProxydSettings, config: Path, *, ask: bool, tell: Tel
         _intercept(settings, config, tell)
     else:
         tell(_ask_a_peer(config))
+    if settings.application_unit:
+        hold(settings, config)
+        tell(f"peers are told before {settings.application_unit} stops")
 
 
 def leave_machine(settings: ProxydSettings, config: Path, tell: Tell) -> None:
@@ -115,6 +119,7 @@ def leave_machine(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     journal = Journal.load(directory, settings.instance)
     if not journal.file.exists():
         raise ArtemonError(f"nothing has joined here: there is no {journal.file}")
+    let_go(settings)
     stopping = running.stop_later(journal.unit, journal.pid, config)
     running.pause(LEAVING_SECONDS if stopping else 0)
     interception = Interception(directory, settings.instance)
@@ -137,6 +142,7 @@ def _check(settings: ProxydSettings, config: Path, tell: Tell) -> None:
         raise ArtemonError("joining starts a service and changes rules: run this as root, or say --no-start")
     binary = find(settings.envoy)
     tell(f"Envoy runs here: {version(binary)}")
+    check_application(settings)
     parent = next(path for path in config.parents if path.exists())
     if not os.access(parent, os.W_OK):
         raise ArtemonError(f"{parent} cannot be written to")

@@ -4,6 +4,7 @@ leave."""
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from machine_daemons import control_plane, start
 from machine_site import ANSWER, NAMESPACE, PORT, wait
 from netns import hosts, missing
 from systemd_machine import SystemdMachine, missing_systemd
+from task_page import run_page
 
 REASON = missing() or missing_systemd()
 pytestmark = [
@@ -23,6 +25,18 @@ pytestmark = [
     pytest.mark.skipif(bool(REASON), reason=REASON or "-"),
 ]
 APPLICATION = "/root/application.py"
+GROUP = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {{name: {service}, namespace: {namespace}}}
+spec: {{template: {{serviceAccount: {service}, ports: {{http: {port}}}}}}}
+"""
+WEB = f"""
+[Service]
+ExecStart={sys.executable} {APPLICATION} web {PORT}
+[Install]
+WantedBy=multi-user.target
+"""
 SERVICES = {"cart": 8181, "bill": 8182}
 STATE = "/var/lib/artemon"
 STRICT = f"""
@@ -47,7 +61,37 @@ def machine() -> Iterator[SystemdMachine]:
 
 
 def serve(machine: SystemdMachine) -> None:
-    machine.check("systemd-run", "--unit=web", "--quiet", sys.executable, APPLICATION, "web", str(PORT))
+    machine.check("tee", "/etc/systemd/system/web.service", content=WEB)
+    machine.check("systemctl", "daemon-reload")
+    machine.check("systemctl", "enable", "--now", "web.service")
+
+
+def the_unit_decides(machine: SystemdMachine) -> None:
+    """Peers are told before the application is stopped, at once when it fails, and when it is back."""
+    becomes(machine, "HEALTHY")
+    machine.check("systemctl", "stop", "web.service")
+    becomes(machine, "DRAINING")
+    drained = moment(machine, "artemon-drain.service", "InactiveEnterTimestampMonotonic")
+    assert drained <= moment(machine, "web.service", "ActiveExitTimestampMonotonic")
+    machine.check("systemctl", "start", "web.service")
+    becomes(machine, "HEALTHY")
+    machine.check("systemctl", "kill", "-s", "KILL", "web.service")
+    becomes(machine, "UNHEALTHY")
+    machine.check("systemctl", "start", "web.service")
+    becomes(machine, "HEALTHY")
+
+
+def moment(machine: SystemdMachine, unit: str, what: str) -> int:
+    """Microseconds."""
+    return int(machine.check("systemctl", "show", "-p", what, "--value", unit))
+
+
+def becomes(machine: SystemdMachine, health: str) -> None:
+    def seen() -> str:
+        entry = ("workloadentry", f"web-{machine.host.ipv4}", "-n", NAMESPACE, "-o", "json")
+        return str(json.loads(meshctl(machine, "get", *entry))["status"]["conditions"][0]["reason"])
+
+    wait(lambda: seen() == health, lambda: f"{seen()} {journal(machine)}")
 
 
 def meshctl(machine: SystemdMachine, *arguments: str, content: str = "") -> str:
@@ -58,9 +102,10 @@ def meshctl(machine: SystemdMachine, *arguments: str, content: str = "") -> str:
 
 def join(machine: SystemdMachine, service: str, port: int, *flags: str) -> str:
     """What `proxyd join` prints."""
-    who = ("--service-account", service, "--service", service, "--port", f"http:{port}:HTTP", "-n", NAMESPACE)
+    group = GROUP.format(service=service, port=port, namespace=NAMESPACE)
+    meshctl(machine, "apply", "-f", "-", content=group)
     bundle = f"/root/{service}.yaml"
-    meshctl(machine, "vm", "bootstrap", *who, "--out", bundle)
+    meshctl(machine, "vm", "bootstrap", "--group", service, "-n", NAMESPACE, "--out", bundle)
     joined = machine.run("proxyd", "join", "--bundle", bundle, "--ip-address", machine.host.ipv4, *flags)
     assert joined.returncode == 0, joined.stdout + joined.stderr + journal(machine)
     return joined.stdout
@@ -69,10 +114,12 @@ def join(machine: SystemdMachine, service: str, port: int, *flags: str) -> str:
 def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     before = machine.check("nft", "list", "ruleset")
     serve(machine)
-    told = join(machine, "web", PORT, "--exclude-inbound-ports", "15012,15013,15014,15016")
+    told = join(machine, "web", PORT, "--exclude-inbound-ports", "15012,15013,15014,15016",
+                "--application-unit", "web.service")  # fmt: skip
     assert "artemon-proxy.service is ready" in told
     assert "which answered HTTP 200" in told
     assert "artemon-intercept.service brings this back at boot" in told
+    the_unit_decides(machine)
     envoy = envoys(machine)
     machine.check("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "artemon-proxy.service")
     wait(lambda: active(machine) and restarts(machine) == 1, lambda: journal(machine))
@@ -85,7 +132,6 @@ def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     machine.host.check("ip", "-6", "addr", "del", "::6/128", "dev", "lo")
     machine.boot()
     assert "table inet artemon" in machine.check("nft", "list", "ruleset")
-    serve(machine)
     for name in ("citadeld", "galleyd", "pilotd"):
         start(machine, f"artemon-{name}.service")
     wait(lambda: active(machine), lambda: journal(machine))
@@ -97,16 +143,15 @@ def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     assert envoys(machine) == []
 
 
-def test_several_services_each_have_an_identity(machine: SystemdMachine) -> None:
-    """Separated by their users: what one says to the other passes both proxies, also on one machine."""
+def test_several_services_each_have_an_identity(machine: SystemdMachine, tmp_path: Path) -> None:
+    """Separated by their users: what one says to the other passes both proxies, also on one machine. Then the
+    page on it is run: both join again, and leave."""
     before = machine.check("nft", "list", "ruleset")
     for service, port in SERVICES.items():
         machine.check("useradd", "--system", f"svc-{service}")
         run = ("systemd-run", f"--unit={service}", "--quiet", f"--uid=svc-{service}")
         machine.check(*run, sys.executable, APPLICATION, service, str(port))
-        told = join(machine, service, port, "--name", service, "--include-users", f"svc-{service}")
-        assert f"artemon-proxy@{service}.service is ready" in told
-        assert f"/sa/{service} met spiffe://cluster.local/ns/{NAMESPACE}/sa/{service}" in told
+        join(machine, service, port, "--name", service, "--include-users", f"svc-{service}")
     meshctl(machine, "apply", "-f", "-", "--wait", content=STRICT)
     for caller, called in (("cart", "bill"), ("bill", "cart")):
         wait(lambda a=caller, b=called: f"/sa/{a}" in ask(machine, a, b), lambda: journal(machine))
@@ -119,20 +164,33 @@ def test_several_services_each_have_an_identity(machine: SystemdMachine) -> None
                           "--ip-address", machine.host.ipv4, "--include-users", "svc-cart")  # fmt: skip
     assert refused.returncode == 1
     assert "cart has that already" in refused.stderr
-    machine.check("proxyd", "leave", "--name", "cart")
-    assert "/sa/bill met" in machine.check("proxyd", "check", "--name", "bill")
-    rules = machine.check("nft", "list", "ruleset")
-    assert ":15206" in rules
-    assert ":15106" not in rules
+    rules = machine.check("nft", "-s", "list", "ruleset")
     machine.check("systemctl", "restart", "artemon-intercept.service")
-    assert machine.check("nft", "list", "ruleset").replace("\n", "") == rules.replace("\n", "")
-    machine.check("proxyd", "leave", "--name", "bill")
+    assert machine.check("nft", "-s", "list", "ruleset") == rules
+    run_page("vm-several.md", tmp_path, tools(machine, tmp_path / "bin"))
     assert machine.check("nft", "list", "ruleset") == before
     assert (
         machine.run("ls", "-d", "/etc/artemon/proxyd", f"{STATE}/proxies", f"{STATE}/intercept").stdout == ""
     )
     assert machine.run("getent", "passwd", "artemon-proxy-cart", "artemon-proxy-bill").stdout == ""
     assert envoys(machine) == []
+
+
+def tools(machine: SystemdMachine, folder: Path) -> dict[str, str]:
+    """An environment in which a page's commands are the machine's."""
+    folder.mkdir()
+    settings = {
+        "ARTEMON_SERVER": f"https://{machine.host.ipv4}:15014",
+        "ARTEMON_CA": f"{STATE}/citadeld/root-cert.pem",
+        "ARTEMON_TOKEN_FILE": f"{STATE}/galleyd/admin.token",
+        "ARTEMON_PROXYD_IP_ADDRESS": machine.host.ipv4,
+    }
+    given = [f"{key}={value}" for key, value in settings.items()]
+    for name in ("meshctl", "proxyd"):
+        line = shlex.join(machine.argv("env", "-C", "/root", *given, name))
+        (folder / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def ask(machine: SystemdMachine, caller: str, called: str, url: str = "") -> str:

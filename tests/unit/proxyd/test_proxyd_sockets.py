@@ -33,7 +33,7 @@ async def test_an_operator_drains_by_a_socket_with_a_long_path(run_dir: Path, tm
     config = tmp_path / "proxyd.yaml"
     config.write_text(yaml.safe_dump({"run_dir": str(run_dir)}))
     told: list[Health] = []
-    wellbeing = Wellbeing(told.append, Log("test"), ready=True)
+    wellbeing = Wellbeing(told.append, Log("test"))
     async with (
         aiohttp.ClientSession() as http,
         control(run_dir, wellbeing, Admin(http, "http://127.0.0.1:1")),

@@ -21,7 +21,7 @@ from artemon.model.service import Health
 from artemon.model.workload_group import ReadinessProbe
 from proxyd.probes import ask
 from proxyd.settings import ProxydSettings
-from proxyd.wellbeing import Streak, Wellbeing
+from proxyd.wellbeing import PROBE, UNIT, Streak, Wellbeing
 
 LOG = Log("test")
 
@@ -45,14 +45,24 @@ def test_results_in_a_row_change_the_mind(results: str, changes: list[bool]) -> 
 
 def test_peers_are_told_of_changes_alone_and_draining_counts_for_more() -> None:
     told: list[Health] = []
-    one = Wellbeing(told.append, LOG, ready=False)
-    one.probed(True, "up")
-    one.probed(True, "still up")
+    one = Wellbeing(told.append, LOG, waits=[PROBE])
+    one.said(PROBE, True, "up")
+    one.said(PROBE, True, "still up")
     one.drain(True)
-    one.probed(False, "down")
+    one.said(PROBE, False, "down")
     one.drain(False)
-    one.probed(True, "up")
+    one.said(PROBE, True, "up")
     assert told == [Health.UNHEALTHY, Health.HEALTHY, Health.DRAINING, Health.UNHEALTHY, Health.HEALTHY]
+
+
+def test_probe_and_unit_must_both_say_so() -> None:
+    told: list[Health] = []
+    one = Wellbeing(told.append, LOG, waits=[PROBE, UNIT])
+    one.said(UNIT, True, "active")
+    assert told == [Health.UNHEALTHY]
+    one.said(PROBE, True, "up")
+    one.said(UNIT, False, "failed")
+    assert told == [Health.UNHEALTHY, Health.HEALTHY, Health.UNHEALTHY]
 
 
 @pytest.fixture

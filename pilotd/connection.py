@@ -141,7 +141,7 @@ class _Conversation:
             raise Ended("UNAUTHENTICATED", "a client certificate with one SPIFFE ID is needed")
         if peer is None and proxy.service:
             raise Ended("PERMISSION_DENIED", "ARTEMON_SERVICE: only who has a certificate may serve")
-        if peer is None and proxy.group:
+        if peer is None and (proxy.group or proxy.registry):
             raise Ended("PERMISSION_DENIED", "AUTO_REGISTER_GROUP: only who has a certificate may serve")
         try:
             return registered(proxy, self._serving.groups)

@@ -18,7 +18,7 @@ MAX_TEXT = 253
 """Characters of a node's name, of its service, and of other names in metadata."""
 MAX_PORTS = 100
 MAX_ADDRESSES = 16
-_OPTIONAL = ("ARTEMON_SERVICE", "AUTO_REGISTER_GROUP")
+_OPTIONAL = ("ARTEMON_SERVICE", "AUTO_REGISTER_GROUP", "ARTEMON_REGISTRY")
 _KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -69,6 +69,7 @@ def proxy_of(node: Node) -> Proxy:
         inbound_port=_number(metadata, "ARTEMON_INBOUND_PORT", least=1, most=65535, absent=0),
         weight=_number(metadata, "ARTEMON_WEIGHT", least=1, most=1_000_000, absent=0),
         group=known["AUTO_REGISTER_GROUP"],
+        registry=known["ARTEMON_REGISTRY"],
     )
 
 
@@ -95,7 +96,7 @@ def workload_of(proxy: Proxy) -> Workload | None:
 
     Raises WrongNode.
     """
-    if not (proxy.service or proxy.entry):
+    if not (proxy.service or proxy.entry or proxy.registry):
         return None
     return Workload(
         node=proxy.id,
@@ -113,6 +114,7 @@ def workload_of(proxy: Proxy) -> Workload | None:
         name=_text(proxy.metadata, "WORKLOAD_NAME")[:MAX_TEXT],
         cluster=_text(proxy.metadata, "CLUSTER_ID")[:MAX_TEXT],
         entry=proxy.entry,
+        registry=proxy.registry,
         annotations=proxy.entry_annotations,
     )
 

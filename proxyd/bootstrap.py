@@ -59,6 +59,7 @@ def metadata(settings: ProxydSettings, name: str) -> Json:
         "NETWORK": settings.network,
         "ARTEMON_SERVICE": settings.service,
         "AUTO_REGISTER_GROUP": settings.workload_group,
+        "ARTEMON_REGISTRY": settings.registry,
         "ARTEMON_WEIGHT": "" if settings.workload_group and settings.weight == 1 else str(settings.weight),
         "HTTP_PROXY_PORT": str(settings.http_proxy_port or ""),
         "ARTEMON_GATEWAY_BIND": settings.gateway_bind,

@@ -84,6 +84,10 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
         "",
         description="WorkloadGroup of its namespace that makes it a WorkloadEntry; empty: none.",
     )
+    registry: str = Field(
+        "",
+        description="Registry of pilotd that knows this machine and says what it is, as consul; empty: none.",
+    )
     ports: tuple[WorkloadPortSetting, ...] = Field(
         (), description="List of {name, number, protocol, listen_port, app_port}; JSON in flags."
     )

@@ -45,7 +45,8 @@ class Proxy:
     interception, empty is where the client wanted to go. http_proxy_port: 0 means none asked for here.
     ipv6: whether captured traffic may be IPv6. outbound_port, inbound_port: where captured traffic arrives;
     0 is where the mesh says. group: the WorkloadGroup that it registers by (AUTO_REGISTER_GROUP); entry: the
-    WorkloadEntry that it is then, with `entry_annotations`. weight: 0 is not said.
+    WorkloadEntry that it is then, with `entry_annotations`. weight: 0 is not said. registry: the other
+    one that knows it.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Proxy:
     inbound_port: int = 0
     weight: int = 0
     group: str = ""
+    registry: str = ""
     entry: str = ""
     entry_annotations: Mapping[str, str] = field(default_factory=dict)
 

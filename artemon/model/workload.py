@@ -24,6 +24,7 @@ class Workload:
     service: "" when it serves none (a gateway). weight: 1 or more. name: of the workload, in metrics.
     is_pod: it is a pod of a cluster, which its Services list themselves. entry: name of the WorkloadEntry
     that it is, where a WorkloadGroup registered it; annotations: of that, which configure no proxy.
+    registry: the other registry that knows it, and says what it is.
     """
 
     node: str
@@ -42,6 +43,7 @@ class Workload:
     cluster: str = ""
     is_pod: bool = False
     entry: str = ""
+    registry: str = ""
     annotations: Mapping[str, str] = field(default_factory=lambda: EMPTY, compare=False)
 
 
@@ -50,6 +52,8 @@ def encode_workload(workload: Workload) -> bytes:
     fields = _fields(workload)
     if workload.entry:
         fields |= {"entry": workload.entry, "annotations": dict(workload.annotations)}
+    if workload.registry:
+        fields["registry"] = workload.registry
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -111,6 +115,7 @@ def _workload(namespace: str, fields: Mapping[str, Any]) -> Workload:
         name=_word(fields, "name"),
         cluster=_word(fields, "cluster"),
         entry=_text(fields, "entry"),
+        registry=_word(fields, "registry"),
         annotations={str(k): str(v) for k, v in (fields.get("annotations") or {}).items()} or EMPTY,
     )
 

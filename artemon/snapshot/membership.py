@@ -12,6 +12,7 @@ from artemon.model.selector import matches
 from artemon.model.service import Endpoint
 from artemon.model.workload import Workload
 from artemon.model.workload_entry import WorkloadEntry
+from artemon.snapshot.adoption import Adoptions
 from artemon.snapshot.services import SERVICE_TAG, Source, entry_health, from_entry, from_workload
 
 Pair = tuple[str, str, str]
@@ -46,6 +47,7 @@ class Membership:
 
     def __init__(self) -> None:
         self.sources: dict[str, Source] = {}
+        self.adoptions = Adoptions()
         self._members: dict[str, Member] = {}
         self._members_by_pair: defaultdict[Pair, dict[str, None]] = defaultdict(dict)
         self._sources_by_pair: defaultdict[Pair, dict[str, None]] = defaultdict(dict)
@@ -54,7 +56,7 @@ class Membership:
     def instances(self, source: str) -> tuple[Endpoint, ...]:
         """The instances of a source: those written in it, then selected ones in the order of their keys."""
         selected = self._selected[source]
-        return self.sources[source].inline + tuple(selected[key] for key in sorted(selected))
+        return self.adoptions.shown(self.sources[source]) + tuple(selected[key] for key in sorted(selected))
 
     def put_member(self, key: str, member: Member) -> set[str]:
         """Add or replace a member. Returns the sources whose instances changed."""
@@ -83,6 +85,7 @@ class Membership:
         """Add or replace a source and find its instances."""
         self.drop_source(source.id)
         self.sources[source.id] = source
+        self.adoptions.know(source)
         self._selected[source.id] = {}
         if source.selector is None:
             return
@@ -98,6 +101,7 @@ class Membership:
         source = self.sources.pop(identity, None)
         if source is None:
             return
+        self.adoptions.know(source, gone=True)
         del self._selected[identity]
         if source.selector is not None:
             _discard(self._sources_by_pair, _registration(source), identity)

@@ -224,8 +224,11 @@ class World:
         found = (
             membership.drop_member(key) if origin is None else membership.put_member(key, member_of(origin))
         )
+        self._touch_sources(found, touched)
+
+    def _touch_sources(self, found: Iterable[str], touched: Touched) -> None:
         for identity in found:
-            for service in membership.sources[identity].services:
+            for service in self.membership.sources[identity].services:
                 touched.services.add(ServiceKey(service.host, service.namespace))
 
     def _set_workload(self, key: str, old: Workload | None, new: Workload | None, touched: Touched) -> None:
@@ -235,6 +238,7 @@ class World:
             if one is not None and one.service:
                 self._count(one, step)
         self._set_member(key, new, touched)
+        self._touch_sources(self.membership.adoptions.put(key, new), touched)
         for group in sorted(groups):
             if set(self._declared[group]) != before[group] or self._joined[group] == 0:
                 self._set_joined(group, touched)

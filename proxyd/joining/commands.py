@@ -19,6 +19,7 @@ from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError, Refused
 from artemon.model.service import Protocol
 from proxyd.joining import running
+from proxyd.joining.consul import registered
 from proxyd.joining.instance import config_of, defaults
 from proxyd.joining.peer import meet
 from proxyd.joining.steps import SECONDS, join_machine, leave_machine, obtain, write_settings
@@ -43,6 +44,7 @@ _name = click.option(
 @click.option("--bundle", metavar="FILE", help="What `meshctl vm bootstrap` wrote, in place of all else.")
 @click.option("--config", metavar="FILE", default=DEFAULT_FILE, show_default=True, help="File to write.")
 @_name
+@click.option("--from-consul", metavar="SERVICE", help="Be what this machine's Consul agent registered.")
 @click.option("--no-start", is_flag=True, help="Obtain the identity and write the settings, and no more.")
 def join(
     url: str | None,
@@ -51,6 +53,7 @@ def join(
     bundle: str | None,
     config: str,
     name: str | None,
+    from_consul: str | None,
     no_start: bool,
     **flags: Any,
 ) -> None:
@@ -63,6 +66,7 @@ def join(
     with tempfile.TemporaryDirectory() as scratch:  # 0700
         try:
             given = _from_bundle(bundle, Path(scratch)) if bundle else {}
+            given |= registered(from_consul) if from_consul else {}
             given |= {key: value for key, value in flags.items() if value is not None}
             if url:
                 given |= _addresses(url, given)

@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +56,8 @@ def obtain(settings: ProxydSettings) -> Identity:
     try:
         keeper = IdentityKeeper(options, log.Log(NAME))
         asyncio.run(asyncio.wait_for(keeper.start(), SECONDS))
-        make_private_dir(final)
-        save_identity(final, keeper.current())
+        with _ours(final):
+            save_identity(final, keeper.current())
     except BaseException:
         if new and final.exists() and not any(final.iterdir()):
             final.rmdir()
@@ -64,6 +65,20 @@ def obtain(settings: ProxydSettings) -> Identity:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return keeper.current()
+
+
+@contextmanager
+def _ours(directory: Path) -> Iterator[None]:
+    """Ours to write into, and the proxy's again with all that is in it, where it was the proxy's before."""
+    before = directory.stat() if directory.exists() else None
+    if before is not None and before.st_uid != os.geteuid():
+        os.chown(directory, os.geteuid(), os.getegid())
+    make_private_dir(directory)
+    try:
+        yield
+    finally:
+        for path in (directory, *directory.rglob("*")) if before is not None else ():
+            os.chown(path, before.st_uid, before.st_gid, follow_symlinks=False)
 
 
 def write_settings(path: Path, settings: ProxydSettings) -> None:
@@ -188,7 +203,8 @@ def _missing(*paths: Path) -> list[str]:
 def _give(*trees: Path, owner: tuple[int, int]) -> None:
     """Directories of the proxy, with all that is in them."""
     for tree in trees:
-        make_private_dir(tree)
+        with _ours(tree):
+            pass
         for path in (tree, *tree.rglob("*")):
             os.chown(path, *owner, follow_symlinks=False)
 

@@ -215,7 +215,7 @@ class Agent:
         own = split_address(settings.dns_listen)
         upstream = resolvers(settings.dns_upstream, own)
         self._log.info("names of the mesh are answered", address=settings.dns_listen, resolvers=upstream)
-        server = DnsServer(upstream, log=self._log, metrics=self._metrics)
+        server = DnsServer(upstream, log=self._log, metrics=self._metrics, hold=settings.dns_hold)
         await stack.enter_async_context(server.serve(own))
         namespace = settings.namespace
         return [Names(self._view, server, namespace=namespace, moved=self._moved, log=self._log)]

@@ -6,7 +6,9 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from artemon.daemon.address import split_address
 from artemon.model.canonical import canonical_name
+from proxyd.dns.resolvers import resolvers
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.settings import LOOPBACK, ProxydSettings
 
@@ -118,7 +120,22 @@ def bootstrap(settings: ProxydSettings, name: str) -> Json:
         "stats_config": {"use_all_default_tags": False, "stats_tags": _STATS_TAGS},
         "layered_runtime": {"layers": _LAYERS},
         "overload_manager": {"resource_monitors": [_CONNECTIONS]},
+        **(_resolver(settings) if settings.dns_hold and settings.dns_listen else {}),
     }
+
+
+def _resolver(settings: ProxydSettings) -> Json:
+    """Envoy asks proxyd, which holds last good answers, and the machine's resolvers while proxyd is away."""
+    own = split_address(settings.dns_listen)
+    asked = [own, *resolvers(settings.dns_upstream, own)]
+    addresses = [
+        {"socket_address": {"address": host, "port_value": port, "protocol": "UDP"}} for host, port in asked
+    ]
+    config = {
+        "@type": f"{_TYPES}.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+        "resolvers": addresses,
+    }
+    return {"typed_dns_resolver_config": {"name": "envoy.network.dns_resolver.cares", "typed_config": config}}
 
 
 LOCAL_CLUSTER = "local_cluster"

@@ -125,6 +125,11 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     dns_upstream: tuple[str, ...] = Field(
         (), description="Resolvers (host:port) for all other names; by default those of /etc/resolv.conf."
     )
+    dns_hold: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds that a resolver's last good answer counts when the name is gone; 0: none.",
+    )
     workload_socket: str = Field(
         "",
         description="Unix socket of the SPIFFE Workload API, for whoever may open it; empty: none.",

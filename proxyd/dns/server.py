@@ -17,6 +17,8 @@ import dns.rcode
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.dns.answers import Answers, Foreign, refusal
+from proxyd.dns.hold import Hold
+from proxyd.dns.loops import Loops
 from proxyd.dns.resolvers import Address
 from proxyd.dns.table import Table
 from proxyd.metrics import Metrics
@@ -29,10 +31,14 @@ MOST_CONNECTIONS = 200
 
 
 class DnsServer:
-    """Answers what the table knows and asks `upstream` for everything else."""
+    """Answers what the table knows and asks `upstream` for everything else. hold: seconds that
+    their last good answer counts when a name is gone."""
 
-    def __init__(self, upstream: tuple[Address, ...], *, log: Log, metrics: Metrics) -> None:
-        self._upstream = upstream
+    def __init__(
+        self, upstream: tuple[Address, ...], *, log: Log, metrics: Metrics, hold: float = 0.0
+    ) -> None:
+        self._loops = Loops(upstream, self._ask_quietly, log)
+        self._hold = Hold(hold)
         self._log = log
         self._metrics = metrics
         self._answers = Answers(Table((), namespace=""), random.Random())  # noqa: S311 which address is first
@@ -57,7 +63,9 @@ class DnsServer:
             raise ArtemonError(f"DNS cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
         try:
             async with asyncio.TaskGroup() as self._tasks:
+                looking = self._tasks.create_task(self._loops.watch(), name="resolver-loops")
                 yield
+                looking.cancel()
                 for task in self._asking:
                     task.cancel()
         finally:
@@ -105,6 +113,8 @@ class DnsServer:
         answer = self._answers.answer(query, datagram=datagram)
         if isinstance(answer, bytes):
             self._metrics.dns.labels("mesh").inc()
+        if isinstance(answer, Foreign) and self._loops.is_ours(answer.message):
+            return refusal(answer.message, dns.rcode.REFUSED)
         return answer
 
     async def _ask(self, query: dns.message.Message, *, datagram: bool) -> bytes:
@@ -113,27 +123,36 @@ class DnsServer:
             return self._failed(query)
         self._waiting += 1
         try:
-            for host, port in self._upstream:
-                response = await self._ask_one(query, host, port, datagram=datagram)
-                if response is not None:
-                    self._metrics.dns.labels("forwarded").inc()
-                    return response
+            response = await self._ask_in_turn(query, datagram=datagram)
         finally:
             self._waiting -= 1
-        return self._failed(query)
+        told = self._hold.judged(query, response, now=asyncio.get_running_loop().time())
+        if told is None:
+            return self._failed(query)
+        self._metrics.dns.labels("forwarded" if told is response else "held").inc()
+        return told.to_wire(max_size=65535)
+
+    async def _ask_in_turn(self, query: dns.message.Message, *, datagram: bool) -> dns.message.Message | None:
+        for host, port in self._loops.straight:
+            response = await self._ask_one(query, host, port, datagram=datagram)
+            if response is not None:
+                return response
+        return None
+
+    async def _ask_quietly(self, query: dns.message.Message, host: str, port: int) -> None:
+        await self._ask_one(query, host, port, datagram=True)
 
     async def _ask_one(
         self, query: dns.message.Message, host: str, port: int, *, datagram: bool
-    ) -> bytes | None:
+    ) -> dns.message.Message | None:
         ask: Callable[..., Awaitable[dns.message.Message]] = (
             dns.asyncquery.udp if datagram else dns.asyncquery.tcp
         )
         try:
-            response = await ask(query, host, timeout=UPSTREAM_SECONDS, port=port)
+            return await ask(query, host, timeout=UPSTREAM_SECONDS, port=port)
         except (dns.exception.DNSException, OSError, EOFError) as error:
             self._log.debug("a resolver does not answer", address=f"{host}:{port}", reason=str(error))
             return None
-        return response.to_wire(max_size=65535)
 
     def _failed(self, query: dns.message.Message) -> bytes:
         self._metrics.dns.labels("failed").inc()

@@ -77,8 +77,9 @@ def _ours(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for path in (directory, *directory.rglob("*")) if before is not None else ():
-            os.chown(path, before.st_uid, before.st_gid, follow_symlinks=False)
+        if before is not None:
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, before.st_uid, before.st_gid, follow_symlinks=False)
 
 
 def write_settings(path: Path, settings: ProxydSettings) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from machine_site import ANSWER, NAMESPACE, PORT, Control, Machine, wait
-from netns import Host, hosts, missing
+from netns import APP_UID, Host, hosts, missing
+
+from proxyd.dns.resolvers import RESOLV_CONF, name_servers
 
 pytestmark = [
     pytest.mark.root,
@@ -21,6 +23,13 @@ pytestmark = [
 
 
 SSH = 22
+RESOLVERS = name_servers(RESOLV_CONF.read_text()) if RESOLV_CONF.exists() else ()
+ASK = """
+import sys, dns.message, dns.query
+by, resolver, name = sys.argv[1:]
+answer = getattr(dns.query, by)(dns.message.make_query(name, "A"), resolver, timeout=30)
+print(*(record.address for one in answer.answer for record in one))
+"""
 
 
 @dataclass
@@ -41,7 +50,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with hosts(2) as (switch, one, two):
         control = Control(folder / "control", switch)
         control.start()
-        client = Machine(folder, one, control, "client", interception=request.param)
+        names = {"dns_listen": "127.0.0.1:15053", "dns_upstream": [f"{switch.ipv4}:53"]}
+        client = Machine(folder, one, control, "client", interception=request.param, **names)
         server = Machine(folder, two, control, "server", interception=request.param)
         for machine in (client, server):
             machine.start()
@@ -61,6 +71,18 @@ def test_applications_reach_each_other_by_mutual_tls(site: Site, ipv6: bool) -> 
         status, answer = one.call(other, ipv6=ipv6)
         assert (status, answer["name"]) == (200, other.service)
         assert f"spiffe://cluster.local/ns/{NAMESPACE}/sa/{one.service}" in answer["caller"], answer
+
+
+@pytest.mark.skipif(not RESOLVERS, reason="needs a nameserver in /etc/resolv.conf")
+def test_names_of_the_mesh_are_found_by_applications_that_ask_the_machines_resolver(site: Site) -> None:
+    """Nobody is there under the resolver's address: the queries are led to proxyd, by UDP and TCP."""
+    url = f"http://server.{NAMESPACE}:{PORT}/"
+    status, answer = wait(lambda: found if (found := site.client.get(url))[0] == 200 else None, lambda: url)
+    assert (status, answer["name"]) == (200, "server")
+    assert f"/sa/{site.client.service}" in answer["caller"]
+    for by in ("udp", "tcp"):
+        asked = (sys.executable, "-c", ASK, by, RESOLVERS[0][0], f"server.{NAMESPACE}.svc.cluster.local")
+        assert site.client.host.check(*asked, uid=APP_UID).strip(), by
 
 
 def test_each_connection_passes_each_proxy_once(site: Site) -> None:

@@ -110,6 +110,7 @@ async def pinned_roots(address: str, pin: str, *, trust_domain: str, now: dateti
     except (OSError, TimeoutError) as error:
         raise CitadelUnreachable(f"citadeld at {address} does not answer: {error or 'timeout'}") from error
     roots = _pinned(pin, chain, address)
+    _check_clock(chain, address, now)
     try:
         found = verify_chain(chain, roots, now=now)
     except CertificateRefused as error:
@@ -117,6 +118,17 @@ async def pinned_roots(address: str, pin: str, *, trust_domain: str, now: dateti
     if found != SpiffeId(trust_domain, SYSTEM_NAMESPACE, "citadeld"):
         raise CitadelRefused(f"{address} is {found}, not citadeld of {trust_domain}; no token was sent")
     return chain_pem(roots)
+
+
+def _check_clock(chain: Sequence[x509.Certificate], address: str, now: datetime) -> None:
+    """Raises CitadelRefused when nothing that the server shows counts now: more likely the clock is wrong."""
+    begin = max((one.not_valid_before_utc for one in chain), default=now)
+    end = min((one.not_valid_after_utc for one in chain), default=now)
+    if not begin <= now <= end:
+        raise CitadelRefused(
+            f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, but the certificate of {address} counts"
+            f" from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: set the clock; no token was sent"
+        )
 
 
 def _pinned(pin: str, chain: Sequence[x509.Certificate], address: str) -> tuple[x509.Certificate, ...]:

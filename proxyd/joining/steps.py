@@ -23,6 +23,7 @@ from artemon.daemon.identity import Identity, IdentityKeeper
 from artemon.daemon.identity_files import load_identity, save_identity
 from artemon.errors import ArtemonError
 from artemon.pki.subject import subject_text
+from proxyd import systemd
 from proxyd.intercept.apply import Interception, guard_process
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine, look
@@ -31,6 +32,7 @@ from proxyd.intercept.resolve import resolve
 from proxyd.joining import running
 from proxyd.joining.application import check_application, hold, let_go
 from proxyd.joining.journal import Journal
+from proxyd.joining.prospects import check_prospects
 from proxyd.settings import ProxydSettings
 
 NAME = "proxyd"
@@ -51,7 +53,7 @@ def obtain(settings: ProxydSettings) -> Identity:
     subject = subject_text(settings.service or node, settings.labels, settings.cluster_id)
     options = replace(settings.identity_options, directory=made, node=node, workload=subject)
     shutil.rmtree(made, ignore_errors=True)
-    new = not final.exists()
+    new = _missing(final)
     make_private_dir(made)
     try:
         keeper = IdentityKeeper(options, log.Log(NAME))
@@ -59,8 +61,10 @@ def obtain(settings: ProxydSettings) -> Identity:
         with _ours(final):
             save_identity(final, keeper.current())
     except BaseException:
-        if new and final.exists() and not any(final.iterdir()):
-            final.rmdir()
+        shutil.rmtree(made, ignore_errors=True)
+        for path in sorted(map(Path, new), key=lambda one: -len(one.parts)):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
         raise
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -157,11 +161,11 @@ def _check(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     if os.geteuid() != 0:
         raise ArtemonError("joining starts a service and changes rules: run this as root, or say --no-start")
     binary = find(settings.envoy)
+    if not systemd.is_ours():
+        tell("note: systemd does not run this machine: a reboot does not bring the proxy back")
     tell(f"Envoy runs here: {version(binary)}")
     check_application(settings)
-    parent = next(path for path in config.parents if path.exists())
-    if not os.access(parent, os.W_OK):
-        raise ArtemonError(f"{parent} cannot be written to")
+    check_prospects(settings, config)
     if settings.intercepts:
         known = settings.proxy_user.isdecimal() or _is_known(settings)
         _, machine = _possible(settings if known else settings.model_copy(update=TO_BE_MADE))

@@ -18,7 +18,7 @@ from servers import free_ports
 
 from artemon.daemon.files import InsecureFile
 from artemon.daemon.identity import IdentityKeeper, IdentityOptions
-from artemon.daemon.identity_client import CitadelRefused
+from artemon.daemon.identity_client import CitadelRefused, pinned_roots
 from artemon.daemon.identity_files import Identity, load_identity, make_identity, save_identity
 from artemon.daemon.identity_tls import (
     channel_options,
@@ -289,3 +289,11 @@ async def test_https_servers_follow_renewals_and_know_their_peer(rig: Rig, tmp_p
             await get(mixed)
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("hours", [-24 * 365, 24 * 365], ids=["behind", "ahead"])
+async def test_a_wrong_clock_is_named_before_a_token_is_sent(rig: Rig, hours: float) -> None:
+    with pytest.raises(CitadelRefused, match=r"this machine's clock says .*: set the clock; no token"):
+        await pinned_roots(
+            rig.settings.join_address, str(rig.root), trust_domain="cluster.local", now=at(hours)
+        )

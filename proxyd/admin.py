@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import aiohttp
 
 PATIENCE = aiohttp.ClientTimeout(total=2)
+ADOPT_TRIES, ADOPT_PAUSE = 20, 0.2
+"""How often, and how many seconds apart, an Envoy from before is asked who it is."""
 SCRAPE = aiohttp.ClientTimeout(total=20)
 
 
@@ -32,6 +35,17 @@ class Admin:
                 return str((await answer.json(content_type=None))["node"]["id"])
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
             return None
+
+    async def obstacle(self, node: str) -> str:
+        """Why an Envoy that runs is not one for this node; empty when it is."""
+        found = None
+        for _ in range(ADOPT_TRIES):
+            if (found := await self.node()) is not None:
+                break
+            await asyncio.sleep(ADOPT_PAUSE)
+        if found != node:
+            return "its admin does not answer"
+        return "it is draining" if await self.state() == "DRAINING" else ""
 
     async def epoch(self) -> int | None:
         """How many Envoys were there before it in a row of hot restarts; None when it does not answer."""

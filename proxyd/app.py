@@ -51,6 +51,7 @@ from proxyd.status import status_routes
 from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
 from proxyd.unit import UnitState
+from proxyd.upgrade import anew
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.view import View
 from proxyd.wellbeing import PROBE, UNIT, Wellbeing
@@ -145,7 +146,8 @@ class Agent:
         )
 
     async def run(self) -> None:
-        """Until told to stop; then leave the mesh, drain and end Envoy. On failure Envoy goes on."""
+        """Until told to stop; then leave the mesh, drain and end Envoy. On failure, and where another proxyd
+        takes our place, Envoy goes on."""
         context, settings = self._context, self._settings
         context.health.expect(IDENTITY, "no certificate yet")
         context.health.expect(CONFIGURATION, "no configuration yet, from pilotd or from disk")
@@ -167,12 +169,14 @@ class Agent:
             work = [tasks.create_task(one) for one in (*self._work(names), envoy_log.follow())]
             mesh = tasks.create_task(self._follow_pilotd())
             envoy = tasks.create_task(self._run_envoy())
-            await context.stop.wait()
+            again = await anew(context)
             context.health.expect("running", "proxyd is being stopped")
-            self._upstream.leave()
-            await asyncio.sleep(LEAVE_SECONDS if self._upstream.connected else 0)
+            if not again:
+                self._upstream.leave()
+                await asyncio.sleep(LEAVE_SECONDS if self._upstream.connected else 0)
             envoy.cancel()
-            await self._supervisor.stop()
+            if not again:
+                await self._supervisor.stop()
             mesh.cancel()
             envoy_log.finish()
             for task in work:

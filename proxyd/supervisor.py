@@ -33,8 +33,6 @@ CONDITION = "envoy"
 STEADY_SECONDS = 10.0
 EAGER_SECONDS, CALM_SECONDS = 0.1, 2.0
 STOP_SECONDS = 5.0
-ADOPT_TRIES = 20
-ADOPT_PAUSE = 0.2
 TAKE_OVER_SECONDS = 60.0
 """How long a new Envoy may take until it serves; the old one serves meanwhile."""
 
@@ -70,6 +68,8 @@ class Supervisor:
         self._useful = False
         self._changing = False
         self._hot = can_restart_hot()
+        self._outdated = False
+        """Whether the Envoy that was adopted is another than we would start."""
         health.expect(CONDITION, "Envoy has not been started")
 
     @property
@@ -96,6 +96,8 @@ class Supervisor:
         backoff = Backoff(first=0.1, most=5.0)
         loop = asyncio.get_running_loop()
         self._process = await self._adopt()
+        if self._outdated:
+            await self._renew()
         while True:
             began = loop.time()
             if self._process is None:
@@ -112,6 +114,15 @@ class Supervisor:
             if loop.time() - began > STEADY_SECONDS:
                 backoff.reset()
             await asyncio.sleep(backoff.next(random.random()))  # noqa: S311
+
+    async def _renew(self) -> None:
+        """An Envoy of an earlier proxyd hands over to one that is started as we would."""
+        self._outdated = False
+        try:
+            await self.change(self._launch)
+        except ArtemonError as error:
+            self._log.warning("envoy did not hand over", reason=error)
+        await self.settle()
 
     def _ended(self, reason: str) -> None:
         if not self._changing:
@@ -228,7 +239,8 @@ class Supervisor:
 
     async def _adopt(self) -> Process | None:
         """The Envoy of an earlier proxyd, if it was started just as we would (of a row of hot restarts the
-        last one); any other one is ended."""
+        last one). One that was started otherwise, by another proxyd or of another binary, is adopted to hand
+        over; what can do neither is ended."""
         running = running_in(self._directory)
         for pid, arguments in sorted(running.items(), key=lambda one: -parted(one[1])[1].epoch):
             if not any(part.startswith("bootstrap-") for part in arguments):
@@ -237,30 +249,23 @@ class Supervisor:
                 process = Process(pid)
             except ProcessLookupError:
                 continue
-            obstacle = await self._obstacle(arguments)
-            if not obstacle:
-                self._useful = True
-                self._generation = parted(arguments)[1]
-                self._log.info("envoy adopted", pid=pid)
+            rest, generation = parted(arguments)
+            same = arguments[0] == str(self._binary) and rest == self._common
+            obstacle = await self._admin.obstacle(self._node)
+            if not obstacle and (same or (self._hot and generation.can_hand_over)):
+                self._useful, self._outdated = True, not same
+                self._generation = generation
+                self._log.info("envoy adopted", pid=pid, outdated=not same)
                 return process
+            obstacle = obstacle or "it was started with other settings, and cannot hand over"
             self._log.warning("envoy not adopted", pid=pid, reason=obstacle)
             await process.stop(STOP_SECONDS)
             process.close()
         return None
 
-    async def _obstacle(self, arguments: tuple[str, ...]) -> str:
-        rest, _ = parted(arguments)
-        if arguments[0] != str(self._binary) or rest != common_arguments(
-            self._settings, self._launch, hot=self._hot
-        ):
-            return "it was started with other settings"
-        for _ in range(ADOPT_TRIES):
-            if (node := await self._admin.node()) is not None:
-                break
-            await asyncio.sleep(ADOPT_PAUSE)
-        if node != self._node:
-            return "its admin does not answer"
-        return "it is draining" if await self._admin.state() == "DRAINING" else ""
+    @property
+    def _common(self) -> list[str]:
+        return common_arguments(self._settings, self._launch, hot=self._hot)
 
     def _start(self, generation: Generation) -> Process | None:
         launch = self._launch
@@ -291,5 +296,4 @@ class Supervisor:
         return process
 
     def _arguments(self, generation: Generation) -> list[str]:
-        common = common_arguments(self._settings, self._launch, hot=self._hot)
-        return [str(self._binary), *common, *(generation.arguments() if self._hot else ())]
+        return [str(self._binary), *self._common, *(generation.arguments() if self._hot else ())]

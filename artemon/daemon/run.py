@@ -31,6 +31,7 @@ class Context:
     """What a daemon's app gets beside its settings.
 
     stop: set by SIGTERM or SIGINT; the app returns soon after. reload: set by SIGHUP; the app clears it.
+    again: set by an app that returns to be started anew in this very process, by what is installed then.
     """
 
     name: str
@@ -40,8 +41,10 @@ class Context:
     metrics: CollectorRegistry
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
+    again: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+AGAIN = -1
 App = Callable[[S, Context], Awaitable[None]]
 
 
@@ -91,7 +94,15 @@ def run(
     log.setup(level=loaded.log_level, form=loaded.log_format)
     memory.few_arenas()
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its core writes a raw line for every stray client
-    sys.exit(asyncio.run(_main(name, loaded, app)))
+    status = asyncio.run(_main(name, loaded, app))
+    if status == AGAIN:
+        os.execv(sys.executable, command_line())  # noqa: S606 - ourselves
+    sys.exit(status)
+
+
+def command_line() -> list[str]:
+    """How this process was started."""
+    return [sys.executable, *sys.orig_argv[1:]]
 
 
 async def _main(name: str, settings: S, app: App[S]) -> int:
@@ -117,8 +128,8 @@ async def _main(name: str, settings: S, app: App[S]) -> int:
         return _failed(context, _leaves(group))
     except ArtemonError as error:
         return _failed(context, [error])
-    context.log.info("stopped", reason="asked to")
-    return 0
+    context.log.info("stopped", reason="to start anew" if context.again.is_set() else "asked to")
+    return AGAIN if context.again.is_set() else 0
 
 
 def _failed(context: Context, errors: Sequence[BaseException]) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.filters.network.echo.v3 import echo_pb2  # noqa: F401 - known to the JSON parser
@@ -18,6 +21,7 @@ from meshlet_net import eventually, fetch, proto, upstream_app
 from worlds import Item, cluster, world
 
 from artemon.api.v1.start_pb2 import BootstrapPatch, ProxyStart, StartSettings
+from artemon.daemon.envoy import find
 from artemon.translate.start import SETTINGS
 from artemon.xds.session import Accepted, Rejected
 from artemon.xds.types import ENDPOINTS, ROUTES, START
@@ -104,6 +108,57 @@ async def test_a_change_replaces_envoy_and_loses_no_request(agent: Agent, pilot:
     assert len(agent.envoys()) == 1
     assert agent.said("envoy replaced") == 1
     await agent.ready()
+
+
+async def test_proxyd_and_envoy_are_upgraded_and_back_and_no_request_is_lost(
+    agent: Agent, pilot: Pilot, app: int, tmp_path: Path
+) -> None:
+    """SIGHUP starts what is installed by now in the same process; of another Envoy, the new one takes over."""
+    pilot.publish(*world(agent.ip, app))
+    other = tmp_path / "envoy"
+    shutil.copy(find(""), other)
+    agent.start()
+    await agent.ready()
+    assert agent.process
+    (first,) = agent.envoys()
+    done = asyncio.Event()
+    load = asyncio.ensure_future(ask_until(agent, done))
+    starts = 1
+    for binary in ("", str(other), ""):
+        agent.settings["envoy"] = binary
+        config = agent.directory / "proxyd.yaml"
+        config.write_text(yaml.safe_dump({**agent.settings, "no_such": 1}))
+        agent.process.send_signal(signal.SIGHUP)
+        refused = starts
+        await eventually(lambda n=refused: agent.said("not_reloaded") == n, "refused", seconds=60)
+        config.write_text(yaml.safe_dump(agent.settings))
+        agent.process.send_signal(signal.SIGHUP)
+        starts += 1
+        await eventually(lambda n=starts: agent.said("envoy connected") >= n, "started anew", seconds=60)
+        wanted = str(other if binary else find(""))
+        await eventually(
+            lambda path=wanted: programs(agent) == [path], "one Envoy, of that binary", seconds=60
+        )
+        await agent.ready()
+        if not binary and starts == 2:
+            assert agent.envoys() == [first], "nothing changed for Envoy: it goes on"
+    assert agent.process.poll() is None, "the process stayed the same"
+    done.set()
+    answers = await load
+    assert answers
+    assert set(answers) == {(200, "hello")}
+    assert agent.said("envoy replaced") == 2
+    assert agent.stop() == 0
+    assert agent.envoys() == []
+
+
+def programs(agent: Agent) -> list[str]:
+    """What the Envoys that run were started from."""
+    found = []
+    for pid in agent.envoys():
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode())
+    return found
 
 
 async def test_an_envoy_that_does_not_come_to_serve_is_taken_back(

@@ -1,16 +1,17 @@
-"""`python -m bench [snapshot] [config] [streams] [memory]`: all by default."""
+"""`python -m bench [snapshot] [config] [streams] [machine] [memory]`: all by default."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import config, memory, snapshot, streams
+from bench import config, machine, memory, snapshot, streams
 from bench.report import show
 
 TABLES = {
     "snapshot": ("Snapshot and translation, 1,000 services x 10 instances", snapshot.run),
     "config": ("Translation of 1,000 services, VirtualServices and DestinationRules", config.run),
     "streams": ("Streams over gRPC (plaintext, loopback), registry in memory", streams.run),
+    "machine": ("A machine's proxyd", machine.run),
     "memory": ("Memory of pilotd (RSS)", memory.run),
 }
 

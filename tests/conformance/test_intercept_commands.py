@@ -21,6 +21,46 @@ pytestmark = [
 ]
 ENDS = Path(__file__).parents[1] / "packet_ends.py"
 LONG = "600"
+FIREWALLD = """
+table inet firewalld {}
+delete table inet firewalld
+table inet firewalld {
+  chain filter_INPUT {
+    type filter hook input priority filter + 10; policy accept;
+    ct state { established, related } accept
+    tcp dport { 22, 15006 } accept
+    iifname "eth0" tcp dport 9100 reject
+  }
+  chain nat_PREROUTING { type nat hook prerouting priority dstnat + 10; policy accept; }
+}
+"""
+UFW = """
+*filter
+:ufw-before-input - [0:0]
+:ufw-user-input - [0:0]
+-A INPUT -j ufw-before-input
+-A ufw-before-input -j ufw-user-input
+-A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+"""
+DOCKER = """
+*nat
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 9200 -j DNAT --to-destination 172.17.0.2:80
+COMMIT
+*filter
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A DOCKER-USER -j RETURN
+COMMIT
+"""
+TOOLS = {
+    "firewalld": (FIREWALLD, ("nft", "-f", "-"), ("inet firewalld",)),
+    "ufw": (UFW, ("iptables-restore",), ("ip filter",)),
+    "docker": (DOCKER, ("iptables-restore",), ("ip nat", "ip filter")),
+}
+"""Rules as these tools make them, what loads them (and replaces what they had), and the tables they have."""
 
 
 class Machine:
@@ -154,3 +194,32 @@ def test_what_stops_it_is_said_and_nothing_is_changed(machine: Machine, tmp_path
     assert refused.returncode == 1
     assert str(tmp_path / "file") in refused.stderr
     assert "artemon" not in machine.rules()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_rules_of_other_tools_stay_and_may_be_loaded_again(machine: Machine, tool: str) -> None:
+    script, load, tables = TOOLS[tool]
+    machine.host.check(*load, content=script)
+    before = others(machine)
+    assert before
+    told = machine.done("plan")
+    assert tool in told
+    machine.done("apply", "--now", "--seconds", LONG)
+    machine.done("confirm")
+    assert (others(machine), machine.reached(8080), machine.reached(22)) == (before, "15006", "22")
+    machine.host.check(*load, content=script)
+    assert (others(machine), machine.reached(8080), machine.state()) == (before, "15006", "confirmed")
+    machine.done("apply", "--now", "--seconds", "1", "--exclude-inbound-ports", "8080")
+    wait(lambda: machine.state() == "confirmed")
+    assert others(machine) == before
+    machine.done("remove")
+    assert others(machine) == before
+    for table in tables:
+        machine.host.check("nft", "delete", "table", *table.split())
+
+
+def others(machine: Machine) -> list[str]:
+    """All rules that are not ours, without counters."""
+    listed = [line.split(maxsplit=1)[1] for line in machine.host.check("nft", "list", "tables").splitlines()]
+    shown = (("nft", "-s", "list", "table", *one.split()) for one in listed if one != "inet artemon")
+    return [machine.host.check(*command) for command in shown]

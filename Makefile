@@ -6,7 +6,7 @@ DIR    ?= .artemon
 # Without compiled files every program that is started compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference deb man lock
+.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference deb man lock fleet
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,10 @@ soak-rotation: $(VENV)/.dev  ## root rotations under load, MINUTES=15, leaves of
 ROUNDS ?= 20
 revocations: $(VENV)/.dev  ## how fast ROUNDS=20 bans are in force on real proxies
 	ARTEMON_REVOCATIONS=$(ROUNDS) $(BIN)/pytest -q -s --timeout 3600 tests/e2e/trust/test_revocation_speed.py
+
+MACHINES ?= 5
+fleet: $(VENV)/.dev  ## docs/tasks/ansible.md on MACHINES=5 (or 2) machines of systemd; needs root and etcd
+	ARTEMON_FLEET=$(MACHINES) $(BIN)/pytest -q -s --durations=1 tests/fleet
 
 pods: $(VENV)/.dev  ## injection of 10,000 random pods
 	ARTEMON_RANDOM=1 ARTEMON_PODS=10000 $(BIN)/pytest -q --timeout 3600 tests/unit/inject/test_random_pods.py

@@ -17,14 +17,17 @@ def run_page(
     environment: Mapping[str, str],
     *,
     adapted: Callable[[str], str] = lambda text: text,
+    seconds: float = 120,
 ) -> None:
-    """Run the page in `folder`; `adapted` puts the test's addresses in place of the page's."""
+    """Run the page in `folder`; `adapted` puts the test's addresses in place of the page's. seconds: of one
+    block, at most."""
     output = ""
     for kind, text in _BLOCK.findall((PAGES / name).read_text()):
         if kind == "sh":
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", adapted(text)],
-                cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=120, check=False,
+                cwd=folder, env=dict(environment), capture_output=True, text=True, check=False,
+                timeout=seconds,
             )  # fmt: skip
             assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
             output = done.stdout

@@ -49,7 +49,8 @@ async def test_the_leader_is_killed_and_token_lease_and_watch_live_on(
             await put_surely(minimal, f"{AT}k{number}", b"")
         await seen.until(lambda one: len(one.state) == 20, 30)
         assert seen.reasons == ["start"]
-        await asyncio.to_thread(leader.start)
+        leader.start(wait=False)  # here: it would die with another thread
+        await asyncio.to_thread(leader.wait_healthy)
         await asyncio.to_thread(own.cluster.wait_voters)
     assert not lease.lost.is_set()
     assert await minimal.get(f"{AT}leased") is not None

@@ -42,6 +42,38 @@ PLACES = dict(
 )
 
 
+GATES = ("gate-path", "gate-host")
+PLACES |= dict(zip(GATES, ("127.3.1.1", "127.3.1.2"), strict=True))
+DENIED |= {PLACES["gate-path"]: DENIED[PLACES["path"]], PLACES["gate-host"]: DENIED[PLACES["host"]]}
+"""Gateways with the same policies, and routes of their own."""
+
+
+def behind_gateways(app: App) -> Iterator[dict[str, Any]]:
+    """What gateways serve: everything, from the one server."""
+
+    def one(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+        meta = {"name": "all", "namespace": "default"}
+        return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": meta, "spec": spec}
+
+    port = {"number": PORT, "name": "http", "protocol": "HTTP"}
+    host = "behind.default.svc.cluster.local"
+    yield one("Gateway", {"selector": {"is": "gateway"}, "servers": [{"hosts": ["*"], "port": port}]})
+    yield one("VirtualService", {"hosts": ["*"], "gateways": ["all"],
+                                 "http": [{"route": [{"destination": {"host": host}}]}]})  # fmt: skip
+    served = {"number": 80, "name": "http", "protocol": "HTTP", "targetPort": app.port}
+    yield one("ServiceEntry", {"hosts": [host], "resolution": "STATIC", "ports": [served],
+                               "endpoints": [{"address": "127.0.0.1"}]})  # fmt: skip
+
+
+def proxy(address: str, port: dict[str, Any]) -> dict[str, Any]:
+    """The workload or gateway at an address."""
+    found = {"namespace": "default", "ipAddresses": [address], "labels": {"at": address, "is": "workload"}}
+    if address in {PLACES[gate] for gate in GATES}:
+        gate = {"labels": {"at": address, "is": "gateway"}, "metadata": {"ARTEMON_GATEWAY_BIND": address}}
+        return {**found, "type": "router", **gate}
+    return {**found, "metadata": {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": [port]}}
+
+
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     app = App()
@@ -51,13 +83,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
          "spec": {"action": "DENY", "rules": [rule], "selector": {"matchLabels": {"at": address}}}}
         for number, (address, rule) in enumerate(DENIED.items())
     ]  # fmt: skip
-    snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, policies))), MeshConfig())
+    objects = [*policies, *behind_gateways(app)]
+    snapshot = snapshot_of(load_yaml("\n---\n".join(map(json.dumps, objects))), MeshConfig())
     port = {"number": PORT, "name": "http", "protocol": "HTTP", "listenPort": PORT, "appPort": app.port}
-    views = [
-        snapshot.view(read_proxy({"namespace": "default", "ipAddresses": [one], "labels": {"at": one},
-                                  "metadata": {"INTERCEPTION_MODE": "NONE", "ARTEMON_PORTS": [port]}}))
-        for one in DENIED
-    ]  # fmt: skip
+    views = [snapshot.view(read_proxy(proxy(one, port))) for one in DENIED]
     with running(views, tmp_path_factory.mktemp("envoy"), (next(iter(DENIED)), PORT), app=app) as found:
         yield found
 
@@ -86,10 +115,11 @@ def got_past(status: int, body: bytes) -> bool:
 
 
 @pytest.mark.timeout(1800)
-def test_paths_over_http1(rig: Rig) -> None:
+@pytest.mark.parametrize(("place", "share"), [("path", 5), ("gate-path", 29)])
+def test_paths_over_http1(rig: Rig, place: str, share: int) -> None:
     past, through = [], 0
-    for path in spellings(5):
-        answer = rig.http(PLACES["path"], PORT, b"GET " + path + b" HTTP/1.1\r\nhost: a.example\r\n\r\n")
+    for path in spellings(share):
+        answer = rig.http(PLACES[place], PORT, b"GET " + path + b" HTTP/1.1\r\nhost: a.example\r\n\r\n")
         through += answer.status == 200
         if got_past(answer.status, answer.body):
             past.append((path, answer.told["line"]))
@@ -98,9 +128,10 @@ def test_paths_over_http1(rig: Rig) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_paths_over_http2(rig: Rig) -> None:
-    client, past, through = http2(rig, "path"), [], 0
-    for path in spellings(31):
+@pytest.mark.parametrize(("place", "share"), [("path", 31), ("gate-path", 61)])
+def test_paths_over_http2(rig: Rig, place: str, share: int) -> None:
+    client, past, through = http2(rig, place), [], 0
+    for path in spellings(share):
         reply = client.ask([*GET, (b":path", path)])
         through += reply.status == 200
         if got_past(reply.status, reply.body):
@@ -110,7 +141,7 @@ def test_paths_over_http2(rig: Rig) -> None:
     assert through > 0
 
 
-@pytest.mark.parametrize("place", ["host", "authority", "host-header"])
+@pytest.mark.parametrize("place", ["host", "authority", "host-header", "gate-host"])
 @pytest.mark.parametrize("host", HOSTS)
 def test_hosts(rig: Rig, host: str, place: str) -> None:
     name = host.encode()
@@ -127,7 +158,7 @@ def test_hosts(rig: Rig, host: str, place: str) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("place", ["host", "authority", "host-header"])
+@pytest.mark.parametrize("place", ["host", "authority", "host-header", "gate-host"])
 def test_two_hosts_are_none(rig: Rig, place: str) -> None:
     for one, other in (("other", "secret.example"), ("secret.example", "other")):
         written = f"GET / HTTP/1.1\r\nhost: {one}\r\nhost: {other}\r\n\r\n".encode()

@@ -16,8 +16,10 @@ PYTHON = "/usr/bin/python3"
 PLACE = "/opt/packages"
 UNRELATED = (
     *("var/log/", "var/lib/dpkg/", "var/lib/apt/", "var/cache/", "var/lib/systemd/"),
-    *("opt/packages/", "root/.ansible/", "etc/.pwd.lock"),
+    *("opt/packages/", "root/.ansible/", "etc/.pwd.lock", "var/lib/PackageKit/"),
 )
+TOLD_BY_APT = {"packagekitd", "polkitd"}
+"""Whom apt calls, where they are installed."""
 USERS = ("passwd", "group", "shadow", "gshadow")
 ACCOUNTS = {f"etc/{name}{end}" for name in (*USERS, "subuid", "subgid") for end in ("", "-")}
 """Whose content is compared, and their backups."""
@@ -89,7 +91,7 @@ class BareMachine(SystemdMachine):
         return {
             "files": sorted(one for one in kept if "__pycache__" not in one or "artemon" in one),
             "users": self.check("cat", *(f"/etc/{name}" for name in USERS)),
-            "processes": sorted(self.check("ps", "-eo", "comm=", "--ppid", "1").split()),
+            "processes": sorted(set(self.check("ps", "-eo", "comm=").split()) - TOLD_BY_APT),
             "rules": self.check("nft", "list", "ruleset"),
             "addresses": self.check("ip", "-o", "addr", "show", "dev", "lo"),
             "units": self.run("systemctl", "list-unit-files", "--no-legend", "artemon*").stdout,

@@ -18,7 +18,6 @@ from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
 from artemon.errors import ArtemonError, Unavailable, Unknown
-from artemon.kube.cluster import read_clusters
 from artemon.pki.certificate import Authority, validity_of
 from artemon.store.api import Election, Store
 from artemon.store.layout import Layout
@@ -30,10 +29,7 @@ from citadeld.authorities.open import open_authority
 from citadeld.authority import KeyRoom, Lifetimes, describe
 from citadeld.books import Books
 from citadeld.callers import PER_ADDRESS, PER_IDENTITY, Door
-from citadeld.clusters.certify import Certifier
-from citadeld.clusters.keeper import Sources
-from citadeld.clusters.run import Clusters
-from citadeld.clusters.settings import WriteOptions
+from citadeld.clusters.run import clusters_of
 from citadeld.decision import Method
 from citadeld.fellows import Fellows
 from citadeld.grants import Grants
@@ -142,8 +138,7 @@ class Citadel:
         self._grants = Grants(store, Layout(settings.mesh), self._signers(), context.log)
         around = Surroundings(settings.trust_domain, self._tokens, utc_now, context.log)
         self._attestors = open_attestors(settings.attestors, around)
-        found = read_clusters(settings.clusters, WriteOptions)
-        self._clusters = Clusters(found, store, settings.prefix, context.node)
+        self._clusters = clusters_of(settings, store, context.node, self._revoker.known, context.log)
         self._issuer = Issuer(
             store=store,
             prefix=settings.prefix,
@@ -184,7 +179,11 @@ class Citadel:
                 tasks.create_task(self._rotation.run(election), name="rotation"),
             ]
             if self._clusters.clusters:
-                beside.append(tasks.create_task(self._clusters.run(self._sources()), name="clusters"))
+                beside.append(
+                    tasks.create_task(
+                        self._clusters.run(self._issuer, self._current.the_bundle), name="clusters"
+                    )
+                )
             services = self._services(election)
             doors = self._doors()
             async with (
@@ -228,17 +227,6 @@ class Citadel:
             rotating=Rotating(self._rotation, election),
             log=self._context.log,
         )
-
-    def _sources(self) -> Sources:
-        """What clusters are given."""
-        certifier = Certifier(
-            self._issuer,
-            self._settings.trust_domain,
-            timedelta(seconds=self._settings.leaf_seconds),
-            self._revoker.known,
-            lambda: self._current.the_bundle().roots_pem,
-        )
-        return Sources(self._current.the_bundle, certifier, utc_now, self._context.log)
 
     def _doors(self) -> dict[Method, Door]:
         shared = (self._settings.trust_domain, self._metrics, Limiter(PER_ADDRESS))

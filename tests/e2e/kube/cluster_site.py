@@ -10,17 +10,30 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from attestation_site import AUDIENCE, token
+from attestation_site import AUDIENCE, account, pod, token
 from injection_site import Daemon
 from kube_server import KubeApi, until
 from servers import dying_with_parent, free_ports
 
 API = "https://kubernetes.default.svc"
 SYSTEM = "artemon-system"
+NS = "/api/v1/namespaces/shop"
+ROUTES = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices"
+
+
+def route(name: str, *, code: int = 418, path: str = "/tea", host: str = "web") -> dict[str, Any]:
+    fault = {"abort": {"httpStatus": code, "percentage": {"value": 100}}}
+    target = [{"destination": {"host": host}}]
+    http = [{"match": [{"uri": {"prefix": path}}], "fault": fault, "route": target}, {"route": target}]
+    spec = {"hosts": [host], "http": http}
+    meta = {"name": name, "namespace": "shop"}
+    return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": spec}
 
 
 def own_address() -> str:
@@ -79,7 +92,10 @@ class ClusterMesh:
             *("--data-dir", str(self.folder / "ca"), *self.registry, "--listen", renew),
             *("--join-listen", join, "--socket", str(self.folder / "c.sock")),
             *("--attestors", f"certificate:,{where}", "--leaf-seconds", "3600"),
-            *("--clusters", f"kubernetes://{self._kubeconfig('citadeld')}?name=east&secrets=shop"),
+            *(
+                "--clusters",
+                f"kubernetes://{self._kubeconfig('citadeld')}?name=east&namespaces=shop&secrets=shop",
+            ),
         )
         self._run(
             "galleyd",
@@ -93,11 +109,6 @@ class ClusterMesh:
             *("--registries", f"kubernetes://{self._kubeconfig('pilotd')}?name=east&proof=0.5"),
         )
         return self
-
-    def citadel(self, *arguments: str) -> str:
-        """An operator's command on citadeld's socket."""
-        command = [sys.executable, "-m", "citadeld", *arguments, "--socket", str(self.folder / "c.sock")]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def _cluster(self) -> str:
         return f"kubernetes://{self._kubeconfig('galleyd')}?name=east&webhook=artemon-validator"
@@ -163,17 +174,21 @@ class ClusterMesh:
         except OSError:
             return 0, ""
 
-    def meshctl(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
-        own = {
+    @property
+    def environ(self) -> dict[str, str]:
+        """For meshctl."""
+        return {
             "ARTEMON_SERVER": f"https://127.0.0.1:{self.galley_port}",
             "ARTEMON_CA": str(self.root),
             "ARTEMON_TOKEN_FILE": str(self.folder / "galleyd-state" / "admin.token"),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
         }
+
+    def meshctl(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
         command = [sys.executable, "-m", "meshctl", *arguments]
         done = subprocess.run(
             command,
-            env={**os.environ, **own},
+            env={**os.environ, **self.environ},
             input=stdin,
             capture_output=True,
             text=True,
@@ -201,3 +216,39 @@ class ClusterMesh:
             return next((one for one in status["conditions"] if one["type"] == kind), None)
 
         return until(found, f"{kind} of {path}") or {}
+
+
+@contextmanager
+def running(kube: KubeApi, page: Page, folder: Path) -> Iterator[ClusterMesh]:
+    """The whole mesh: Service web of namespace shop is `page`, and a proxy of that namespace is there. Route
+    `wrong` was written before anybody judged what is written."""
+    made = ClusterMesh(folder, kube)
+    made.install("--injector", "https://127.0.0.1:9", "--secrets")
+    _shop(kube, page)
+    try:
+        made.start()
+        made.start_proxy("shop", "client", "client-1")
+        address = ("--validator", f"https://127.0.0.1:{made.galley_port}", "--validator-ca", str(made.root))
+        made.install("--injector", "https://127.0.0.1:9", "--secrets", *address)
+        yield made
+    finally:
+        made.stop()
+
+
+def _shop(kube: KubeApi, page: Page) -> None:
+    kube.create("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+    account(kube, "shop", "client")
+    pod(kube, "shop", "client-1", account="client", node="n1")
+    ports = [{"name": "http", "port": 80, "targetPort": page.port}]
+    kube.create(f"{NS}/services", {"metadata": {"name": "web"}, "spec": {"ports": ports}})
+    meta = {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}
+    listed = {
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": page.port}],
+        "endpoints": [{"addresses": [page.address]}],
+    }
+    kube.create("/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices", {"metadata": meta, **listed})
+    until(lambda: kube.found(ROUTES), "the kinds")
+    wrong = route("wrong", path="/wrong")
+    wrong["spec"]["http"][0]["timeout"] = "0.1ms"
+    kube.create(ROUTES, wrong)

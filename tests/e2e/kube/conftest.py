@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_site import ClusterMesh, Page, running
 from kube_server import KubeApi, find_kube_apiserver
 from servers import find_etcd
 
@@ -20,6 +21,17 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
 def lasting_kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:
     """One for all who leave it running in the end and keep to namespaces of their own."""
     yield from started(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def cluster_mesh(lasting_kube: KubeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterMesh]:
+    """One for all who leave it as it was."""
+    page = Page("web-1")
+    try:
+        with running(lasting_kube, page, tmp_path_factory.mktemp("mesh")) as made:
+            yield made
+    finally:
+        page.stop()
 
 
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApi]:

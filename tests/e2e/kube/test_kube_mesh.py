@@ -3,69 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from attestation_site import account, pod
-from cluster_site import ClusterMesh, Page
-from kube_server import KubeApi, Refusal, until
+from cluster_site import NS, ROUTES, ClusterMesh, route
+from kube_server import Refusal, until
 
-pytestmark = [pytest.mark.kube, pytest.mark.envoy, pytest.mark.timeout(300)]
-NS = "/api/v1/namespaces/shop"
-ROUTES = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices"
+pytestmark = [pytest.mark.kube, pytest.mark.envoy, pytest.mark.timeout(600)]
 WEB = "http://web.shop.svc.cluster.local/"
 HOOK = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/artemon-validator"
 
 
-def route(name: str, *, code: int = 418, path: str = "/tea", host: str = "web") -> dict[str, Any]:
-    fault = {"abort": {"httpStatus": code, "percentage": {"value": 100}}}
-    target = [{"destination": {"host": host}}]
-    http = [{"match": [{"uri": {"prefix": path}}], "fault": fault, "route": target}, {"route": target}]
-    spec = {"hosts": [host], "http": http}
-    meta = {"name": name, "namespace": "shop"}
-    return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": spec}
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    made = Page("web-1")
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
-def mesh(
-    lasting_kube: KubeApi, page: Page, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ClusterMesh]:
-    kube = lasting_kube
-    made = ClusterMesh(tmp_path_factory.mktemp("mesh"), kube)
-    made.install("--injector", "https://127.0.0.1:9", "--secrets")
-    kube.create("/api/v1/namespaces", {"metadata": {"name": "shop"}})
-    ports = [{"name": "http", "port": 80, "targetPort": page.port}]
-    kube.create(f"{NS}/services", {"metadata": {"name": "web"}, "spec": {"ports": ports}})
-    slices = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
-    meta = {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}
-    listed = {
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": page.port}],
-        "endpoints": [{"addresses": [page.address]}],
-    }
-    kube.create(slices, {"metadata": meta, **listed})
-    until(lambda: kube.found(ROUTES), "the kinds")
-    wrong = route("wrong", path="/wrong")
-    wrong["spec"]["http"][0]["timeout"] = "0.1ms"
-    kube.create(ROUTES, wrong)  # before anybody judges what is written
-    try:
-        made.start()
-        account(kube, "shop", "client")
-        pod(kube, "shop", "client-1", account="client", node="n1")
-        made.start_proxy("shop", "client", "client-1")
-        address = ("--validator", f"https://127.0.0.1:{made.galley_port}", "--validator-ca", str(made.root))
-        made.install("--injector", "https://127.0.0.1:9", "--secrets", *address)
-        yield made
-    finally:
-        made.stop()
+@pytest.fixture
+def mesh(cluster_mesh: ClusterMesh) -> ClusterMesh:
+    return cluster_mesh
 
 
 def test_a_service_of_the_cluster_is_reached(mesh: ClusterMesh) -> None:

@@ -22,9 +22,9 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {' and '.join(TOOLS)}"),
 ]
-ELSEWHERE = {"README.md", "ansible.md", "egress-gateway.md", "vm.md", "vm-several.md"}
-"""The list, a page that needs no mesh (`tests/unit/meshctl` runs it), and those that need machines
-(`tests/e2e/machines`, `tests/fleet`)."""
+ELSEWHERE = {"README.md", "ansible.md", "egress-gateway.md", "kubernetes.md", "vm.md", "vm-several.md"}
+"""The list, a page that needs no mesh (`tests/unit/meshctl` runs it), one that needs a cluster
+(`tests/e2e/kube`), and those that need machines (`tests/e2e/machines`, `tests/fleet`)."""
 TASKS = sorted(one.name for one in PAGES.glob("*.md") if one.name not in ELSEWHERE)
 NETWORK = "127.0.92."
 

@@ -150,7 +150,7 @@ class KubeApi(ServerProcess):
                 text = answer.read()
         except urllib.error.HTTPError as error:
             status = json.loads(error.read() or b"{}") if not plain else {}
-            if plain or error.code in {401, 503}:
+            if plain or error.code in {401, 429, 503}:  # 429: a new kind has no storage yet
                 raise OSError(str(error)) from error
             raise Refusal(error.code, str(status.get("message"))) from error
         return text if plain else json.loads(text)

@@ -251,4 +251,4 @@ def _shop(kube: KubeApi, page: Page) -> None:
     until(lambda: kube.found(ROUTES), "the kinds")
     wrong = route("wrong", path="/wrong")
     wrong["spec"]["http"][0]["timeout"] = "0.1ms"
-    kube.create(ROUTES, wrong)
+    until(lambda: kube.create(ROUTES, wrong), "the storage of the new kind")

@@ -18,6 +18,17 @@ def mesh(cluster_mesh: ClusterMesh) -> ClusterMesh:
     return cluster_mesh
 
 
+def written(mesh: ClusterMesh, code: int) -> int:
+    """Route web of the cluster answers /tea with `code`, and is in force; its generation."""
+    if mesh.kube.found(f"{ROUTES}/web"):
+        spec = route("web", code=code)["spec"]
+        obj = mesh.kube.call("PATCH", f"{ROUTES}/web", {"spec": spec})
+    else:
+        obj = mesh.kube.create(ROUTES, route("web", code=code))
+    until(lambda: mesh.get(f"{WEB}tea")[0] == code, "the route in force")
+    return int(obj["metadata"]["generation"])
+
+
 def test_a_service_of_the_cluster_is_reached(mesh: ClusterMesh) -> None:
     until(lambda: mesh.get(WEB) == (200, "web-1"), "an answer by the cluster's Service")
 
@@ -32,8 +43,7 @@ def test_pods_are_told_whom_to_trust(mesh: ClusterMesh) -> None:
 
 
 def test_a_route_of_the_cluster_is_in_force_and_its_status_says_so(mesh: ClusterMesh) -> None:
-    mesh.kube.create(ROUTES, route("web"))
-    until(lambda: mesh.get(f"{WEB}tea")[0] == 418, "the route in force")
+    first = written(mesh, 418)
     assert mesh.get(WEB) == (200, "web-1")
     assert mesh.condition(f"{ROUTES}/web", "Accepted")["status"] == "True"
     until(lambda: mesh.condition(f"{ROUTES}/web", "Reconciled")["status"] == "True", "Reconciled")
@@ -41,9 +51,7 @@ def test_a_route_of_the_cluster_is_in_force_and_its_status_says_so(mesh: Cluster
     stored = json.loads(mesh.meshctl("get", "virtualservice", "web", "-n", "shop", "-o", "json"))
     uid = mesh.kube.call("GET", "/api/v1/namespaces/kube-system")["metadata"]["uid"]
     assert stored["metadata"]["annotations"] == {"artemon.io/cluster": f"east/{uid}"}
-    changed = mesh.kube.call("PATCH", f"{ROUTES}/web", {"spec": route("web", code=503)["spec"]})
-    assert changed["metadata"]["generation"] == 2
-    until(lambda: mesh.get(f"{WEB}tea")[0] == 503, "the changed route")
+    assert written(mesh, 503) == first + 1
     until(lambda: mesh.condition(f"{ROUTES}/web", "Reconciled")["status"] == "True", "the new generation")
 
 
@@ -79,6 +87,7 @@ def test_what_is_written_now_is_judged_first_and_the_bundle_is_kept_right(mesh: 
 
 
 def test_the_meshs_own_goes_before_the_clusters(mesh: ClusterMesh) -> None:
+    written(mesh, 503)
     own = route("web", code=409)
     mesh.meshctl("apply", "-f", "-", stdin=json.dumps(own))
     until(lambda: mesh.get(f"{WEB}tea")[0] == 409, "the mesh's own")
@@ -94,6 +103,7 @@ def test_the_meshs_own_goes_before_the_clusters(mesh: ClusterMesh) -> None:
 
 
 def test_a_cluster_that_vanishes_freezes_and_comes_back(mesh: ClusterMesh) -> None:
+    written(mesh, 503)
     mesh.kube.kill()
     until(lambda: "cluster_lost" in mesh.log("galleyd"), "galleyd to notice")
     assert (mesh.get(WEB), mesh.get(f"{WEB}tea")[0]) == ((200, "web-1"), 503)

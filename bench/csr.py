@@ -31,11 +31,9 @@ from artemon.pki.keys import PrivateKey, generate_key, private_pem
 from artemon.pki.spiffe import SpiffeId
 from artemon.store.open import open_store
 from bench.report import Figure, show
-from citadeld.app import METHODS, Citadel, key_room
-from citadeld.callers import Door
-from citadeld.decision import Caller, Method
-from citadeld.limits import Limiter, Rate
-from citadeld.rooms import Rooms
+from citadeld.app import Citadel
+from citadeld.decision import Caller
+from citadeld.limits import Rate
 from citadeld.settings import CitadelSettings
 
 IDENTITY = SpiffeId("cluster.local", "shop", "cart")
@@ -51,10 +49,7 @@ PER_SECOND = 40
 class Open(Citadel):
     """A citadeld that limits nobody by address or identity."""
 
-    def _doors(self) -> dict[Method, Door]:
-        free = Limiter(Rate(1e9, 1e9))
-        shared = (self._settings.trust_domain, self._tokens, self._metrics, free, free)
-        return {method: Door(method, *shared) for method in METHODS}
+    per_address = per_identity = Rate(1e9, 1e9)
 
 
 def settings_in(folder: Path) -> CitadelSettings:
@@ -79,11 +74,8 @@ async def opened(folder: Path) -> tuple[Open, Context]:
     """A citadeld with a root, which does not run yet."""
     settings = settings_in(folder)
     context = Context("citadeld", "bench", Log("citadeld"), Health(), CollectorRegistry())
-    store, rooms = await open_store(settings.registry), Rooms(key_room(settings))
-    if not rooms.first.has_root():
-        rooms.first.make_root()
-    authority = rooms.active(()).load()
-    return Open(settings, context, store, rooms=rooms, authority=authority), context
+    citadel = await Open.over(await open_store(settings.registry), settings, context)
+    return citadel, context
 
 
 async def serve(folder: Path) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from cryptography import x509
 
-from artemon.backoff import Backoff
 from artemon.daemon.audit import AuditLog
 from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
-from artemon.errors import ArtemonError, Unavailable, Unknown
+from artemon.errors import ArtemonError
 from artemon.pki.certificate import Authority, validity_of
 from artemon.store.api import Election, Store
 from artemon.store.layout import Layout
@@ -42,6 +40,7 @@ from citadeld.names import Names
 from citadeld.own import Current, certify_oneself, is_half_over
 from citadeld.peers import serve_attestation
 from citadeld.publish import publish, read_bundle
+from citadeld.registry import AUDIT, Registry, answers, sealed_registry
 from citadeld.revoker import Revoker
 from citadeld.rooms import Rooms
 from citadeld.rotating import Rotating
@@ -54,7 +53,6 @@ from citadeld.tokens import Tokens
 METHODS: tuple[Method, ...] = ("certificate", "token", "machine", "peer", "socket")
 REFRESH_SECONDS = 30
 SWEEP_SECONDS = 300
-AUDIT = "audit.jsonl"
 
 
 def utc_now() -> datetime:
@@ -75,41 +73,17 @@ def key_room(settings: CitadelSettings) -> KeyRoom:
 async def citadeld(settings: CitadelSettings, context: Context) -> None:
     """Artemon's certificate authority: gives every workload its identity."""
     context.health.expect("trust", "the trust bundle is not published yet")
-    rooms = Rooms(key_room(settings))
     store = await open_registry(settings.registry, settings.mesh)
     try:
-        if await _answers(store, settings, context):
-            authority = await _first_authority(rooms, store, settings, context)
-            await Citadel(settings, context, store, rooms=rooms, authority=authority).run()
+        if await answers(store, settings, context):
+            await (await Citadel.over(store, settings, context)).run()
     finally:
         await store.close()
 
 
-async def _answers(store: Store, settings: CitadelSettings, context: Context) -> bool:
-    """Wait until the registry can be read, and say why it cannot; False when told to stop meanwhile. Raises
-    StoreError when waiting does not help."""
-    backoff = Backoff(0.2, 5.0)
-    while True:
-        try:
-            await read_bundle(store, settings.prefix)
-            context.health.meet("registry")
-            return True
-        except (Unavailable, Unknown) as error:
-            context.log.warning("registry_not_read", reason=error)
-            context.health.expect("registry", str(error))
-        try:
-            async with asyncio.timeout(backoff.next(random.random())):  # noqa: S311 - jitter
-                await context.stop.wait()
-                return False
-        except TimeoutError:
-            continue
-
-
-async def _first_authority(
-    rooms: Rooms, store: Store, settings: CitadelSettings, context: Context
-) -> Authority:
+async def _first_authority(rooms: Rooms, registry: Registry, context: Context) -> Authority:
     """What to sign with; the root is made where nobody has one yet."""
-    found = await read_bundle(store, settings.prefix)
+    found = await registry.first_bundle()
     if found is None and not rooms.first.has_root():
         root = await asyncio.to_thread(rooms.first.make_root)
         context.log.info("root_made", root=describe(root))
@@ -117,21 +91,32 @@ async def _first_authority(
 
 
 class Citadel:
-    """One running citadeld."""
+    """One running citadeld. per_address, per_identity: how often one may ask."""
+
+    per_address, per_identity = PER_ADDRESS, PER_IDENTITY
+
+    @classmethod
+    async def over(cls, store: Store, settings: CitadelSettings, context: Context) -> Self:
+        """One over a registry, with keys; it does not run yet. Raises ArtemonError, StoreError."""
+        rooms, metrics = Rooms(key_room(settings)), Metrics(context.metrics)
+        registry = sealed_registry(store, settings, context, rooms=rooms, metrics=metrics, now=utc_now)
+        authority = await _first_authority(rooms, registry, context)
+        return cls(settings, context, registry, metrics=metrics, authority=authority)
 
     def __init__(
         self,
         settings: CitadelSettings,
         context: Context,
-        store: Store,
+        registry: Registry,
         *,
-        rooms: Rooms,
+        metrics: Metrics,
         authority: Authority,
     ) -> None:
-        self._settings, self._context, self._store, self._rooms = settings, context, store, rooms
+        store, rooms = registry.store, registry.rooms
+        self._settings, self._context, self._registry = settings, context, registry
+        self._store, self._rooms, self._metrics = store, rooms, metrics
         self._authority = authority
         self._current = Current()
-        self._metrics = Metrics(context.metrics)
         self._audit = AuditLog(settings.data_dir / AUDIT)
         self._revoker = Revoker(store, settings.prefix, self._signing, utc_now)
         self._tokens = Tokens(store, settings.prefix, now=utc_now)
@@ -177,6 +162,7 @@ class Citadel:
                 *(tasks.create_task(one.attestor.run(), name=one.name) for one in self._attestors),
                 tasks.create_task(self._revoker.follow(self._failed), name="revocation"),
                 tasks.create_task(self._rotation.run(election), name="rotation"),
+                tasks.create_task(self._registry.mending.run(), name="mending"),
             ]
             if self._clusters.clusters:
                 beside.append(
@@ -216,7 +202,7 @@ class Citadel:
                 self._store,
                 self._settings.prefix,
                 self._settings.trust_domain,
-                Limiter(PER_IDENTITY),
+                Limiter(self.per_identity),
                 self._metrics,
             ),
             tokens=self._tokens,
@@ -229,7 +215,7 @@ class Citadel:
         )
 
     def _doors(self) -> dict[Method, Door]:
-        shared = (self._settings.trust_domain, self._metrics, Limiter(PER_ADDRESS))
+        shared = (self._settings.trust_domain, self._metrics, Limiter(self.per_address))
         return {method: Door(method, *shared, self._revoker.known) for method in METHODS}
 
     def _signers(self) -> Signers:
@@ -256,12 +242,21 @@ class Citadel:
         for room in (active, *self._rooms.trusted(roots)):
             authority = await asyncio.to_thread(room.load)
             await self._revoker.sign_lists(authority)  # before anybody can meet it
-            bundle = await publish(self._store, settings.prefix, authority, trust_domain=domain, now=utc_now)
+            bundle = await publish(
+                self._store,
+                settings.prefix,
+                authority,
+                trust_domain=domain,
+                now=utc_now,
+                last=self._registry.store.last_good,
+            )
             if authority.certificate not in known:
                 self._context.log.info("intermediate_made", intermediate=describe(authority.certificate))
         if self._current.bundle is not None and self._current.bundle.roots != bundle.roots:
             self._grants.again()
         self._current.bundle = bundle
+        await self._registry.upkeep()
+        await self._revoker.draining.catch_up()
         self._use(await asyncio.to_thread(active.load), known)
         authority = self._authority
         own = self._current.identity

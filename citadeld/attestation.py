@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from artemon.daemon.signers import Forged
 from artemon.log import printable
 from artemon.pki.csr import requested_identity
 from artemon.pki.spiffe import SpiffeId
@@ -80,7 +81,10 @@ class Attestation:
         """What was given for facts is given again only while an IdentityGrant still says so."""
         assert caller.identity is not None
         self._not_too_often(caller.identity)
-        entry = await self.store.get(f"{self.prefix}trust/issued/{caller.serial}")
+        try:
+            entry = await self.store.get(f"{self.prefix}trust/issued/{caller.serial}")
+        except Forged as error:
+            raise Denied(Reason.NOT_ALLOWED, f"the record of the certificate {error}: attest anew") from error
         before = grounds_of(entry.value) if entry else None
         if before is None:
             return caller

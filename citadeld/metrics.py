@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -31,6 +31,13 @@ class Metrics(Collector):
         self.root_seconds = _gauge(registry, "root_cert_expiry_seconds", "Seconds until the root expires.")
         self.chain_expiry = _gauge(
             registry, "cert_chain_expiry_timestamp", "When the intermediate expires (Unix time)."
+        )
+
+        self.forged = Counter(
+            "citadel_server_registry_forged",
+            "Values under trust/ that citadeld did not write, by reason.",
+            ["reason"],
+            registry=registry,
         )
 
     def count(self, what: str) -> None:

@@ -25,6 +25,8 @@ from artemon.pki.revocation import (
 from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import ABSENT, Batch, Bookmark, Check, Delete, Entry, Op, Put, Stale, Store
 from citadeld.decision import Denied, Reason
+from citadeld.draining import Draining
+from citadeld.sealed import LIFTED
 
 AT_ONCE = 30
 ATTEMPTS = 10
@@ -96,6 +98,11 @@ class Revoker:
     known: Known = field(default_factory=Known)
     _signing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def draining(self) -> Draining:
+        """Ends open connections."""
+        return Draining(self.store, self.prefix, self.now)
+
     async def issued(self) -> list[Issued]:
         """Every live certificate, the newest last. Raises StoreError."""
         found = await self.store.list(f"{self.prefix}trust/issued/")
@@ -117,14 +124,17 @@ class Revoker:
         found = [one for one in await self.issued() if one.serial == serial]
         if not found:
             raise Denied(Reason.NOT_FOUND, f"there is no live certificate with the serial {serial}")
-        return await self._revoke(found, by=by, reason=reason)
+        done = await self._revoke(found, by=by, reason=reason)
+        return Done(done.certificates, max(done.revision, await self.draining.drain(done.revision)))
 
     async def ban(self, identity: SpiffeId, *, by: str, reason: str) -> Done:
         """An identity with all its certificates. From now on nothing is issued for it. Raises StoreError."""
-        record = Ban(str(identity), self.now().isoformat(), by, reason)
-        result = await self.store.put(self.prefix + ban_key(identity), record.encode())
+        now = self.now()
+        record = Ban(str(identity), now.isoformat(), by, reason)
+        puts = [Put(self.prefix + ban_key(identity), record.encode()), self.draining.put(now)]
+        result = await self.store.txn((), puts)  # one change of listeners, not two
         live = [one for one in await self.issued() if one.identity == str(identity)]
-        done = await self._revoke(live, by=by, reason=reason)
+        done = await self._revoke(live, by=by, reason=reason, at=now)
         return Done(done.certificates, max(done.revision, result.position.revision))
 
     async def reinstate(self, identity: SpiffeId) -> int:
@@ -132,10 +142,14 @@ class Revoker:
         key = self.prefix + ban_key(identity)
         if await self.store.get(key) is None:
             raise Denied(Reason.NOT_FOUND, f"{identity} is not banned")
-        return (await self.store.delete(key)).position.revision
+        lifted = json.dumps({"identity": str(identity), "at": self.now().isoformat()}).encode()
+        where = f"{self.prefix}{LIFTED}{identity.namespace}/{identity.service_account}"
+        return (await self.store.txn((), [Delete(key), Put(where, lifted)])).position.revision
 
-    async def _revoke(self, found: Sequence[Issued], *, by: str, reason: str) -> Done:
-        now = self.now().isoformat()
+    async def _revoke(
+        self, found: Sequence[Issued], *, by: str, reason: str, at: datetime | None = None
+    ) -> Done:
+        now = (at or self.now()).isoformat()
         for start in range(0, len(found), AT_ONCE):
             puts: list[Op] = [
                 Put(

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from artemon.api.v1 import ca_pb2, join_tokens_pb2, trust_pb2
 from artemon.daemon.audit import AuditLog, AuditUnavailable
+from artemon.daemon.signers import Forged
 from artemon.errors import ArtemonError, StoreError
 from artemon.log import Log, printable
 from artemon.pki.bundle import Bundle, pem_list
@@ -32,7 +33,7 @@ CERTIFICATES = "istio.v1.auth.IstioCertificateService"
 JOIN_TOKENS = "artemon.v1.JoinTokens"
 TRUST = "artemon.v1.Trust"
 MAX_NODE = 253
-FAILURES = (StoreError, AuditUnavailable, CertificateRefused)
+FAILURES = (StoreError, AuditUnavailable, CertificateRefused, Forged)
 """What a call can end with that is not the caller's fault."""
 
 Q = TypeVar("Q", bound=Message)
@@ -109,6 +110,10 @@ class Services:
             self.log.error("signing_failed", call=path, reason=error)
             return Denied(Reason.BROKEN, "the certificate could not be signed")
         self.log.error("call_failed", call=path, reason=error)
+        if isinstance(error, Forged):
+            return Denied(
+                Reason.NOT_NOW, f"what is needed from the registry {error}; citadeld's log names it"
+            )
         return Denied(Reason.NOT_NOW, "citadeld cannot write down its decision; try again")
 
     async def write_down(self, error: Denied, **fields: str) -> None:

@@ -78,6 +78,9 @@ class CitadelSettings(Settings):
         le=86400,
         description="How long a phase of a root rotation lasts at least, so that daemons learn of it.",
     )
+    signing_key_days: float = Field(
+        90.0, gt=0, description="Age at which the key that signs values in the registry is changed."
+    )
     token_seconds: int = Field(600, ge=1, le=86400, description="Lifetime of join tokens by default.")
 
     @field_validator("trust_domain")

@@ -20,7 +20,7 @@ from artemon.daemon.identity_tls import ssl_server_context
 from artemon.daemon.registry import keep_schema, open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.secrets_key import vault_of
-from artemon.daemon.trust import follow_bundle
+from artemon.daemon.trust import TrustFollower, trust_signers
 from artemon.errors import ArtemonError, Problem
 from artemon.kube.cluster import read_clusters
 from artemon.model.kinds import GATEWAY, SECRET, SERVICE_ENTRY
@@ -154,8 +154,22 @@ class Parts:
         jobs += [self._oidc.jwks.run()] if self._oidc else []
         if self._keeper is None:
             return jobs
-        trust = follow_bundle(self._store, self.keys.layout.bundle, self._keeper, log)
-        return [*jobs, self._keeper.run(), trust]
+        return [*jobs, self._keeper.run(), self._trust(self._keeper).run()]
+
+    def _trust(self, keeper: IdentityKeeper) -> TrustFollower:
+        """What says whom to trust."""
+        settings, context = self._settings, self._context
+        checked = settings.trust_signatures == "required"
+        return TrustFollower(
+            self._store,
+            self.keys.layout,
+            keeper,
+            signers=trust_signers(settings.mesh, settings.trust_domain, keeper, context.log)
+            if checked
+            else None,
+            log=context.log,
+            forged=lambda reason: context.health.degrade("trust", reason),
+        )
 
     def application(self) -> web.Application:
         """The HTTP application."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -52,6 +53,9 @@ class GalleySettings(IdentitySettings):
         (),
         description="Clusters whose Istio resources are read: kubernetes:///KUBECONFIG?name=NAME, or "
         "kubernetes://in-cluster; the first goes before the others, and what is written here before all.",
+    )
+    trust_signatures: Literal["required", "off"] = Field(
+        "required", description="Whether the roots must be signed by citadeld; off: for upgrades."
     )
     history_limit: int = Field(1000, ge=1, description="Writes that are kept in history.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,10 @@ from artemon.daemon.identity_tls import grpc_server_credentials
 from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, signers_of
-from artemon.daemon.trust import follow_bundle
+from artemon.daemon.trust import TrustFollower, trust_signers
 from artemon.registry.open import open_registries
 from artemon.store import clock
+from artemon.store.api import Store
 from artemon.store.layout import Layout
 from artemon.store.schema import guard
 from pilotd.collector import Collector
@@ -45,6 +46,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
         log=context.log,
         registry=context.metrics,
         signers=_signers(settings, keeper, context),
+        trust=_trust_signers(settings, keeper, context),
     )
     try:
         guarding = guard(store, Layout(settings.mesh).root, silence(context.health))
@@ -53,7 +55,8 @@ async def app(settings: PilotdSettings, context: Context) -> None:
                 tasks.create_task(_settle_memory(context.health, discovery), name="memory"),
                 tasks.create_task(keeper.run(), name="identity"),
                 tasks.create_task(
-                    follow_bundle(store, Layout(settings.mesh).bundle, keeper, context.log), name="trust"
+                    _trust(settings, store, keeper, context, discovery.ingest.roots_changed).run(),
+                    name="trust",
                 ),
                 tasks.create_task(discovery.run(context.health), name="discovery"),
                 tasks.create_task(guarding, name="schema"),
@@ -73,6 +76,31 @@ def _signers(settings: PilotdSettings, keeper: IdentityKeeper, context: Context)
         trust_domain=settings.trust_domain,
         roots=lambda: keeper.current().roots_pem,
         log=context.log,
+    )
+
+
+def _trust_signers(settings: PilotdSettings, keeper: IdentityKeeper, context: Context) -> Signers | None:
+    if settings.trust_signatures == "off":
+        context.log.warning("trust_is_not_checked", setting="trust_signatures")
+        return None
+    return trust_signers(settings.mesh, settings.trust_domain, keeper, context.log)
+
+
+def _trust(
+    settings: PilotdSettings,
+    store: Store,
+    keeper: IdentityKeeper,
+    context: Context,
+    adopted: Callable[[], None],
+) -> TrustFollower:
+    return TrustFollower(
+        store,
+        Layout(settings.mesh),
+        keeper,
+        signers=_trust_signers(settings, keeper, context),
+        log=context.log,
+        forged=lambda reason: context.health.degrade("trust", reason),
+        adopted=adopted,
     )
 
 

@@ -119,7 +119,7 @@ def _leased(
 
 class Discovery:
     """Reads `store` and knows what every connected proxy should have. `serving` is what streams need.
-    signers: whose configuration is taken; None: everybody's."""
+    signers: whose configuration is taken, trust: whose roots and revocations; None: everybody's."""
 
     def __init__(
         self,
@@ -129,6 +129,7 @@ class Discovery:
         log: Log,
         registry: CollectorRegistry,
         signers: Signers | None = None,
+        trust: Signers | None = None,
         now: Callable[[], float] = clock.now,
     ) -> None:
         layout = Layout(options.mesh)
@@ -137,7 +138,12 @@ class Discovery:
         self.fleet = Fleet(Generators(), log, metrics, now=now, limits=options.limits)
         guard, views = Guard(options.guard), FollowMetrics(registry)
         shared: Any = {"log": log, "metrics": metrics, "now": now}
-        kept: Any = {"data_dir": options.data_dir, "unseal": _opener(options), "signers": signers}
+        kept: Any = {
+            "data_dir": options.data_dir,
+            "unseal": _opener(options),
+            "signers": signers,
+            "trust": trust,
+        }
         self.ingest = Ingest(store, layout, self.world, guard=guard, views=views, **kept, **shared)
         self.registries = Registries(
             options.registries,

@@ -32,7 +32,8 @@ VIEWS = {
     "revoked": REVOKED,
 }
 """Name of each view of the registry -> what it follows."""
-SIGNERS = "trust/signers/"
+SIGNERS, WRITERS = "trust/signers/", "trust/writers/"
+"""The papers of galleyd's and of citadeld's signing keys."""
 NOT_READ = "the registry of the mesh cannot be read"
 SETTLE_SECONDS = 30.0
 STALE_AFTER = 60.0
@@ -43,7 +44,8 @@ COLD_SECONDS = 10.0
 
 class Ingest:
     """Keeps `world` true. now: a clock that does not jump, seconds. data_dir: where views are saved.
-    unseal: opens Secrets. signers: whose values are taken; None: everybody's."""
+    unseal: opens Secrets. signers: whose configuration is taken, trust: whose roots and revocations; None:
+    everybody's."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Ingest:
         data_dir: Path | None,
         unseal: Unseal = records.no_key,
         signers: Signers | None = None,
+        trust: Signers | None = None,
     ) -> None:
         self._world = world
         self._layout = layout
@@ -66,8 +69,7 @@ class Ingest:
         self._log = log
         self._metrics = metrics
         self._now = now
-        self._signers = signers
-        self._reader = Reader(layout, log=log, metrics=metrics, unseal=unseal, signers=signers)
+        self._reader = Reader(layout, log=log, metrics=metrics, unseal=unseal, signers=signers, trust=trust)
         self._held: set[str] = set()
         self._cold = False
         """Whether what was saved is good enough: the registry cannot be read."""
@@ -86,7 +88,13 @@ class Ingest:
             return Follow(store, layout.root + prefix, handle, name=name, file=file, metrics=views)
 
         self._follows = {name: follow(name, prefix, self._handler(name)) for name, prefix in VIEWS.items()}
-        self._papers = follow("signers", SIGNERS, self._take_signers)
+        papers = (("signers", SIGNERS, signers), ("writers", WRITERS, trust))
+        self._papers = [
+            follow(name, prefix, self._paper_handler(prefix, whose))
+            for name, prefix, whose in papers
+            if whose is not None
+        ]
+        self._trust = trust
         metrics.age.set_function(lambda: self.age)
 
     @property
@@ -96,15 +104,15 @@ class Ingest:
 
     @property
     def _needed(self) -> list[Follow]:
-        return [*self._follows.values(), *([self._papers] if self._signers else [])]
+        return [*self._follows.values(), *self._papers]
 
     async def run(self, health: Health) -> None:
         """Follow the registry until cancelled."""
         health.expect("registry", "the registry has not been read completely yet")
         async with asyncio.TaskGroup() as tasks:
-            if self._signers is not None:  # first, or nothing that was saved would be taken
-                tasks.create_task(self._papers.run())
-                await self._papers.warm.wait()
+            for papers in self._papers:  # first, or nothing that was saved would be taken
+                tasks.create_task(papers.run())
+                await papers.warm.wait()
             for follow in self._follows.values():
                 tasks.create_task(follow.run())
             tasks.create_task(self._release())
@@ -177,14 +185,24 @@ class Ingest:
             self._world.trust_read[name] = changes.position.revision
         self._apply(admitted, self._position(changes))
 
-    def _take_signers(self, changes: Changes) -> None:
+    def _paper_handler(self, prefix: str, signers: Signers) -> Callable[[Changes], None]:
         """Other keys count: what could not be taken before is judged again."""
-        assert self._signers is not None
-        prefix = self._layout.root + SIGNERS
-        moved = [self._signers.take(one.key.removeprefix(prefix), one.value) for one in changes.upserts]
-        moved += [self._signers.take(one.key.removeprefix(prefix), None) for one in changes.deletes]
-        if not any(moved):
-            return
+        start = self._layout.root + prefix
+
+        def handle(changes: Changes) -> None:
+            moved = [signers.take(one.key.removeprefix(start), one.value) for one in changes.upserts]
+            moved += [signers.take(one.key.removeprefix(start), None) for one in changes.deletes]
+            if any(moved):
+                self._judge_again()
+
+        return handle
+
+    def roots_changed(self) -> None:
+        """Other roots are trusted: citadeld's signing keys may lead to them."""
+        if self._trust is not None and self._trust.again():
+            self._judge_again()
+
+    def _judge_again(self) -> None:
         bad = {self._layout.root + key for key in self._world.problems}
         entries = [one for follow in self._follows.values() for one in follow.entries.values()]
         again = [self._reader.read(one, one.value) for one in entries if one.key in bad]

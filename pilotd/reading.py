@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artemon import validate
-from artemon.daemon.signers import SIGNED, Forged, Signers
+from artemon.daemon.signers import SIGNED, TRUST, Forged, Signers
 from artemon.log import Log
 from artemon.model.secret import Unseal
 from artemon.pki import signing
@@ -15,16 +15,24 @@ from pilotd.metrics import Metrics
 
 
 class Reader:
-    """Makes changes of entries. unseal: opens Secrets. signers: whose values are taken; None: everybody's."""
+    """Makes changes of entries. unseal: opens Secrets. signers: whose configuration is taken, trust: whose
+    roots and revocations; None: everybody's."""
 
     def __init__(
-        self, layout: Layout, *, log: Log, metrics: Metrics, unseal: Unseal, signers: Signers | None
+        self,
+        layout: Layout,
+        *,
+        log: Log,
+        metrics: Metrics,
+        unseal: Unseal,
+        signers: Signers | None,
+        trust: Signers | None,
     ) -> None:
         self._layout = layout
         self._log = log
         self._metrics = metrics
         self._unseal = unseal
-        self._signers = signers
+        self._writers = ((SIGNED, signers), (TRUST, trust))
 
     def read(self, entry: Entry, value: bytes | None) -> Change | None:
         """The change that a value (None: its absence) is; None for what is nothing of pilotd's. Bad values
@@ -51,7 +59,8 @@ class Reader:
         return change
 
     def _authentic(self, key: str, value: bytes) -> bytes:
-        """What galleyd signed for a key, or anything where nobody need have. Raises Forged."""
-        if self._signers is None or not key.startswith(SIGNED):
-            return signing.split(value)[0]
-        return self._signers.body(key, value)
+        """What galleyd or citadeld signed for a key, or anything where nobody need have. Raises Forged."""
+        for places, signers in self._writers:
+            if signers is not None and key.startswith(places):
+                return signers.body(key, value)
+        return signing.split(value)[0]

@@ -49,6 +49,9 @@ class PilotdSettings(IdentitySettings):
         "",
         description="File of galleyd's public signing keys (signing.pub); empty: those it endorses.",
     )
+    trust_signatures: Literal["required", "off"] = Field(
+        "required", description="Whether roots and revocations must be signed by citadeld; off: for upgrades."
+    )
     jwks_refresh: float = Field(300.0, gt=0, description="Seconds between fetches of a jwksUri.")
     jwks_keep: float = Field(
         3600.0, gt=0, description="Seconds that fetched keys count while their jwksUri cannot be read."

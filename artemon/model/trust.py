@@ -12,13 +12,14 @@ from artemon.errors import Problem, Refused
 BUNDLE = "trust/bundle"
 REVOKED = "trust/revoked/"
 SERIALS, IDENTITIES, LISTS = f"{REVOKED}serials/", f"{REVOKED}identities/", f"{REVOKED}lists/"
-"""Keys below `artemon/<mesh>/`; the last three are prefixes."""
+DRAIN = f"{REVOKED}drain"
+"""Keys below `artemon/<mesh>/`; those that end with a slash are prefixes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrustRecord:
-    """The value of one key. kind: one of BUNDLE, SERIALS, IDENTITIES, LISTS. text: PEM of roots or of a list,
-    an identity, a serial in hexadecimal."""
+    """The value of one key. kind: BUNDLE, SERIALS, IDENTITIES, LISTS or DRAIN. text: PEM of roots or of a
+    list, an identity, a serial in hexadecimal, a time."""
 
     kind: str
     text: str
@@ -27,17 +28,19 @@ class TrustRecord:
 @dataclass(frozen=True, slots=True)
 class Trust:
     """All of it. roots and lists: PEM; lists is empty while nothing is revoked. bans: identities, as URIs.
-    serials: of revoked certificates."""
+    serials: of revoked certificates. drain: which revocation open connections have to end for; it never goes
+    back, or they would end again."""
 
     roots: bytes = b""
     lists: bytes = b""
     bans: tuple[str, ...] = ()
     serials: frozenset[int] = field(default_factory=frozenset)
+    drain: str = ""
 
     @classmethod
     def of(cls, records: Mapping[str, TrustRecord]) -> Trust:
         """From the records by key."""
-        texts: dict[str, list[str]] = {BUNDLE: [], SERIALS: [], IDENTITIES: [], LISTS: []}
+        texts: dict[str, list[str]] = {BUNDLE: [], SERIALS: [], IDENTITIES: [], LISTS: [], DRAIN: []}
         for _, record in sorted(records.items()):
             texts[record.kind].append(record.text)
         serials = frozenset(int(text, 16) for text in texts[SERIALS])
@@ -46,6 +49,7 @@ class Trust:
             lists="".join(texts[LISTS]).encode() if serials else b"",
             bans=tuple(texts[IDENTITIES]),
             serials=serials,
+            drain="".join(texts[DRAIN]),
         )
 
     def refuses(self, identity: str, serial: int | None) -> bool:
@@ -72,4 +76,5 @@ _TEXTS: Mapping[str, Callable[[Any], str]] = {
     SERIALS: lambda fields: str(fields["serial"]),
     IDENTITIES: lambda fields: str(fields["identity"]),
     LISTS: lambda fields: str(fields["pem"]),
+    DRAIN: lambda fields: str(fields["at"]),
 }

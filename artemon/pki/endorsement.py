@@ -1,4 +1,4 @@
-"""A signing key's papers: the holder of an X.509-SVID says that the key is its own. Pure."""
+"""A signing key's papers: the holder of an X.509-SVID, or an authority, says that it is its own. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from artemon.pki.certificate import load_certificates
+from artemon.pki.certificate import Authority, chain_pem, load_certificates
 from artemon.pki.errors import CertificateRefused
+from artemon.pki.held import digest_for
 from artemon.pki.keys import PrivateKey
 from artemon.pki.signing import key_id
 from artemon.pki.spiffe import SpiffeId
-from artemon.pki.verify import verify_chain
+from artemon.pki.verify import verify_authority, verify_chain
 
 CONTEXT = b"artemon signer 1"
+AUTHORITY_CONTEXT = b"artemon authority signer 1"
+"""No certificate begins like these: what is signed here can pass for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,40 @@ def check_endorsement(one: Endorsement, *, roots_pem: bytes, endorser: SpiffeId,
     return key_id(one.public)
 
 
-def _is_signed(leaf: x509.Certificate, one: Endorsement, mesh: str) -> bool:
-    key, message = leaf.public_key(), _message(one.public, mesh, one.at)
+def endorse_as_authority(public: bytes, authority: Authority, *, mesh: str, at: datetime) -> Endorsement:
+    """An authority endorses `public` for a mesh."""
+    key, message = authority.key, _message(public, mesh, at, context=AUTHORITY_CONTEXT)
+    digest = digest_for(key.public_key())
+    if isinstance(key, rsa.RSAPrivateKey):
+        signature = key.sign(message, padding.PKCS1v15(), digest)
+    else:
+        signature = key.sign(message, ec.ECDSA(digest))
+    return Endorsement(public, at, endorsing_chain(authority), signature)
+
+
+def endorsing_chain(authority: Authority) -> bytes:
+    """What an authority shows of itself: PEM, without the root unless it is one."""
+    return chain_pem([authority.certificate, *(one for one in authority.issuers if one != authority.root)])
+
+
+def check_authority_endorsement(one: Endorsement, *, roots_pem: bytes, trust_domain: str, mesh: str) -> str:
+    """The id of the endorsed key. Raises CertificateRefused unless an authority of `trust_domain` endorsed it
+    while it was valid: who may sign certificates may say what is trusted."""
+    chain = load_certificates(one.chain_pem)
+    verify_authority(chain, load_certificates(roots_pem), trust_domain=trust_domain, now=one.at)
+    if not _is_signed(chain[0], one, mesh, context=AUTHORITY_CONTEXT):
+        raise CertificateRefused("the endorsement's signature is wrong")
+    return key_id(one.public)
+
+
+def _is_signed(leaf: x509.Certificate, one: Endorsement, mesh: str, *, context: bytes = CONTEXT) -> bool:
+    key, message = leaf.public_key(), _message(one.public, mesh, one.at, context=context)
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(one.signature, message, padding.PKCS1v15(), hashes.SHA256())
         elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(one.signature, message, ec.ECDSA(hashes.SHA256()))
+            digest = digest_for(key) if context == AUTHORITY_CONTEXT else hashes.SHA256()
+            key.verify(one.signature, message, ec.ECDSA(digest))
         else:
             return False
     except InvalidSignature:
@@ -94,5 +124,5 @@ def _is_signed(leaf: x509.Certificate, one: Endorsement, mesh: str) -> bool:
     return True
 
 
-def _message(public: bytes, mesh: str, at: datetime) -> bytes:
-    return b"\0".join((CONTEXT, mesh.encode(), at.isoformat().encode(), public))
+def _message(public: bytes, mesh: str, at: datetime, *, context: bytes = CONTEXT) -> bytes:
+    return b"\0".join((context, mesh.encode(), at.isoformat().encode(), public))

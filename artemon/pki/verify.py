@@ -133,6 +133,38 @@ def verify_chain(
     return identity
 
 
+def verify_authority(
+    chain: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    *,
+    trust_domain: str,
+    now: datetime,
+) -> None:
+    """That the first of `chain` may sign certificates of `trust_domain`, and leads to one of `roots` (or is
+    one). Raises CertificateRefused."""
+    if not 1 <= len(chain) <= MAX_CHAIN:
+        raise CertificateRefused(f"a chain has 1 to {MAX_CHAIN} certificates, not {len(chain)}")
+    try:
+        constraints, usage = _value(chain[0], x509.BasicConstraints), _value(chain[0], x509.KeyUsage)
+        named = _value(chain[0], x509.SubjectAlternativeName) is not None
+    except UNREADABLE as error:
+        raise CertificateRefused(f"the certificate cannot be read: {error}") from error
+    if constraints is None or not constraints.ca or usage is None or not usage.key_cert_sign:
+        raise CertificateRefused("the certificate is no authority")
+    if named and spiffe_uri(chain[0]).trust_domain != trust_domain:
+        raise CertificateRefused(f"the certificate is not an authority of {trust_domain}")
+    links = [one for one in chain if one not in roots]
+    anchor = next((root for root in roots if links and root.subject == links[-1].issuer), None)
+    if links and anchor is None:
+        raise CertificateRefused("the chain does not lead to a trusted root")
+    whole = [*links, *([anchor] if anchor else chain[:1])]
+    for one in whole:
+        if not validity_of(one).contains(now):
+            raise CertificateRefused(f"a certificate of the chain is not valid at {now.isoformat()}")
+    for depth, (child, parent) in enumerate(pairwise(whole)):
+        check_link(child, parent, depth=depth)
+
+
 def check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int) -> None:
     """That `parent` is an authority which signed `child`; `depth` authorities are below `parent`."""
     try:

@@ -156,6 +156,7 @@ class Snapshot:
             policies=frame.policies,
             reports=frame.reports,
             bans=self.config.trust.bans,
+            drain=self.config.trust.drain,
         )
 
 

@@ -14,7 +14,7 @@ from artemon.model.proxy import WorkloadPort
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
 from artemon.model.service_entry import ServiceEntry
-from artemon.model.trust import IDENTITIES, TrustRecord
+from artemon.model.trust import DRAIN, IDENTITIES, TrustRecord
 from artemon.model.workload import Workload
 from artemon.model.workload_entry import WorkloadEntry
 from artemon.snapshot.changes import (
@@ -170,7 +170,7 @@ class World:
         if new is not None:
             self.trust[key] = new
         touched.add(TRUST, "")
-        if IDENTITIES in {one.kind for one in (old, new) if one is not None}:
+        if {IDENTITIES, DRAIN} & {one.kind for one in (old, new) if one is not None}:
             touched.add(BAN, "")
 
     def _set_resource(

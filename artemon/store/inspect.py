@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from artemon.errors import StoreError
-from artemon.store import clock
+from artemon.store import clock, signatures
 from artemon.store.api import Entry, Put, Store
 from artemon.store.layout import Layout
 from artemon.store.schema import VERSION, Schema, key_of
@@ -56,6 +56,7 @@ async def inspect(store: Store, url: str, mesh: str) -> list[Finding]:
     found.append(_kinds(snapshot.entries, layout))
     found.append(_foreign(snapshot.entries, layout))
     found.append(_unreadable(snapshot.entries, layout))
+    found.append(_unsigned(snapshot.entries, layout))
     return found
 
 
@@ -116,6 +117,12 @@ def _unreadable(entries: Sequence[Entry], layout: Layout) -> Finding:
     return Finding(
         "values", not found, _some(found, "all readable", "not readable, the last good one stands")
     )
+
+
+def _unsigned(entries: Sequence[Entry], layout: Layout) -> Finding:
+    """Values under trust/ that citadeld did not sign."""
+    found = signatures.wrong(entries, layout)
+    return Finding("signatures", not found, _some(found, "all fit", "nobody takes them; start a citadeld"))
 
 
 def _some(keys: Sequence[str], none: str, advice: str) -> str:

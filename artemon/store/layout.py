@@ -98,6 +98,15 @@ class Layout:
         return f"{self.signers}{key}"
 
     @property
+    def writers(self) -> str:
+        """The prefix of the papers of citadeld's signing keys."""
+        return f"{self.root}trust/writers/"
+
+    def writer(self, key: str, root: str) -> str:
+        """The papers of one signing key that lead to `root` (SHA-256)."""
+        return f"{self.writers}{key}/{root[:16]}"
+
+    @property
     def statuses(self) -> str:
         """The prefix of the status of all proxies."""
         return f"{self.root}status/proxies/"

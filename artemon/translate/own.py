@@ -86,7 +86,7 @@ def _inner(view: ProxyView, memo: Memo) -> ProxyView:
 
 
 _NOTHING_SERVED: Mapping[str, Any] = MappingProxyType(
-    {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": ()}
+    {"own": (), "inbound_mtls": MtlsMode(), "policies": NO_POLICIES, "bans": (), "drain": ""}
 )
 """What outbound parts do not depend on."""
 
@@ -154,12 +154,15 @@ def _shared(memo: Memo, view: ProxyView, endpoints: Endpoints) -> ProxyView:
         "sidecar": view.sidecar,
         "inbound_mtls": memo.get(_mode, by=(mode.default, *mode.ports.items())),
     }
-    return memo.get(_reduced, *parts.values(), by=(tuple(parts), view.trust_domain, view.bans))
+    by = (tuple(parts), view.trust_domain, view.bans, view.drain)
+    return memo.get(_reduced, *parts.values(), by=by)
 
 
 def _reduced(*parts: Any) -> ProxyView:
-    *values, names, trust_domain, bans = parts
-    return ProxyView(**dict(zip(names, values, strict=True)), trust_domain=trust_domain, bans=bans)
+    *values, names, trust_domain, bans, drain = parts
+    return ProxyView(
+        **dict(zip(names, values, strict=True)), trust_domain=trust_domain, bans=bans, drain=drain
+    )
 
 
 def _mapping(*parts: Any) -> dict[str, Any]:
@@ -194,11 +197,11 @@ def _outbound(view: ProxyView, memo: Memo) -> Named:
 
 
 def _inbound(view: ProxyView) -> Named:
-    return _as_resources({one.name: shut_out(one, view.bans) for one in inbound_listeners(view)})
+    return _as_resources({one.name: shut_out(one, view) for one in inbound_listeners(view)})
 
 
 def _gateway(view: ProxyView) -> Named:
-    return _as_resources({one.name: shut_out(one, view.bans) for one in gateway_listeners(view)})
+    return _as_resources({one.name: shut_out(one, view) for one in gateway_listeners(view)})
 
 
 def _as_resources(found: Mapping[str, Listener]) -> Named:

@@ -44,7 +44,7 @@ class Translator:
         """All resources of the proxy. With `previous`, what it had before, unchanged types keep their
         state, and changed ones know what changed."""
         before = previous or NO_RESOURCES
-        slot = self._memo.get(_Slot, *_parts(view), by=(view.trust_domain, view.bans))
+        slot = self._memo.get(_Slot, *_parts(view), by=(view.trust_domain, view.bans, view.drain))
         if slot.scope is None:
             slot.scope = self._scope(view)
             slot.hosts = self._hosts(view)
@@ -122,7 +122,7 @@ def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
     }
 
 
-_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "bans")
+_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "bans", "drain")
 _PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in _OTHERWISE)
 _parts = attrgetter(*_PARTS)
 

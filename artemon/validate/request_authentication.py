@@ -12,7 +12,7 @@ from artemon.validate.context import Context
 from artemon.validate.findings import Problems, error, warning, wrong
 from artemon.validate.scope import targets
 from artemon.validate.texts import header_name
-from artemon.validate.urls import url
+from artemon.validate.urls import odd_host, url
 
 _MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "oct": ("k",)}
 """Key type -> members that a public key must have (RFC 7518 section 6, RFC 8037)."""
@@ -31,6 +31,8 @@ def _rule(rule: JWTRule, path: str) -> Problems:
         yield error(path, "must have an issuer or a jwksUri")
     if rule.jwks_uri:
         yield from wrong(f"{path}.jwksUri", url(rule.jwks_uri, schemes=("http", "https")))
+        if (odd := odd_host(rule.jwks_uri)) is not None:
+            yield warning(f"{path}.jwksUri", odd)
     if rule.jwks:
         yield from _key_set(rule.jwks, f"{path}.jwks")
     for index, header in enumerate(rule.from_headers):

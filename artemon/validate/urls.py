@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from artemon.validate.findings import Reason
@@ -25,3 +26,14 @@ def url(text: str, *, schemes: Collection[str]) -> Reason:
     except ValueError as problem:
         return f'"{text}" is not a URL: {problem}'
     return None if parts.netloc or scheme == "file" else f'"{text}" has no host'
+
+
+def odd_host(text: str) -> Reason:
+    """Why the host of a URL is hardly what it looks like: clients take its letters or digits for others
+    (Unicode NFKC, as IDNA does; full-width digits make an address)."""
+    try:
+        host = urlsplit(text).hostname or ""
+    except ValueError:
+        return None  # `url` says so
+    plain = normalize("NFKC", host).replace("\u3002", ".")
+    return None if plain == host else f'the host "{host}" is read as "{plain}"; write that'

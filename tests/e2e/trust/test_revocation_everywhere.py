@@ -39,12 +39,17 @@ def bounced(connection: ssl.SSLSocket) -> None:
         raise ConnectionResetError("closed")
 
 
-def test_t16_a_revoked_certificate_opens_no_connection_and_resumes_none(mesh: Mesh) -> None:
-    echo, bad, good = (mesh.workloads[name] for name in ("echo", "bad", "good"))
+def test_t16_a_revoked_certificate_opens_no_connection_resumes_none_and_keeps_none(mesh: Mesh) -> None:
+    echo, bytes_, bad, good = (mesh.workloads[name] for name in ("echo", "bytes", "bad", "good"))
     thieves = [Thief(bad, version) for version in TLS]
     assert [thief.once(echo) for thief in thieves] == [200, 200]
+    open_http, open_tcp = thieves[1].connect(echo), Thief(bad, TLS[1], "istio").connect(bytes_)
+    assert thieves[1].get(open_http) == 200
+    bounced(open_tcp)
     said = mesh.meshctl("certificate", "revoke", "--serial", serial_of(mesh, bad), "--reason", "test")
     assert re.search(r"confirmed by (\d+)/\1 proxies", said)
+    assert closed_within(open_http, 10, thieves[1].get) < 10
+    assert closed_within(open_tcp, 10, bounced) < 10
     for thief in thieves:
         assert thief.is_refused(echo), "a revoked certificate is taken"
         thief.session = None

@@ -98,6 +98,7 @@ class Mesh:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self.net, self.home = folder, free_network(), folder / "mesh"
         self.workloads: dict[str, Workload] = {}
+        self.second: subprocess.Popen[bytes] | None = None
         self.environment = {
             **os.environ,
             "XDG_CONFIG_HOME": str(folder / "xdg"),
@@ -120,7 +121,33 @@ class Mesh:
     def up(self) -> None:
         self.meshctl("up", "--dir", str(self.home), "--network", f"{self.net}.0/24")
 
+    def second_citadel(self) -> str:
+        """Another replica of citadeld, with the root of the first and keys of its own; where it listens."""
+        first, home = self.home / "citadeld", self.folder / "citadel2"
+        (home / "data").mkdir(parents=True, mode=0o700)
+        for name in ("root-cert.pem", "root-key.pem"):
+            (home / "data" / name).write_bytes((first / name).read_bytes())
+            (home / "data" / name).chmod(0o600)
+        settings = yaml.safe_load((self.home / "etc" / "citadeld.yaml").read_text())
+        address = f"{self.net}.2"
+        settings |= {
+            "http": f"{address}:15113", "data_dir": str(home / "data"), "socket": str(home / "c.sock"),
+            "listen": f"{address}:15013", "node": "second",
+        }  # fmt: skip
+        settings.pop("join_listen", None)
+        (home / "citadeld.yaml").write_text(yaml.safe_dump(settings))
+        with (home / "log").open("ab") as log:
+            command = [sys.executable, "-m", "citadeld", "--config", str(home / "citadeld.yaml")]
+            self.second = subprocess.Popen(
+                dying_with_parent(*command), stdout=log, stderr=log, env=self.environment
+            )
+        self.eventually(lambda: fetch(address, 15113, "/readyz") == 200, "the second citadeld")
+        return f"{address}:15013"
+
     def down(self) -> None:
+        if self.second is not None:
+            self.second.terminate()
+            self.second.wait(20)
         for workload in self.workloads.values():
             if workload.process and workload.process.poll() is None:
                 workload.process.terminate()

@@ -118,7 +118,7 @@ async def call(
     stub: Any = channel.unary_unary(
         method, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
     )
-    return await stub(request, timeout=10, metadata=tuple(headers))
+    return await stub(request, timeout=30, metadata=tuple(headers))
 
 
 async def certificate(
@@ -146,7 +146,7 @@ async def running(settings: CitadelSettings) -> AsyncIterator[Rig]:
     task = asyncio.ensure_future(citadeld(settings, context))
     ready = asyncio.ensure_future(context.health.wait_ready())
     try:
-        await asyncio.wait({task, ready}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, ready}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             raise reason_of(task)
         assert ready.done()
@@ -154,7 +154,7 @@ async def running(settings: CitadelSettings) -> AsyncIterator[Rig]:
     finally:
         ready.cancel()
         context.stop.set()
-        await asyncio.wait({task}, timeout=20)
+        await asyncio.wait({task}, timeout=60)
         assert task.done()
 
 

@@ -18,6 +18,7 @@ from artemon.pki.bundle import BUNDLE_KEY, Bundle
 from artemon.pki.certificate import load_certificates
 from artemon.pki.csr import make_csr
 from artemon.pki.keys import generate_key
+from artemon.pki.signing import SigningKey, sign, split
 from artemon.store.open import open_store
 from citadeld.app import key_room
 from citadeld.authority import KeyRoom, Lifetimes
@@ -48,7 +49,7 @@ async def test_what_is_over_is_swept(rig: Rig, tmp_path: Path) -> None:
         await sweep(store, PREFIX, Tokens(store, PREFIX, now=lambda: now), now=now)
         entries = (await store.list(f"{PREFIX}trust/")).entries
         kinds = (entry.key.split("/")[3] for entry in entries)
-        return sorted(kind for kind in kinds if kind not in {"revoked", "replicas"})
+        return sorted(kind for kind in kinds if kind not in {"revoked", "replicas", "writers"})
 
     try:
         assert await left(later()) == ["bundle", "issued", "issued", "keys", "keys", "tokens"]
@@ -138,7 +139,10 @@ async def test_roots_that_come_later_reach_everyone(tmp_path: Path) -> None:
         assert entry is not None
         found = Bundle.decode(entry.value)
         both = replace(found, sequence=found.sequence + 1, roots=(*found.roots, second_root))
-        await store.put(entry.key, both.encode())
+        key = SigningKey.load((settings.data_dir / "signing.pem").read_bytes())
+        after = split(entry.value)[1].sequence + 1
+        value = sign(both.encode(), key, place=f"default/{BUNDLE_KEY}", sequence=after)
+        await store.put(entry.key, value)
     finally:
         await store.close()
     async with running(settings):

@@ -21,7 +21,7 @@ from pilotd.connection import serve
 from pilotd.discovery import Discovery, Options
 from pilotd.stream import Ended
 
-PATIENCE = 5.0
+PATIENCE = 30.0
 PORTS = [{"name": "http", "number": 9080, "protocol": "HTTP", "listenPort": 9080, "appPort": 8080}]
 
 
@@ -157,13 +157,19 @@ async def mesh(
     options: Options | None = None,
     wait: bool = True,
     signers: Signers | None = None,
+    trust: Signers | None = None,
 ) -> AsyncIterator[Mesh]:
     """A discovery that runs while the block does, over `store` or an empty registry."""
     own = store is None
     store = store or await open_store("memory://")
     registry = CollectorRegistry()
     discovery = Discovery(
-        store, options or Options(pilot="pilot-a"), log=Log("pilotd"), registry=registry, signers=signers
+        store,
+        options or Options(pilot="pilot-a"),
+        log=Log("pilotd"),
+        registry=registry,
+        signers=signers,
+        trust=trust,
     )
     health = Health()
     try:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from artemon.daemon.identity_files import Identity
-from artemon.daemon.signers import Signers
+from artemon.daemon.signers import CITADELD, Signers
 from artemon.log import Log
 from artemon.pki.certificate import (
     Authority,
     Leaf,
     chain_pem,
+    fingerprint,
     make_intermediate,
     make_leaf,
     make_root,
     serial_number,
 )
+from artemon.pki.endorsement import endorse_as_authority
 from artemon.pki.keys import generate_key, private_pem
+from artemon.pki.signing import SigningKey, sign
 from artemon.pki.spiffe import SpiffeId
 from artemon.store.api import Store
 from artemon.store.layout import Layout
@@ -45,7 +49,7 @@ class Realm:
         self.at = at or datetime.now(UTC).replace(microsecond=0)
         key, inner = generate_key(), generate_key()
         day = timedelta(days=1)
-        number = serial_number(b"r" * 20)
+        number = serial_number(os.urandom(20))
         self.root = make_root(key, "cluster.local", serial=number, now=self.at, lifetime=30 * day)
         certificate = make_intermediate(
             inner.public_key(),
@@ -89,3 +93,26 @@ def signer(store: Store, folder: Path, realm: Realm, identity: Identity | None =
 def signed(one: Signer, key: str, value: dict[str, Any], after: int = 0) -> bytes:
     """The value that galleyd would write under `key` (below the mesh's root)."""
     return one.sign(f"artemon/default/{key}", json.dumps(value).encode(), after)
+
+
+class Citadel:
+    """What citadeld leaves under `trust/`: signed with a key that an authority endorses."""
+
+    def __init__(self, realm: Realm) -> None:
+        self.realm, self.key = realm, SigningKey.new()
+
+    async def publish(self, store: Store) -> None:
+        """The key's papers."""
+        papers = endorse_as_authority(
+            self.key.public, self.realm._authority, mesh="default", at=self.realm.at
+        )
+        await store.put(Layout().writer(self.key.id, fingerprint(self.realm.root)), papers.encode())
+
+    def signed(self, key: str, body: bytes, sequence: int = 1) -> bytes:
+        """The value that citadeld would write under `key` (below the mesh's root)."""
+        return sign(body, self.key, place=f"default/{key}", sequence=sequence)
+
+    def signers(self) -> Signers:
+        """Whose values count for whoever trusts the root."""
+        roots = self.realm.roots
+        return Signers("default", "cluster.local", roots=lambda: roots, log=LOG, writer=CITADELD)

@@ -174,6 +174,9 @@ async def test_a_changed_endpoint_is_all_that_is_sent() -> None:
         client.ask(ENDPOINTS, SHOP)
         await client.until(ENDPOINTS, SHOP, b"10.0.0.1")
         await running.eventually(STATUS, lambda found: found and found["revision"] >= first)
+        await client.until(CLUSTER, "inbound|9080||")  # its own record has come too
+        await client.until(LISTENER, "127.0.1.1_9080")
+        await client.until(ROUTES, "http_proxy", b"reviews")
         before = len(client.taken)
         entry["spec"]["endpoints"] = [{"address": "10.0.0.2"}]
         await running.write("config/serviceentries/books/shop", entry)

@@ -177,6 +177,22 @@ def test_request_authentication_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "read"),
+    [
+        pytest.param("１２７.0.0.1", "127.0.0.1", id="full-width"),
+        pytest.param("127。0。0。1", "127.0.0.1", id="dots"),
+        pytest.param("①②⑦.0.0.1", "127.0.0.1", id="circled"),
+        pytest.param("bücher.example", "", id="another-alphabet"),
+        pytest.param("a.example", "", id="plain"),
+    ],
+)
+def test_a_host_that_is_read_as_another_is_warned_of(host: str, read: str) -> None:
+    warned = found("ra", {"jwtRules": [{"jwksUri": f"https://{host}/keys"}]}, level="warning")
+    assert list(warned) == ([f"{J}.jwksUri"] if read else [])
+    assert read in str(warned)
+
+
+@pytest.mark.parametrize(
     ("spec", "path"),
     [
         ({"portLevelMtls": {"80": {}}}, "spec.portLevelMtls"),

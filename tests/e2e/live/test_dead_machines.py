@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from live_mesh import LiveMesh, Sidecar, wait
 from meshlet_net import upstream_app
+
+from pilotd.ingest import SETTLE_SECONDS
 
 pytestmark = pytest.mark.envoy
 
@@ -46,6 +49,7 @@ def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(tmp_path: P
     try:
         with upstream_app("app") as app:
             mesh.start()
+            settled = time.monotonic() + SETTLE_SECONDS  # until then a pilotd holds what vanishes
             first, second = ([pilot.address] for pilot in mesh.pilots)
             dying = mesh.sidecar("dying", service="dying", app=app, pilotd=first)
             staying = mesh.sidecar("staying", service="staying", app=app, pilotd=[*first, *second])
@@ -54,6 +58,7 @@ def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(tmp_path: P
                 sidecar.wait_ready(180)
             both = ("dying", "staying")
             wait(lambda: all(client.endpoints(cluster(name)) for name in both), "both are known", 90)
+            wait(lambda: time.monotonic() > settled, "the pilotds have settled")
             mesh.pilots[0].kill()
             power_off(dying)
             out = wait(lambda: client.endpoints(cluster("dying")) == {}, "the dead one is out", 90)

@@ -158,7 +158,7 @@ def _supervise(mesh: Mesh) -> None:
     log = mesh.layout.log("supervisor")
     with log.open("ab") as output:
         subprocess.Popen(
-            [sys.executable, "-m", "meshctl.up.supervisor", str(mesh.layout.folder)],
+            [sys.executable, "-P", "-m", "meshctl.up.supervisor", str(mesh.layout.folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

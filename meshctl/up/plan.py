@@ -178,19 +178,19 @@ def _proxyd(layout: Layout, instance: Instance) -> dict[str, Any]:
 
 
 def _daemon(layout: Layout, name: str) -> Program:
-    argv = (sys.executable, "-m", name, "--config", str(layout.config(name)))
+    argv = (sys.executable, "-P", "-m", name, "--config", str(layout.config(name)))
     return Program(name, name, argv, str(layout.log(name)))
 
 
 def _proxy(layout: Layout, instance: Instance) -> Program:
-    argv = (sys.executable, "-m", "proxyd", "run", "--config", str(layout.config(instance.name)))
+    argv = (sys.executable, "-P", "-m", "proxyd", "run", "--config", str(layout.config(instance.name)))
     return Program(f"proxyd {instance.name}", "proxyd", argv, str(layout.log(instance.name)))
 
 
 def _application(layout: Layout, instance: Instance) -> Program:
     address = layout.host(instance.number)
     argv = (
-        *(sys.executable, "-m", "meshctl.bookinfo", instance.service),
+        *(sys.executable, "-P", "-m", "meshctl.bookinfo", instance.service),
         *("--version", instance.version, "--listen", f"{address}:{APP_PORT}"),
     )
     env = {"http_proxy": f"http://{address}:{PROXY_PORT}", "no_proxy": "", "BOOKINFO_PORT": str(SERVICE_PORT)}

@@ -124,7 +124,17 @@ def guard_process(arguments: Iterable[str]) -> Guard:
     own session. arguments: of `proxyd intercept take-back`."""
 
     def start(mark: str) -> None:
-        command = [sys.executable, "-m", "proxyd", "intercept", "take-back", "--trial", mark, *arguments]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "proxyd",
+            "intercept",
+            "take-back",
+            "--trial",
+            mark,
+            *arguments,
+        ]
         if systemd.is_ours():
             unit = ("systemd-run", "--quiet", "--collect", f"--unit=artemon-take-back-{mark}")
             _run([Step((*unit, *command))])

@@ -60,7 +60,7 @@ def hold(settings: ProxydSettings, config: Path) -> None:
     if path is None:
         return
     proxy = f"{UNIT}@{settings.instance}.service" if settings.instance else f"{UNIT}.service"
-    program = shutil.which("proxyd") or f"{sys.executable} -m proxyd"
+    program = shutil.which("proxyd") or f"{sys.executable} -P -m proxyd"
     text = _TEXT.format(
         unit=settings.application_unit, proxy=proxy, proxyd=program, config=config,
         seconds=SECONDS, most=2 * SECONDS,

@@ -53,7 +53,7 @@ def systemctl(*arguments: str) -> None:
 
 def start_process(config: Path, settings: ProxydSettings, log: Path) -> int:
     """Start proxyd as its own user, in a session of its own; its pid. Raises ArtemonError."""
-    command = [*as_user(settings), sys.executable, "-m", "proxyd", "run", "--config", str(config)]
+    command = [*as_user(settings), sys.executable, "-P", "-m", "proxyd", "run", "--config", str(config)]
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(

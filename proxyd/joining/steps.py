@@ -262,7 +262,7 @@ def _intercept(settings: ProxydSettings, config: Path, tell: Tell) -> None:
 
 def _ask_a_peer(config: Path) -> str:
     """What `proxyd check` prints. Raises ArtemonError with what stopped it."""
-    command = [sys.executable, "-m", "proxyd", "check", "--config", str(config)]
+    command = [sys.executable, "-P", "-m", "proxyd", "check", "--config", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
     if done.returncode != 0:
         raise ArtemonError(done.stderr.strip().removeprefix("proxyd check: "))

@@ -293,7 +293,7 @@ async def test_everything_issued_is_on_record(rig: Rig, tmp_path: Path) -> None:
 
 async def test_asking_too_often_is_refused(rig: Rig, tmp_path: Path) -> None:
     credentials = grpc_channel_credentials((await rig.joined(tmp_path)).current())
-    asked = [rig.by_certificate(credentials, request_for()) for _ in range(80)]
+    asked = [rig.by_certificate(credentials, request_for()) for _ in range(200)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     refused = {one.code() for one in answers if isinstance(one, grpc.aio.AioRpcError)}
     assert STATUS.RESOURCE_EXHAUSTED in refused

@@ -31,16 +31,18 @@ class ConfigurationStreams:
         self._log = log
         self._metrics = metrics
         self._bodies = Bodies(limit=0)  # there is one Envoy: nobody to share with
-        self._current: Conversation | None = None
+        self._open: list[Conversation] = []
 
     @property
     def configured(self) -> bool:
-        """Whether Envoy has taken clusters and listeners on its present stream."""
-        return self._current is not None and self._current.configured
+        """Whether Envoy has taken clusters and listeners on a stream that is open. Two Envoys have one each
+        while one hands over to the other, and the later one need not be that of the Envoy that stays."""
+        return any(one.configured for one in self._open)
 
     async def delta(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """One stream of Envoy's."""
-        conversation = self._current = Conversation(self._view)
+        conversation = Conversation(self._view)
+        self._open.append(conversation)
         self._log.info("envoy connected")
         self._metrics.envoy_streams.set(1)
         try:
@@ -50,8 +52,8 @@ class ConfigurationStreams:
                     await self._read(conversation, requests, context, wake)
                     writer.cancel()
         finally:
-            if self._current is conversation:
-                self._current = None
+            self._open.remove(conversation)
+            if not self._open:
                 self._metrics.envoy_streams.set(0)
                 self._log.info("envoy disconnected")
 

@@ -66,6 +66,11 @@ class Interception:
             self._file.save(settled)
             return settled
 
+    def left(self, mark: str) -> float:
+        """Seconds until the trial `mark` ends; 0 when it has, by time or otherwise."""
+        pending = self._file.load().pending
+        return max(0.0, pending.until - time.time()) if pending is not None and pending.id == mark else 0.0
+
     def take_back(self, mark: str) -> bool:
         """End the trial `mark`, unless it was confirmed or another one took its place; whether it did."""
         with self._file.locked():
@@ -124,17 +129,8 @@ def guard_process(arguments: Iterable[str]) -> Guard:
     own session. arguments: of `proxyd intercept take-back`."""
 
     def start(mark: str) -> None:
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "proxyd",
-            "intercept",
-            "take-back",
-            "--trial",
-            mark,
-            *arguments,
-        ]
+        python = (sys.executable, "-P", "-m", "proxyd")
+        command = [*python, "intercept", "take-back", "--trial", mark, *arguments]
         if systemd.is_ours():
             unit = ("systemd-run", "--quiet", "--collect", f"--unit=artemon-take-back-{mark}")
             _run([Step((*unit, *command))])

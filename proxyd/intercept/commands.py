@@ -30,6 +30,8 @@ from proxyd.settings import ProxydSettings
 
 NAME = "proxyd intercept"
 CONFIG = "/etc/artemon/proxyd.yaml"
+NOTICE_SECONDS = 0.5
+"""How soon who waits for the end of a trial sees that it was confirmed."""
 _config = click.option(
     "--config", metavar="FILE", default=CONFIG, show_default=True, help="YAML file of settings."
 )
@@ -170,10 +172,8 @@ def take_back(trial: str, intercept_dir: str, instance: str) -> None:
     """Wait for the end of a trial, and take its rules back unless they were confirmed."""
     interception = Interception(Path(intercept_dir), instance)
     with _failures():
-        pending = interception.state().pending
-        if pending is None or pending.id != trial:
-            return
-        time.sleep(max(0.0, pending.until - time.time()))
+        while (left := interception.left(trial)) > 0:
+            time.sleep(min(left, NOTICE_SECONDS))
         interception.take_back(trial)
 
 

@@ -38,6 +38,7 @@ from artemon.xds.resource import NO_RESOURCES, Resource, Resources
 from artemon.xds.session import Event, Session
 from artemon.xds.types import CLUSTER, ENDPOINTS, LISTENER, NAMES, ROUTES, START
 from artemon.xds.wire import Bodies
+from pilotd.server import OPTIONS
 
 ROOT = Path(__file__).parents[3]
 TRUST = "cluster.local"
@@ -113,7 +114,7 @@ class Pilot:
         return {url: dict(state.items) for url, state in self._desired.items()}
 
     async def start(self) -> None:
-        self._server = grpc.aio.server()
+        self._server = grpc.aio.server(options=OPTIONS)
         handler: Any = grpc.stream_stream_rpc_method_handler(self._delta)
         handlers = grpc.method_handlers_generic_handler(ADS, {"DeltaAggregatedResources": handler})
         self._server.add_generic_rpc_handlers((handlers,))

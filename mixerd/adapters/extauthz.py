@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from artemon.adapters import Adapter, Answer, Handler, Params, Place, Row, Shape
-from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem
 from artemon.model.duration import Duration, Nanoseconds
+from mixerd.adapters.plain import address_problems
 
 CHECK = "/envoy.service.auth.v3.Authorization/Check"
 DENIED = 7
@@ -30,10 +30,7 @@ class ExtAuthzParams(Params):
 
 
 def _problems(params: ExtAuthzParams, _: Sequence[Shape]) -> Iterator[Problem]:
-    try:
-        split_address(params.address)
-    except ArtemonError as error:
-        yield Problem("spec.params.address", str(error))
+    yield from address_problems(params.address)
     if not 1_000_000 <= params.timeout <= 2_000_000_000:
         yield Problem("spec.params.timeout", "must be 1ms to 2s")
 

@@ -16,7 +16,7 @@ from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem
 from artemon.expr.values import Timestamp
 from artemon.model.duration import Nanoseconds
-from mixerd.adapters.plain import plain
+from mixerd.adapters.plain import address_problems, plain, short
 
 _EVENT_TIME = 0
 """Extension type of a time with nanoseconds."""
@@ -36,10 +36,7 @@ class FluentdParams(Params):
 
 
 def _problems(params: FluentdParams, _: Sequence[Shape]) -> Iterator[Problem]:
-    try:
-        split_address(params.address)
-    except ArtemonError as error:
-        yield Problem("spec.params.address", str(error))
+    yield from address_problems(params.address)
 
 
 class Fluentd(Handler):
@@ -52,7 +49,7 @@ class Fluentd(Handler):
     async def report(self, rows: Sequence[Row]) -> None:
         try:
             for instance, some in itertools.groupby(rows, key=lambda row: row.instance):
-                await self._send(self._params.tag_prefix + instance.rpartition("/")[2], list(some))
+                await self._send(self._params.tag_prefix + short(instance), list(some))
         except BaseException:
             await self.close()  # whatever was half said is said anew
             raise

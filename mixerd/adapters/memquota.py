@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from artemon.adapters import Adapter, Handler, Params, Place, QuotaAnswer, Row
-from artemon.errors import ArtemonError
 from artemon.model.limit_terms import Terms
 from artemon.model.message import Seq
-from mixerd.adapters.quotas import SECOND, Quota, dimensions_of, is_of, quota_problems
+from mixerd.adapters.quotas import SECOND, Quota, dimensions_of, quota_of, quota_problems
 
 
 class MemquotaParams(Params):
@@ -26,9 +25,7 @@ class Memquota(Handler):
         self._params, self._place = params, place
 
     async def quota(self, row: Row, amount: int) -> QuotaAnswer:
-        quota = next((one for one in self._params.quotas if is_of(one, row.instance)), None)
-        if quota is None:
-            raise ArtemonError(f"there is no quota for {row.instance}")
+        quota = quota_of(self._params.quotas, row)
         dimensions = dimensions_of(row)
         most, nanoseconds = quota.terms_for(dimensions)
         if most < 1:

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from artemon.adapters import Adapter, Handler, Params, Place, Row, Shape
-from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem
 from artemon.expr.values import Timestamp, ValueType
-from mixerd.adapters.plain import number, plain, text
+from mixerd.adapters.plain import address_problems, number, plain, short, text
 
 SECONDS = 20.0
 _LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -42,24 +41,17 @@ class OtlpParams(Params):
 
 
 def _problems(params: OtlpParams, shapes: Sequence[Shape]) -> Iterator[Problem]:
-    try:
-        split_address(params.address)
-    except ArtemonError as error:
-        yield Problem("spec.params.address", str(error))
+    yield from address_problems(params.address)
     for name in params.headers:
         if name != name.lower() or not name.isascii():
             yield Problem(f'spec.params.headers["{name}"]', "must be a header in lower case")
     for shape in shapes:
         if shape.template.name != "metric":
             continue
-        if _short(shape.name) not in params.metrics:
-            yield Problem("spec.params.metrics", f"has no {_short(shape.name)}, which a rule sends")
+        if short(shape.name) not in params.metrics:
+            yield Problem("spec.params.metrics", f"has no {short(shape.name)}, which a rule sends")
         elif shape.types.get("value") not in _NUMBERS:
-            yield Problem(f"spec.params.metrics.{_short(shape.name)}", "its value is no number")
-
-
-def _short(instance: str) -> str:
-    return instance.rpartition("/")[2]
+            yield Problem(f"spec.params.metrics.{short(shape.name)}", "its value is no number")
 
 
 class Otlp(Handler):
@@ -111,7 +103,7 @@ class Otlp(Handler):
             record.severity_text = str(row.values.get("severity", ""))
             record.severity_number = _SEVERITIES.get(record.severity_text.lower(), 9)
             variables = dict(row.values.get("variables", {}))
-            record.body.string_value = text(variables.pop("message", _short(row.instance)))
+            record.body.string_value = text(variables.pop("message", short(row.instance)))
             _attributes(record.attributes, {**variables, "instance": row.instance})
         return bytes(message.SerializeToString())
 
@@ -121,8 +113,8 @@ class Otlp(Handler):
         message = ExportMetricsServiceRequest()
         scope = _scope(message.resource_metrics.add(), self._params.resource)
         for instance, points in self._points(rows).items():
-            metric = scope.metrics.add(name=_short(instance))
-            added = self._params.metrics[_short(instance)] == "COUNTER"
+            metric = scope.metrics.add(name=short(instance))
+            added = self._params.metrics[short(instance)] == "COUNTER"
             if added:
                 metric.sum.aggregation_temporality, metric.sum.is_monotonic = _DELTA, True
             for dimensions, value in points.items():
@@ -138,7 +130,7 @@ class Otlp(Handler):
         for row in rows:
             dimensions = tuple((name, text(one)) for name, one in row.values.get("dimensions", {}).items())
             points, value = found[row.instance], number(row.values["value"])
-            added = self._params.metrics[_short(row.instance)] == "COUNTER"
+            added = self._params.metrics[short(row.instance)] == "COUNTER"
             points[dimensions] = points.get(dimensions, 0.0) + value if added else value
         return found
 

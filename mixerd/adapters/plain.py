@@ -1,14 +1,28 @@
-"""Values of instances as other programs read them."""
+"""Values and names of instances as other programs read them, and where those programs are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from artemon.errors import ArtemonError
+from artemon.daemon.address import split_address
+from artemon.errors import ArtemonError, Problem
 from artemon.expr.values import Address, Timestamp
 from artemon.model.duration import Nanoseconds
+
+
+def short(instance: str) -> str:
+    """The name of an instance without its namespace."""
+    return instance.rpartition("/")[2]
+
+
+def address_problems(address: str) -> Iterator[Problem]:
+    """What is wrong with `params.address`, a host and a port."""
+    try:
+        split_address(address)
+    except ArtemonError as error:
+        yield Problem("spec.params.address", str(error))
 
 
 def plain(value: Any) -> Any:

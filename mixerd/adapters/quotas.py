@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from artemon.adapters import Params, Row, Shape
-from artemon.errors import Problem
+from artemon.errors import ArtemonError, Problem
 from artemon.model.duration import Duration
 from artemon.model.message import Seq
 from mixerd.adapters.plain import text
@@ -55,6 +55,14 @@ def is_of(quota: Quota, instance: str) -> bool:
     """Whether a quota is about an instance: `name`, `name.namespace`, `name.instance.namespace`."""
     namespace, _, name = instance.partition("/")
     return quota.name in (name, f"{name}.{namespace}", f"{name}.instance.{namespace}", instance)
+
+
+def quota_of(quotas: Sequence[Q], row: Row) -> Q:
+    """The first of the quotas that is about a row's instance. Raises ArtemonError."""
+    for quota in quotas:
+        if is_of(quota, row.instance):
+            return quota
+    raise ArtemonError(f"there is no quota for {row.instance}")
 
 
 def dimensions_of(row: Row) -> dict[str, str]:

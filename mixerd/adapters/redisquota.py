@@ -13,7 +13,7 @@ from artemon.adapters import Adapter, Handler, Params, Place, QuotaAnswer, Row, 
 from artemon.errors import ArtemonError, Problem
 from artemon.model.duration import Duration
 from artemon.model.message import Seq
-from mixerd.adapters.quotas import SECOND, Quota, dimensions_of, is_of, quota_problems
+from mixerd.adapters.quotas import SECOND, Quota, dimensions_of, quota_of, quota_problems
 
 TIMEOUT_SECONDS = 1.0
 _MILLISECOND = 1_000_000
@@ -105,9 +105,7 @@ class Redisquota(Handler):
     async def quota(self, row: Row, amount: int) -> QuotaAnswer:
         from redis.exceptions import RedisError
 
-        quota = next((one for one in self._params.quotas if is_of(one, row.instance)), None)
-        if quota is None:
-            raise ArtemonError(f"there is no quota for {row.instance}")
+        quota = quota_of(self._params.quotas, row)
         dimensions = dimensions_of(row)
         most, span = quota.terms_for(dimensions)
         step = span

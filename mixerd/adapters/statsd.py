@@ -13,7 +13,7 @@ from artemon.adapters import Adapter, Handler, Params, Place, Row, Shape
 from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem
 from artemon.expr.values import ValueType
-from mixerd.adapters.plain import number, text
+from mixerd.adapters.plain import address_problems, number, short, text
 
 _FORBIDDEN = re.compile(r"[:|@\s]")
 _MILLISECOND = 1e6
@@ -46,25 +46,18 @@ _PART = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 
 
 def _problems(params: StatsdParams, shapes: Sequence[Shape]) -> Iterator[Problem]:
-    try:
-        split_address(params.address)
-    except ArtemonError as error:
-        yield Problem("spec.params.address", str(error))
+    yield from address_problems(params.address)
     for shape in shapes:
-        metric = params.metrics.get(_short(shape.name))
+        metric = params.metrics.get(short(shape.name))
         if metric is None:
-            yield Problem("spec.params.metrics", f"has no {_short(shape.name)}, which a rule sends")
+            yield Problem("spec.params.metrics", f"has no {short(shape.name)}, which a rule sends")
             continue
-        path = f"spec.params.metrics.{_short(shape.name)}"
+        path = f"spec.params.metrics.{short(shape.name)}"
         if shape.types.get("value") not in _NUMBERS:
             yield Problem(path, f"the value of {shape.name} is no number")
         for part in _PART.findall(metric.name_template):
             if part not in shape.types.get("dimensions", {}):
                 yield Problem(f"{path}.nameTemplate", f"{shape.name} has no dimension {part}")
-
-
-def _short(instance: str) -> str:
-    return instance.rpartition("/")[2]
 
 
 class Statsd(Handler):
@@ -106,10 +99,10 @@ class Statsd(Handler):
         self._failed = error
 
     def _line(self, row: Row) -> bytes:
-        metric = self._params.metrics[_short(row.instance)]
+        metric = self._params.metrics[short(row.instance)]
         dimensions = row.values.get("dimensions", {})
         name = _PART.sub(lambda part: text(dimensions.get(part[1], "")), metric.name_template)
-        full = self._params.prefix + (name or _short(row.instance))
+        full = self._params.prefix + (name or short(row.instance))
         value = number(row.values["value"], unit=_MILLISECOND)
         return f"{_FORBIDDEN.sub('_', full)}:{value:.15g}|{_LETTERS[metric.type]}".encode()
 

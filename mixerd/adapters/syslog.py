@@ -15,7 +15,7 @@ from artemon.adapters import Adapter, Handler, Params, Place, Row, Shape
 from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem
 from artemon.expr.values import Timestamp
-from mixerd.adapters.plain import moment, plain
+from mixerd.adapters.plain import address_problems, moment, plain, short
 
 CONNECT_SECONDS = 10.0
 _SEVERITIES = {
@@ -44,10 +44,7 @@ def _problems(params: SyslogParams, _: Sequence[Shape]) -> Iterator[Problem]:
         if not params.address.startswith("/"):
             yield Problem("spec.params.address", "must be the path of a socket, such as /dev/log")
         return
-    try:
-        split_address(params.address)
-    except ArtemonError as error:
-        yield Problem("spec.params.address", str(error))
+    yield from address_problems(params.address)
 
 
 class Syslog(Handler):
@@ -98,7 +95,7 @@ class Syslog(Handler):
         said = str(variables.pop("message", ""))
         rest = json.dumps(variables, ensure_ascii=False, separators=(",", ":")) if variables else ""
         text = _NEWLINE.sub(" ", f"{said} {rest}".strip())
-        name = _header(row.instance.rpartition("/")[2], 32)
+        name = _header(short(row.instance), 32)
         host, app = _header(self._hostname, 255), _header(self._params.app_name, 48)
         head = f"<{self._params.facility * 8 + severity}>1 {at} {host} {app} - {name} - "
         return (head + text).encode()[: self._params.max_bytes]

@@ -30,6 +30,7 @@ from artemon.store.api import (
     TxnResult,
     WatchItem,
 )
+from artemon.store.base import SingleWrites
 from artemon.store.layout import Layout
 
 LIFTED = "trust/lifted/"
@@ -42,7 +43,7 @@ SIGNED_HERE = (*LASTING, *BRIEF)
 MAX_SEEN = 50_000
 
 
-class SealedStore:
+class SealedStore(SingleWrites):
     """A `Store` (see there). sign: the value for a key (below the mesh's root), newer than a sequence.
     learn: reads the papers of signing keys again. found: told of a value that is not citadeld's, and why;
     of "" when it is again."""
@@ -124,18 +125,6 @@ class SealedStore:
             for op in sealed:
                 self._wrote(op)
         return result
-
-    async def put(
-        self, key: str, value: bytes, *, if_version: int | None = None, lease: str = ""
-    ) -> TxnResult:
-        """As `Store.put`, signed."""
-        checks = () if if_version is None else (Check(key, if_version),)
-        return await self.txn(checks, (Put(key, value, lease),))
-
-    async def delete(self, key: str, *, if_version: int | None = None) -> TxnResult:
-        """As `Store.delete`."""
-        checks = () if if_version is None else (Check(key, if_version),)
-        return await self.txn(checks, (Delete(key),))
 
     async def lease(self, ttl: float) -> Lease:
         """As `Store.lease`."""

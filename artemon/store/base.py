@@ -11,7 +11,27 @@ from artemon.store.limits import check_key, check_ttl
 from artemon.store.tasks import Background
 
 
-class BaseStore(ABC):
+class SingleWrites(ABC):
+    """The writes of one key that `Store` has, as transactions."""
+
+    @abstractmethod
+    async def txn(self, checks: Sequence[Check], ops: Sequence[Op]) -> TxnResult:
+        """See `Store.txn`."""
+
+    async def put(
+        self, key: str, value: bytes, *, if_version: int | None = None, lease: str = ""
+    ) -> TxnResult:
+        """See `Store.put`."""
+        checks = () if if_version is None else (Check(key, if_version),)
+        return await self.txn(checks, (Put(key, value, lease),))
+
+    async def delete(self, key: str, *, if_version: int | None = None) -> TxnResult:
+        """See `Store.delete`."""
+        checks = () if if_version is None else (Check(key, if_version),)
+        return await self.txn(checks, (Delete(key),))
+
+
+class BaseStore(SingleWrites):
     """A `Store`, but for what touches the server."""
 
     def __init__(self) -> None:
@@ -24,10 +44,6 @@ class BaseStore(ABC):
     @abstractmethod
     async def list(self, prefix: str) -> Snapshot:
         """See `Store.list`."""
-
-    @abstractmethod
-    async def txn(self, checks: Sequence[Check], ops: Sequence[Op]) -> TxnResult:
-        """See `Store.txn`."""
 
     @abstractmethod
     async def lease(self, ttl: float) -> Lease:
@@ -44,18 +60,6 @@ class BaseStore(ABC):
     @abstractmethod
     async def close(self) -> None:
         """See `Store.close`."""
-
-    async def put(
-        self, key: str, value: bytes, *, if_version: int | None = None, lease: str = ""
-    ) -> TxnResult:
-        """See `Store.put`."""
-        checks = () if if_version is None else (Check(key, if_version),)
-        return await self.txn(checks, (Put(key, value, lease),))
-
-    async def delete(self, key: str, *, if_version: int | None = None) -> TxnResult:
-        """See `Store.delete`."""
-        checks = () if if_version is None else (Check(key, if_version),)
-        return await self.txn(checks, (Delete(key),))
 
     async def elect(self, role: str, identity: str, ttl: float = 10.0) -> Campaign:
         """See `Store.elect`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import CORPUS
 from real_envoy import complaint, self_signed
 
 from artemon.model.decode import load_yaml
@@ -15,7 +15,6 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
 
 pytestmark = pytest.mark.envoy
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[3] / "shared" / "corpus")
 ROUTER = {"type": "router", "labels": {"istio": "ingressgateway"}}
 DIRECT = {"ipAddresses": ["127.0.0.9"], "metadata": {"INTERCEPTION_MODE": "NONE", "HTTP_PROXY_PORT": 15999}}
 

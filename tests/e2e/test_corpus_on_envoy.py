@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import CORPUS
 from real_envoy import complaint
 
 from artemon.model.decode import load_yaml
 from artemon.model.mesh_config import MeshConfig
 from artemon.registry.files import read_proxy, snapshot_of
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 FILES = ("simulation.json", "simulation-routes.json")
 
 

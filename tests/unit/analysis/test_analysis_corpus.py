@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import CORPUS
 
 from artemon.analysis import LEVEL_OF, NAME_OF, Material, analyze
 from artemon.model import yaml_text
 
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 CODES = {
     "annotations.K8sAnalyzer": "0107 0108 0125 0135",
     "gateway.IngressGatewayPortAnalyzer": "0101 0162",

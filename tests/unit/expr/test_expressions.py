@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from corpus import CORPUS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +26,6 @@ from artemon.expr import (
 from artemon.expr.values import json_value
 from meshctl.__main__ import meshctl
 
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 MANIFEST = read_manifest(
     [
         {

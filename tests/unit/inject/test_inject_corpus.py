@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from corpus import CORPUS
 from injection_facts import facts_of
 
 from artemon.model.yaml_text import parse
 from meshctl.commands.inject import inject
 
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 FILE = CORPUS / "injection.json"
 
 # What a case is about beside its object: told by its name and its facts, not by the corpus.

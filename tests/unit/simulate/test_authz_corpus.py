@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from corpus import CORPUS
 from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2  # noqa: F401 - known to ParseDict
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2  # noqa: F401
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
@@ -26,7 +26,6 @@ from meshctl.__main__ import meshctl
 from meshctl.commands.authz import judged
 from meshctl.commands.explain import configuration
 
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 PATHS = (
     "/",
     "/exact",

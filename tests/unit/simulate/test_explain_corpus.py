@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from corpus import CORPUS
 
 from meshctl.__main__ import meshctl
 
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 KNOWN = (("known", "default"), ("alt-known", "default"), ("not-default", "not-default"))
 """The services that the route cases are about."""
 

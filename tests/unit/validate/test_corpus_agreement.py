@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import CORPUS
 
 from artemon.errors import Problem, Refused
 from artemon.model.decode import decode
 from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context, problems
 
-CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[4] / "shared" / "corpus")
 FILES = ("schema.json", "validation.json")
 
 

@@ -1,0 +1,8 @@
+"""Where cases with expected outcomes lie, for the tests that take them when they are there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CORPUS = Path(os.environ.get("ARTEMON_CORPUS") or Path(__file__).parents[2] / "shared" / "corpus")

@@ -55,7 +55,7 @@ unit: $(VENV)/.dev  ## unit tests alone, quick and slow
 	$(BIN)/pytest -q -n 2 tests/unit
 
 conformance: $(VENV)/.dev  ## the registry's contract on every backend
-	$(BIN)/pytest -q tests/conformance
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/conformance
 
 RUNS ?= 200
 histories: $(VENV)/.dev  ## etcd and Consul under RUNS=200 histories of faults each, checked for contradictions

@@ -20,6 +20,8 @@ from typing import Any
 CACHE = Path(os.environ.get("ARTEMON_SERVERS") or Path.home() / ".cache" / "artemon-servers")
 _GIVEN: set[int] = set()
 _CHANCE = random.SystemRandom()
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def find_etcd() -> str | None:
@@ -42,10 +44,11 @@ def find_consul() -> str | None:
 
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on: below those that the kernel gives to outgoing connections,
-    which would take one back before its server has started; and none twice in a test run."""
+    which would take one back before its server has started; and none twice in a test run, whose workers have
+    ports of their own."""
     found: list[int] = []
     while len(found) < count:
-        port = _CHANCE.randrange(20_000, 32_000)
+        port = _CHANCE.randrange(20_000, 32_000, _WORKERS) + _WORKER
         if port in _GIVEN:
             continue
         _GIVEN.add(port)

@@ -186,8 +186,16 @@ class Sidecar:
         )
 
     def wait_ready(self, seconds: float = 90.0) -> None:
-        url = f"{self.agent.status}/healthz/ready"
-        wait(lambda: _status(url) == 200, f"the sidecar is ready:\n{self._log()}", seconds)
+        def ready() -> bool:
+            assert self.agent.process
+            assert self.agent.process.poll() is None, "proxyd has ended"
+            return _status(f"{self.agent.status}/healthz/ready") == 200
+
+        try:
+            wait(ready, "the sidecar is ready", seconds)
+        except AssertionError as late:
+            late.add_note(self._log())
+            raise
 
     def get(self, url: str, *, seconds: float = 5.0) -> tuple[int, str]:
         """Status and body of a request through the sidecar; (0, reason) when the proxy does not answer."""

@@ -42,6 +42,12 @@ def find_consul() -> str | None:
     return found or next((str(one) for one in sorted(CACHE.glob("consul-*/consul"), reverse=True)), None)
 
 
+def find_helm() -> str | None:
+    """The Helm to test with: $ARTEMON_HELM, on PATH, or what `.ci/servers` left in the cache."""
+    found = os.environ.get("ARTEMON_HELM") or shutil.which("helm")
+    return found or next((str(one) for one in sorted(CACHE.glob("helm-*/helm"), reverse=True)), None)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on: below those that the kernel gives to outgoing connections,
     which would take one back before its server has started; and none twice in a test run, whose workers have

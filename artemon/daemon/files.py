@@ -10,6 +10,8 @@ from pathlib import Path
 from artemon.errors import ArtemonError
 
 MAX_FILE = 1024 * 1024
+KUBELET_LINK = "..data"
+"""What the files of a volume of Kubernetes lead to; it is exchanged when the Secret changes."""
 
 
 class InsecureFile(ArtemonError):
@@ -31,10 +33,13 @@ def make_private_dir(path: Path) -> None:
 def read_secret(path: Path) -> bytes | None:
     """The content of a file that only we can read; None when there is none.
 
-    Raises InsecureFile when group or others may touch it, or it is a link, a directory, or someone else's.
+    Raises InsecureFile when group or others may touch it, or it is a link, a directory, or someone else's. In
+    a volume that a kubelet mounts, files are links, root's, and may be read by the pod's group (`fsGroup`).
     """
+    mounted = (path.parent / KUBELET_LINK).is_symlink()
+    link = 0 if mounted else os.O_NOFOLLOW
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        handle = os.open(path, os.O_RDONLY | link | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -45,7 +50,7 @@ def read_secret(path: Path) -> bytes | None:
             raise InsecureFile(f"{path}: is not a plain file")
         if found.st_uid not in {os.geteuid(), 0}:
             raise InsecureFile(f"{path}: belongs to user {found.st_uid}, not to this process")
-        if found.st_mode & 0o077:
+        if found.st_mode & (0o037 if mounted and not found.st_uid else 0o077):
             raise InsecureFile(f"{path}: group or others may read it; run: chmod 600 {path}")
         return file.read(MAX_FILE)
 

@@ -15,16 +15,24 @@ from artemon.errors import ArtemonError, Problem, Refused
 from artemon.kube import Client, Rejected
 from artemon.kube.failures import missing_rule
 from artemon.kube.kubeconfig import cluster_access
+from artemon.model.yaml_text import parse
 from meshctl.inputs import FILE
-from meshctl.install.manifests import Validator, manifests
+from meshctl.install.chart import write_chart
+from meshctl.install.manifests import Validator, everything, manifests
+from meshctl.install.values import Values
 from meshctl.yaml_output import write_yaml
 
 APPLY = "application/apply-patch+yaml"
 OWNER = "artemon"
 _ADDRESS = re.compile(r"https://[^\s/]+|[a-z0-9-]+/[a-z0-9-]+(:[0-9]{1,5})?")
 _WORD = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_PLACES: Mapping[str, str] = {
+PLACES: Mapping[str, str] = {
     "Namespace": "/api/v1/namespaces",
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "Service": "/api/v1/namespaces/{namespace}/services",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -41,10 +49,12 @@ _PLACES: Mapping[str, str] = {
 @click.option("--context", "context_", default="", help="Context of the kubeconfig.")
 @click.option(
     "--injector",
-    default="artemon-system/injectord:443",
-    show_default=True,
-    help="Where the API server finds injectord: https://host:port, or namespace/service:port.",
+    default="",
+    help="The daemons run elsewhere, and the API server finds injectord here: https://host:port, or "
+    "namespace/service:port. By default all of them are put into the cluster.",
 )
+@click.option("--values", "values_", type=FILE, help="Values (YAML), as of the chart: what differs.")
+@click.option("--helm-chart", type=click.Path(path_type=Path, file_okay=False), help="Write the chart here.")
 @click.option("--validator", default="", help="Where the API server finds galleyd, in the same form.")
 @click.option("--validator-ca", type=FILE, help="Roots (PEM) of galleyd's certificate.")
 @click.option("--secrets", is_flag=True, help="Let citadeld keep certificates as Secrets (istio.<account>).")
@@ -57,6 +67,8 @@ def install(
     kubeconfig: str | None,
     context_: str,
     injector: str,
+    values_: Path | None,
+    helm_chart: Path | None,
     validator: str,
     validator_ca: Path | None,
     secrets: bool,
@@ -64,23 +76,55 @@ def install(
     tags: tuple[str, ...],
     default: bool,
 ) -> None:
-    """Give a cluster Istio's kinds, the rights of injectord and the webhook configurations.
+    """Give a cluster Istio's kinds, the daemons with their rights, and the webhook configurations.
 
     Example: meshctl install --dry-run --injector https://10.0.0.5:15017 | kubectl apply --server-side -f -
     """
+    if helm_chart:
+        write_chart(helm_chart)
+        click.echo(f"{helm_chart} is a chart: helm install artemon {helm_chart}")
+        return
     if bool(validator) is not bool(validator_ca):
         raise click.UsageError("--validator and --validator-ca need each other")
-    _check({"--injector": injector, **({"--validator": validator} if validator else {})}, [revision, *tags])
-    judge = Validator(validator, validator_ca.read_bytes()) if validator_ca else None
-    objects = manifests(
-        injector=injector, revision=revision, tags=tags, default=default, validator=judge, secrets=secrets
-    )
+    if injector:
+        if values_:
+            raise click.UsageError(
+                "--values is about daemons in the cluster; --injector says that there are none"
+            )
+        _check(
+            {"--injector": injector, **({"--validator": validator} if validator else {})}, [revision, *tags]
+        )
+        judge = Validator(validator, validator_ca.read_bytes()) if validator_ca else None
+        objects = manifests(
+            injector=injector, revision=revision, tags=tags, default=default, validator=judge, secrets=secrets
+        )
+    else:
+        if validator or tags or revision != "default" or not default:
+            raise click.UsageError("--validator, --revision, --tag and --no-default need --injector")
+        if secrets:
+            raise click.UsageError(
+                "--secrets needs --injector; in the cluster it is the value citadeld.secrets"
+            )
+        objects = everything(Values(_read(values_)))
     if dry_run:
         write_yaml(objects, sys.stdout)
         return
     if not kubeconfig:
         raise click.UsageError("name the cluster with --kubeconfig, or ask for --dry-run")
     asyncio.run(_apply(objects, kubeconfig, context_))
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    """The values in a file. Raises Refused."""
+    if file is None:
+        return {}
+    documents = [one for one in parse(file.read_text()) if one.value is not None or one.problems]
+    problems = [Problem(f"line {line}", why) for one in documents for line, why in one.problems]
+    if len(documents) > 1 or not all(isinstance(one.value, dict) for one in documents):
+        problems = problems or [Problem("", "must be one mapping of values")]
+    if problems:
+        raise Refused(problems, str(file))
+    return dict(documents[0].value) if documents else {}
 
 
 def _check(addresses: Mapping[str, str], names: list[str]) -> None:
@@ -104,7 +148,7 @@ async def _apply(objects: list[dict[str, Any]], kubeconfig: str, context: str) -
     async with Client.open(cluster_access(kubeconfig, context=context)) as client:
         for obj in objects:
             name = obj["metadata"]["name"]
-            place = _PLACES[obj["kind"]].format(namespace=obj["metadata"].get("namespace", ""))
+            place = PLACES[obj["kind"]].format(namespace=obj["metadata"].get("namespace", ""))
             try:
                 query = {"fieldManager": OWNER, "force": "true"}
                 await client.request("PATCH", f"{place}/{name}", query=query, body=obj, media=APPLY)

@@ -1,4 +1,4 @@
-"""The objects that a cluster needs: kinds, rights of the daemons, the webhook configuration."""
+"""The objects that a cluster needs: kinds, rights of the daemons, webhook configurations, the daemons."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from artemon.inject.webhook import webhook_configuration
 from artemon.model.definition import definition
 from artemon.model.kinds import ACCESS, KINDS
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
+from meshctl.install.daemons import daemons, objects
+from meshctl.install.gateway import gateway
+from meshctl.install.pods import labels
+from meshctl.install.values import Values
 
 Object = dict[str, Any]
 WEBHOOK, VALIDATION = "artemon-sidecar-injector", "artemon-validator"
 VALIDATE = "/validate"
+_RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")
 _RBAC = "rbac.authorization.k8s.io"
 _READ = ["get", "list", "watch"]
 _HOOKS = "admissionregistration.k8s.io"
@@ -59,10 +64,51 @@ _SECRETS: Object = _rule("", ["secrets"], [*_READ, "create", "patch", "delete"])
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """galleyd, as the API server finds it. ca: the roots (PEM) of its certificate."""
+    """galleyd, as the API server finds it. ca: the roots (PEM) of its certificate; empty: galleyd itself
+    says whom to trust, once it runs."""
 
     address: str
-    ca: bytes
+    ca: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an installation. when: path of the value that switches it on; empty: always there."""
+
+    name: str
+    objects: list[Object]
+    when: str = ""
+
+
+def in_cluster(values: Values) -> list[Part]:
+    """A whole mesh within a cluster, in the order in which it must be applied."""
+    base = manifests(
+        injector=f"{SYSTEM_NAMESPACE}/injectord:443", validator=Validator(f"{SYSTEM_NAMESPACE}/galleyd:443")
+    )
+    kinds = [_kept(one) for one in base if one["kind"] == "CustomResourceDefinition"]
+    return [
+        Part("namespace", [one for one in base if one["kind"] == "Namespace"]),
+        Part("crds", kinds),
+        Part("rights", [*(one for one in base if one["kind"] in _RIGHTS), _account("mixerd")]),
+        Part("rights-secrets", _role("citadeld", [_SECRETS], "-secrets"), "citadeld.secrets"),
+        *(
+            Part(one.name, objects(one, values), "mixerd.enabled" if one.name == "mixerd" else "")
+            for one in daemons(values)
+        ),
+        Part("webhooks", [one for one in base if one["kind"].endswith("WebhookConfiguration")]),
+        Part("gateway", gateway(values), "gateway.enabled"),
+    ]
+
+
+def everything(values: Values) -> list[Object]:
+    """The objects of all parts that are switched on."""
+    return [obj for part in in_cluster(values) if values.on(part.when) for obj in part.objects]
+
+
+def _kept(kind: Object) -> Object:
+    """Helm leaves it when the chart is uninstalled: with it all objects of the kind would go."""
+    metadata = {**kind["metadata"], "annotations": {"helm.sh/resource-policy": "keep"}}
+    return {**kind, "metadata": metadata}
 
 
 def manifests(
@@ -103,9 +149,10 @@ def _validating(validator: Validator) -> Object:
         "resources": ["*"],
         "scope": "Namespaced",
     }
+    bundle = {"caBundle": base64.b64encode(validator.ca).decode()} if validator.ca else {}
     hook = {
         "name": "validation.istio.io",
-        "clientConfig": {**client, "caBundle": base64.b64encode(validator.ca).decode()},
+        "clientConfig": {**client, **bundle},
         "rules": [rule],
         "admissionReviewVersions": ["v1"],
         "failurePolicy": "Fail",
@@ -127,14 +174,13 @@ def _namespace() -> Object:
 
 
 def _rights(daemon: str, rules: list[Object]) -> list[Object]:
-    name = f"artemon-{daemon}"
+    return [_account(daemon), *_role(daemon, rules)]
+
+
+def _role(daemon: str, rules: list[Object], suffix: str = "") -> list[Object]:
+    name = f"artemon-{daemon}{suffix}"
     account = {"kind": "ServiceAccount", "name": daemon, "namespace": SYSTEM_NAMESPACE}
     return [
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": daemon, "namespace": SYSTEM_NAMESPACE},
-        },
         {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
         {
             "apiVersion": f"{_RBAC}/v1",
@@ -144,6 +190,11 @@ def _rights(daemon: str, rules: list[Object]) -> list[Object]:
             "subjects": [account],
         },
     ]
+
+
+def _account(daemon: str) -> Object:
+    metadata = {"name": daemon, "namespace": SYSTEM_NAMESPACE, "labels": labels(daemon)}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
 def _client(injector: str) -> Object:

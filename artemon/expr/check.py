@@ -1,11 +1,11 @@
-"""The type of an expression, before it is ever evaluated."""
+"""The type of an expression, before it is ever evaluated. What is refused is said in Mixer's words."""
 
 from __future__ import annotations
 
 import re2
 
 from artemon.expr.errors import ExpressionRefused
-from artemon.expr.functions import SIGNATURES, Signature
+from artemon.expr.functions import METHODS, SIGNATURES, Signature
 from artemon.expr.manifest import Manifest
 from artemon.expr.syntax import Attribute, Call, Constant, Node
 from artemon.expr.values import ValueType
@@ -24,13 +24,15 @@ def type_of(node: Node, manifest: Manifest) -> ValueType:
 
 
 def _called(call: Call, manifest: Manifest) -> ValueType:
-    signature = SIGNATURES.get(call.function)
+    signature = (METHODS if call.target is not None else {}).get(call.function) or SIGNATURES.get(
+        call.function
+    )
     if signature is None:
-        raise ExpressionRefused(f"unknown function {call.function} in {call}")
+        raise ExpressionRefused(f"unknown function: {call.function}")
     _check_target(call, signature, manifest)
     if len(call.arguments) != len(signature.arguments):
-        wanted = len(signature.arguments)
-        raise ExpressionRefused(f"{call} takes {wanted} arguments, not {len(call.arguments)}")
+        got, wanted = len(call.arguments), len(signature.arguments)
+        raise ExpressionRefused(f"{call} arity mismatch. Got {got} arg(s), expected {wanted} arg(s)")
     variable: ValueType | None = None
     for number, (argument, wanted_type) in enumerate(
         zip(call.arguments, signature.arguments, strict=True), 1
@@ -38,10 +40,10 @@ def _called(call: Call, manifest: Manifest) -> ValueType:
         found, expected = type_of(argument, manifest), wanted_type or variable
         if expected is None:
             if found not in signature.over:
-                raise ExpressionRefused(f"{call}: argument {number} ({argument}) cannot be {found}")
+                raise _wrong_type(call, number, found, " or ".join(sorted(signature.over)))
             variable = found
         elif found is not expected:
-            raise ExpressionRefused(f"{call}: argument {number} ({argument}) is {found}, must be {expected}")
+            raise _wrong_type(call, number, found, expected)
         else:
             variable = variable or (found if wanted_type is None else None)
     _check_pattern(call)
@@ -52,13 +54,18 @@ def _called(call: Call, manifest: Manifest) -> ValueType:
 
 def _check_target(call: Call, signature: Signature, manifest: Manifest) -> None:
     if signature.target is None and call.target is not None:
-        raise ExpressionRefused(f"{call.function} is a function, not a method of {call.target}")
+        raise ExpressionRefused(f"invoking regular function on instance method: {call.function}")
     if signature.target is not None:
         if call.target is None:
-            raise ExpressionRefused(f"{call.function} is a method: it needs a value and a dot before it")
+            raise ExpressionRefused(f"invoking instance method without an instance: {call.function}")
         found = type_of(call.target, manifest)
         if found is not signature.target:
-            raise ExpressionRefused(f"{call}: {call.target} is {found}, must be {signature.target}")
+            raise ExpressionRefused(f"{call} target typeError got {found}, expected {signature.target}")
+
+
+def _wrong_type(call: Call, number: int, found: ValueType, expected: str) -> ExpressionRefused:
+    argument = call.arguments[number - 1]
+    return ExpressionRefused(f"{call} arg {number} ({argument}) typeError got {found}, expected {expected}")
 
 
 def _check_pattern(call: Call) -> None:

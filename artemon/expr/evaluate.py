@@ -16,7 +16,9 @@ from artemon.expr.syntax import Attribute, Call, Constant, Node, parse
 from artemon.expr.values import Value, ValueType
 
 INT64 = range(-(2**63), 2**63)
-_ORDER: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType({"LT": lt, "LE": le, "GT": gt, "GE": ge})
+_ORDER: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
+    {"LT": lt, "LEQ": le, "GT": gt, "GEQ": ge}
+)
 
 
 class _Absent(Exception):
@@ -113,7 +115,7 @@ class _Compiler:
             if name:
                 seen.referenced.add(f"{name}[{wanted}]" if found is not None else f"-{name}[{wanted}]")
             if found is None:
-                raise _missing(f"{call.arguments[0]} has no entry {wanted!r}", soft=soft)
+                raise _missing(f"member lookup failed: '{wanted}' of {call.arguments[0]}", soft=soft)
             return found
 
         return entry
@@ -155,11 +157,11 @@ _SPECIAL: Mapping[str, Callable[[_Compiler, Call, bool], _Step]] = MappingProxyT
     {
         "OR": _Compiler._or,
         "INDEX": _Compiler._index,
-        "conditional": _Compiler._conditional,
+        **dict.fromkeys(("conditional", "conditionalString"), _Compiler._conditional),
         "ADD": _Compiler._add,
         **dict.fromkeys(("LAND", "LOR"), _Compiler._logic),
         **dict.fromkeys(("EQ", "NEQ"), _Compiler._equal),
-        **dict.fromkeys(("LT", "LE", "GT", "GE"), _Compiler._ordered),
+        **dict.fromkeys(("LT", "LEQ", "GT", "GEQ"), _Compiler._ordered),
     }
 )
 """Functions that do not evaluate all of their arguments, or do it in their own way."""
@@ -170,7 +172,7 @@ def _attribute(name: str, *, soft: bool) -> _Step:
         found = seen.attributes.get(name)
         seen.referenced.add(name if found is not None else f"-{name}")
         if found is None:
-            raise _missing(f"attribute {name} is absent", soft=soft)
+            raise _missing(f"lookup failed: '{name}'", soft=soft)
         return found
 
     return value

@@ -1,23 +1,16 @@
-"""What an expression can call: signatures and what they do.
-
-Comparisons of DNS names, e-mail addresses and URIs disregard what their standards disregard: case of names
-and hosts, a final dot, the default port of http and https (RFC 4343, RFC 5321 section 2.4, RFC 3986
-section 6.2).
-"""
+"""What an expression can call: signatures and what they do."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import idna
 import re2
 
 from artemon.expr.errors import EvaluationError
+from artemon.expr.names import dns_name, email, same_email, same_name, same_uri, uri
 from artemon.expr.values import Address, Timestamp, Value, ValueType, parse_address, parse_timestamp
 
 T = ValueType
@@ -26,8 +19,6 @@ VARIABLE = None
 _SINGLE = frozenset(T) - {T.STRING_MAP}
 _ORDERED = frozenset({T.STRING, T.INT64, T.DOUBLE, T.TIMESTAMP, T.DURATION})
 _SUMMED = frozenset({T.STRING, T.INT64, T.DOUBLE})
-_LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+")
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ _TEST = Signature((T.STRING,), T.BOOL, target=T.STRING)
 SIGNATURES: Mapping[str, Signature] = MappingProxyType(
     {
         **dict.fromkeys(("EQ", "NEQ"), _EQUALITY),
-        **dict.fromkeys(("LT", "LE", "GT", "GE"), _COMPARISON),
+        **dict.fromkeys(("LT", "LEQ", "GT", "GEQ"), _COMPARISON),
         **dict.fromkeys(("LAND", "LOR"), _LOGIC),
         "OR": Signature((VARIABLE, VARIABLE), VARIABLE),
         "ADD": Signature((VARIABLE, VARIABLE), VARIABLE, over=_SUMMED),
@@ -60,12 +51,16 @@ SIGNATURES: Mapping[str, Signature] = MappingProxyType(
         "dnsName": Signature((T.STRING,), T.DNS_NAME),
         "email": Signature((T.STRING,), T.EMAIL_ADDRESS),
         "uri": Signature((T.STRING,), T.URI),
-        "toLower": Signature((T.STRING,), T.STRING),
+        "conditionalString": Signature((T.BOOL, T.STRING, T.STRING), T.STRING),
+        **dict.fromkeys(("toLower", "reverse"), Signature((T.STRING,), T.STRING)),
         "size": Signature((T.STRING,), T.INT64),
         "emptyStringMap": Signature((), T.STRING_MAP),
         **dict.fromkeys(("matches", "startsWith", "endsWith"), _TEST),
     }
 )
+
+METHODS: Mapping[str, Signature] = MappingProxyType({"reverse": Signature((), T.STRING, target=T.STRING)})
+"""Functions that may be called on a value as well: `text.reverse()` is `reverse(text)`."""
 
 
 def glob(text: str, pattern: str) -> bool:
@@ -92,7 +87,7 @@ def _ip(text: str) -> Address:
     try:
         made = parse_address(text)
     except ValueError as error:
-        raise EvaluationError(f'"{text}" is not an IP address') from error
+        raise EvaluationError(f"could not convert {text} to IP_ADDRESS") from error
     return made
 
 
@@ -100,56 +95,14 @@ def _timestamp(text: str) -> Timestamp:
     try:
         return parse_timestamp(text, {"$time": text})
     except ValueError as error:
-        raise EvaluationError(str(error)) from error
-
-
-def dns_name(text: str) -> str:
-    """The name in lower case, checked label by label (UTS 46, STD 3 rules)."""
-    try:
-        idna.encode(text, uts46=True, std3_rules=True)
-        return str(idna.uts46_remap(text, std3_rules=True))
-    except (idna.IDNAError, UnicodeError) as error:
-        raise EvaluationError(f'"{text}" is not a DNS name: {error}') from error
-
-
-def _email(text: str) -> str:
-    local, at, domain = text.rpartition("@")
-    if not at or not _LOCAL_PART.fullmatch(local) or ".." in f".{local}.":
-        raise EvaluationError(f'"{text}" is not an e-mail address')
-    dns_name(domain)
-    return text
-
-
-def _uri(text: str) -> str:
-    broken = re.search(r"[\x00-\x20\x7f]|%(?![0-9A-Fa-f]{2})", text)
-    try:
-        urlsplit(text).port  # noqa: B018 reading it checks it
-    except ValueError as error:
-        raise EvaluationError(f'"{text}" is not a URI: {error}') from error
-    if not text or broken or text.startswith(":"):
-        raise EvaluationError(f'"{text}" is not a URI')
-    return text
-
-
-def _same_name(name: Any) -> Any:
-    return dns_name(name).rstrip(".")
-
-
-def _same_email(address: Any) -> Any:
-    local, _, domain = str(address).rpartition("@")
-    return local, _same_name(domain)
-
-
-def _same_uri(text: Any) -> Any:
-    parts = urlsplit(text)
-    port = parts.port if parts.port != _PORTS.get(parts.scheme) else None
-    path = unquote(parts.path) or ("/" if parts.scheme in _PORTS else "")
-    host = (parts.hostname or "").rstrip(".")
-    return parts.scheme, parts.username, parts.password, host, port, path, parts.query, parts.fragment
+        expected = "2006-01-02T15:04:05Z07:00"
+        raise EvaluationError(
+            f"could not convert '{text}' to TIMESTAMP. expected format: '{expected}'"
+        ) from error
 
 
 SAME: Mapping[ValueType, Callable[[Value], Any]] = MappingProxyType(
-    {T.DNS_NAME: _same_name, T.EMAIL_ADDRESS: _same_email, T.URI: _same_uri}
+    {T.DNS_NAME: same_name, T.EMAIL_ADDRESS: same_email, T.URI: same_uri}
 )
 """Type -> what of a value counts when two are compared."""
 
@@ -162,9 +115,10 @@ DOES: Mapping[str, Callable[..., Value]] = MappingProxyType(
         "ip": _ip,
         "timestamp": _timestamp,
         "dnsName": dns_name,
-        "email": _email,
-        "uri": _uri,
+        "email": email,
+        "uri": uri,
         "toLower": lambda text: text.lower(),
+        "reverse": lambda text: text[::-1],
         "size": lambda text: len(text.encode()),
         "emptyStringMap": lambda: MappingProxyType({}),
     }

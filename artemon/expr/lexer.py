@@ -17,16 +17,22 @@ _WORD = re.compile(
     | (?P<integer>0[xX][0-9a-fA-F]+|[0-9]+)
     | (?P<text>"(?:[^"\\\n]|\\.)*")
     | (?P<raw>`[^`]*`)
+    | (?P<rune>'(?:[^'\\\n]|\\[^\n][^'\n]*)')
     | (?P<name>[^\W\d]\w*)
-    | (?P<sign>==|!=|<=|>=|\|\||&&|[|&^<>+\-*/%!()\[\],.])
+    | (?P<sign>==|!=|<=|>=|:=|\|\||&&|[|&^<>+\-*/%!()\[\],.={};:])
     """,
     re.VERBOSE,
 )
 _ESCAPE = re.compile(
-    r"\\(?:(?P<letter>[abfnrtv\\\"])|(?P<octal>[0-7]{3})|x(?P<byte>[0-9a-fA-F]{2})"
+    r"\\(?:(?P<letter>[abfnrtv\\\"'])|(?P<octal>[0-7]{3})|x(?P<byte>[0-9a-fA-F]{2})"
     r"|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))"
 )
-_LETTERS = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
+_OPENERS = {
+    '"': "string literal not terminated",
+    "`": "raw string literal not terminated",
+    "'": "illegal rune literal: texts stand in double quotes",
+}
+_LETTERS = dict(zip("abfnrtv\\\"'", "\a\b\f\n\r\t\v\\\"'", strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,18 @@ def tokens(source: str) -> Iterator[Token]:
     while position < len(source):
         found = _WORD.match(source, position)
         if found is None:
-            raise ExpressionRefused(f"at {_place(source, position)}: unexpected {source[position]!r}")
+            raise ExpressionRefused(f"{_place(source, position)}: {_illegal(source[position])}")
         kind = str(found.lastgroup)
         if kind != "space":
-            yield Token("text" if kind == "raw" else kind, found.group(), _place(source, position))
+            yield Token("text" if kind in ("raw", "rune") else kind, found.group(), _place(source, position))
         position = found.end()
-    yield Token("end", "the end", _place(source, position))
+    yield Token("end", "EOF", _place(source, position))
+
+
+def _illegal(character: str) -> str:
+    if character in _OPENERS:
+        return _OPENERS[character]
+    return f"illegal character U+{ord(character):04X} {character!r}"
 
 
 def _place(source: str, position: int) -> str:
@@ -71,14 +83,17 @@ def unquoted(token: Token) -> str:
             position += 1
             continue
         escape = _ESCAPE.match(inner, position)
-        if escape is None:
-            raise ExpressionRefused(f"at {token.place}: unknown escape {inner[position : position + 2]}")
+        other = "'" if token.text.startswith('"') else '"'
+        if escape is None or escape["letter"] == other:
+            raise ExpressionRefused(
+                f"{token.place}: unknown escape sequence {inner[position : position + 2]}"
+            )
         made += _escaped(escape, token)
         position = escape.end()
     try:
         return made.decode()
     except UnicodeDecodeError as error:
-        raise ExpressionRefused(f"at {token.place}: the text is not UTF-8") from error
+        raise ExpressionRefused(f"{token.place}: the text is not UTF-8") from error
 
 
 def _escaped(escape: re.Match[str], token: Token) -> bytes:
@@ -91,4 +106,4 @@ def _escaped(escape: re.Match[str], token: Token) -> bytes:
             return bytes([byte])
         return chr(int(groups["short"] or groups["long"], 16)).encode()
     except (ValueError, UnicodeEncodeError) as error:
-        raise ExpressionRefused(f"at {token.place}: {escape.group()} is no character") from error
+        raise ExpressionRefused(f"{token.place}: {escape.group()} is no character") from error

@@ -12,6 +12,7 @@ from artemon.model.duration import parse_duration
 
 MAX_DEPTH = 64
 """Levels of parentheses, arguments and operands below one another."""
+_SHOWN = 200
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -59,9 +60,9 @@ _BINARY = MappingProxyType(
         "==": (3, "EQ"),
         "!=": (3, "NEQ"),
         "<": (3, "LT"),
-        "<=": (3, "LE"),
+        "<=": (3, "LEQ"),
         ">": (3, "GT"),
-        ">=": (3, "GE"),
+        ">=": (3, "GEQ"),
         "+": (4, "ADD"),
         "-": (4, "SUB"),
         "|": (4, "OR"),
@@ -78,10 +79,19 @@ _UNARY = MappingProxyType({"!": "NOT", "-": "SUB", "+": "ADD"})
 
 def parse(source: str) -> Node:
     """The tree of `source`. Raises ExpressionRefused with the place."""
-    parser = _Parser(list(tokens(source)))
-    node = parser.binary(1)
-    parser.expect("end", "an operator")
+    try:
+        parser = _Parser(list(tokens(source)))
+        node = parser.binary(1)
+        parser.expect("end", "'EOF'")
+    except ExpressionRefused as refused:
+        raise ExpressionRefused(f"unable to parse expression '{_shown(source)}': {refused}") from refused
     return node
+
+
+def _shown(source: str) -> str:
+    """The expression in one line, long ones by their beginning."""
+    line = " ".join(source.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
 
 
 class _Parser:
@@ -110,7 +120,7 @@ class _Parser:
         """Take the word that must come now."""
         word = self._word
         if word.kind != text and not (word.kind == "sign" and word.text == text):
-            raise ExpressionRefused(f"at {word.place}: expected {wanted}, found {word.text}")
+            raise _unexpected(word, wanted)
         if word.kind != "end":
             self._next += 1
 
@@ -118,7 +128,7 @@ class _Parser:
         """Operands joined by operators of at least this precedence, from the left."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise ExpressionRefused(f"at {self._word.place}: is nested more than {MAX_DEPTH} levels deep")
+            raise ExpressionRefused(f"{self._word.place}: is nested more than {MAX_DEPTH} levels deep")
         left, length = self._unary(), 0
         while self._word.kind == "sign" and self._word.text in _BINARY:
             precedence, function = _BINARY[self._word.text]
@@ -127,10 +137,12 @@ class _Parser:
             length += 1
             if length > 4 * MAX_DEPTH:
                 raise ExpressionRefused(
-                    f"at {self._word.place}: has more than {4 * MAX_DEPTH} operands in a row"
+                    f"{self._word.place}: has more than {4 * MAX_DEPTH} operands in a row"
                 )
             self._next += 1
             left = Call(function, (left, self.binary(precedence + 1)))
+        if self._word.kind == "sign" and self._word.text == "=":
+            raise _unexpected(self._word, "'=='")
         self._depth -= 1
         return left
 
@@ -142,7 +154,7 @@ class _Parser:
         if word.text == "-" and self._word.kind in ("integer", "float"):
             return _number(self._take(), "-")
         if self._word.kind == "sign" and self._word.text in _UNARY:
-            raise ExpressionRefused(f"at {self._word.place}: expected an operand, found {self._word.text}")
+            raise _unexpected(self._word, "operand")
         return Call(_UNARY[word.text], (self._unary(),))
 
     def _primary(self) -> Node:
@@ -150,7 +162,7 @@ class _Parser:
         while True:
             if self._sign("["):
                 node = Call("INDEX", (node, self.binary(1)))
-                self.expect("]", "]")
+                self.expect("]", "']'")
             elif self._sign("."):
                 node = self._selected(node)
             else:
@@ -159,18 +171,20 @@ class _Parser:
     def _selected(self, node: Node) -> Node:
         word = self._take()
         if word.kind != "name":
-            raise ExpressionRefused(f"at {word.place}: expected a name after the dot, found {word.text}")
+            raise _unexpected(word, "selector")
         if self._sign("("):
             return Call(word.text, self._arguments(), target=node)
         if isinstance(node, Attribute):
             return Attribute(f"{node.name}.{word.text}")
-        raise ExpressionRefused(f"at {word.place}: only attributes have parts; {node} has none")
+        raise ExpressionRefused(
+            f"{word.place}: unexpected expression: only attributes have parts; {node} has none"
+        )
 
     def _operand(self) -> Node:
         word = self._take()
         if word.kind == "name":
-            if word.text in ("true", "false"):
-                return Constant(ValueType.BOOL, word.text == "true", word.text)
+            if word.text.lower() in ("true", "false"):
+                return Constant(ValueType.BOOL, word.text.lower() == "true", word.text.lower())
             return Call(word.text, self._arguments()) if self._sign("(") else Attribute(word.text)
         if word.kind == "text":
             return _text(word)
@@ -178,16 +192,16 @@ class _Parser:
             return _number(word)
         if word.kind == "sign" and word.text == "(":
             node = self.binary(1)
-            self.expect(")", ")")
+            self.expect(")", "')'")
             return node
-        raise ExpressionRefused(f"at {word.place}: expected a value, found {word.text}")
+        raise _unexpected(word, "operand")
 
     def _arguments(self) -> tuple[Node, ...]:
         found: list[Node] = []
         while not self._sign(")"):
             found.append(self.binary(1))
             if self._word.text != ")":
-                self.expect(",", ", or )")
+                self.expect(",", "',' or ')'")
         return tuple(found)
 
 
@@ -200,18 +214,22 @@ def _text(word: Token) -> Constant:
         return Constant(ValueType.STRING, text, word.text)
 
 
+def _unexpected(word: Token, wanted: str) -> ExpressionRefused:
+    return ExpressionRefused(f"{word.place}: expected {wanted}, found '{word.text}'")
+
+
 def _number(word: Token, sign: str = "") -> Constant:
+    """A number in decimals. Mixer takes no others: a 0 in front means nothing."""
     written = sign + word.text
     if word.kind == "float":
         number = float(written)
         if number in (float("inf"), float("-inf")):
-            raise ExpressionRefused(f"at {word.place}: {written} is too large for DOUBLE")
+            raise ExpressionRefused(f"{word.place}: {written} is too large for DOUBLE")
         return Constant(ValueType.DOUBLE, number, written)
-    octal = len(word.text) > 1 and word.text.startswith("0") and word.text.isdigit()
     try:
-        value = int(sign + ("0o" + word.text[1:] if octal else word.text), 0)
+        value = int(written, 10)
     except ValueError as error:
-        raise ExpressionRefused(f"at {word.place}: {written} is not a number") from error
+        raise ExpressionRefused(f"{word.place}: {written} is not a decimal number") from error
     if value not in _INT64:
-        raise ExpressionRefused(f"at {word.place}: {written} does not fit INT64")
+        raise ExpressionRefused(f"{word.place}: {written} does not fit INT64")
     return Constant(ValueType.INT64, value, written)

@@ -60,6 +60,8 @@ _RFC3339 = re.compile(
 
 def parse_address(text: str, written: Any = None) -> Address:
     """An IPv4 or IPv6 address. Raises ValueError."""
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, which is no part of an address")
     return _address(ip_address(text), written)
 
 

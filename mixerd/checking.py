@@ -22,6 +22,7 @@ from artemon.log import Log
 from mixerd.answers import Answers
 from mixerd.asking import Question
 from mixerd.handling import Handlers
+from mixerd.permission import Changed, permission
 from mixerd.records import Reporter
 
 OK, EXHAUSTED, UNAVAILABLE = 0, 8, 14
@@ -70,7 +71,7 @@ class Checking:
         if self.book.closed & {reporter.namespace, self._root}:
             self._asked["failed"].inc()
             return _refusal(Answer(UNAVAILABLE, "a rule that checks requests cannot be used"))
-        question, passed = Question(request.attributes, reporter), dict[str, str]()
+        question, out = Question(request.attributes, reporter), permission()
         for rule in self._rules(reporter.namespace):
             try:
                 answer = await self._judged(rule, question, raw)
@@ -83,14 +84,27 @@ class Checking:
             if answer.code != OK:
                 self._asked["refused"].inc()
                 return _refusal(answer)
-            passed |= answer.headers
+            for name, value in answer.headers.items():
+                out.ok_response.headers.add().header.MergeFrom(HeaderValue(key=name, value=value))
+        self._change(out, question)
         self._asked["allowed"].inc()
-        return _permission(passed)
+        return out
+
+    def _change(self, out: CheckResponse, question: Question) -> None:
+        """What rules do with headers of a request that goes on, after all checks."""
+        changed = Changed(out, question.http.headers)
+        for rule in self._rules(question.reporter.namespace):
+            if not rule.headers or not _holds(rule, question):
+                continue
+            for change in rule.headers:
+                try:
+                    changed.by(change, question)
+                except (EvaluationError, ValueError) as error:
+                    self._log.warning("header_stays", rule=rule.name, header=change.name, reason=error)
 
     def _rules(self, namespace: str) -> Iterator[ReadyRule]:
         for rule in self.book.rules:
-            concerned = rule.namespace in (namespace, self._root)
-            if concerned and (Variety.CHECK in rule.actions or Variety.QUOTA in rule.actions):
+            if rule.asked and rule.namespace in (namespace, self._root):
                 yield rule
 
     async def _judged(self, rule: ReadyRule, question: Question, raw: bytes) -> Answer:
@@ -151,15 +165,6 @@ def _holds(rule: ReadyRule, question: Question) -> bool:
         return False
 
 
-def _permission(headers: Mapping[str, str]) -> CheckResponse:
-    out = CheckResponse()
-    out.status.code = OK
-    out.ok_response.SetInParent()
-    for name, value in headers.items():
-        out.ok_response.headers.add().header.MergeFrom(_header(name, value))
-    return out
-
-
 def _refusal(answer: Answer) -> CheckResponse:
     out = CheckResponse()
     out.status.code, out.status.message = answer.code, answer.message
@@ -167,9 +172,5 @@ def _refusal(answer: Answer) -> CheckResponse:
     denied.status.code = answer.status or STATUSES.get(answer.code, 403)
     denied.body = answer.message
     for name, value in answer.headers.items():
-        denied.headers.add().header.MergeFrom(_header(name, value))
+        denied.headers.add().header.MergeFrom(HeaderValue(key=name, value=value))
     return out
-
-
-def _header(name: str, value: str) -> HeaderValue:
-    return HeaderValue(key=name, value=value)

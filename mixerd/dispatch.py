@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from artemon.log import Log
 from mixerd.attributes import Bag
 from mixerd.handling import Handlers
 from mixerd.records import DESTINATION, Call
+from mixerd.sampling import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,20 @@ class _Scope:
 
 
 class Dispatch:
-    """Looks at entries. root: the namespace whose rules are for all."""
+    """Looks at entries. root: the namespace whose rules are for all; now: seconds, monotonic."""
 
-    def __init__(self, handlers: Handlers, metrics: CollectorRegistry, log: Log, *, root: str) -> None:
-        self._handlers, self._log, self._root = handlers, log, root
+    def __init__(
+        self,
+        handlers: Handlers,
+        metrics: CollectorRegistry,
+        log: Log,
+        *,
+        root: str,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._handlers, self._log, self._root, self._now = handlers, log, root, now
         self.book = Rulebook()
+        self._samplers: dict[str, Sampler] = {}
         self._scopes: dict[str, _Scope] = {}
         self._failed = Counter(
             "mixerd_rule_errors", "Expressions that gave no value.", ["rule"], registry=metrics
@@ -41,6 +52,9 @@ class Dispatch:
     def become(self, book: Rulebook) -> None:
         """From now on these rules count."""
         self.book = book
+        self._samplers = {
+            one.name: Sampler(one.sampling, self._now) for one in book.rules if one.sampling is not None
+        }
         self._scopes.clear()
         self._told.clear()
 
@@ -61,6 +75,9 @@ class Dispatch:
             if rule.match is not None and not rule.match.evaluate(bag).value:
                 return
         except EvaluationError:  # absent attributes: it does not hold, as in Mixer
+            return
+        sampler = self._samplers.get(rule.name)
+        if sampler is not None and not sampler.takes(bag):
             return
         for action in rule.actions[Variety.REPORT]:
             running = self._handlers.running.get(action.handler)

@@ -9,7 +9,8 @@ from typing import Any
 
 from artemon.adapters.api import Adapter, Params
 from artemon.adapters.catalog import judged, named, read_params
-from artemon.adapters.templates import TEMPLATES, Shape, Variety, shaped
+from artemon.adapters.requests import HeaderChange, SampleTerms, header_changes, sample_terms
+from artemon.adapters.templates import TEMPLATES, Shape, Variety, shaped, unknown_template
 from artemon.errors import Problem
 from artemon.expr import VOCABULARY, ExpressionRefused, Manifest, Program, compile_expression
 from artemon.expr.values import ValueType
@@ -42,13 +43,21 @@ class Action:
 @dataclass(frozen=True, slots=True)
 class ReadyRule:
     """A rule without problems. match: None where it always holds. actions: of one variety. fail_open: whether
-    requests go on when they cannot be checked."""
+    requests go on when they cannot be checked. sampling: which reports it looks at, None for all. headers:
+    what it changes of requests that go on, and of their responses."""
 
     name: str
     namespace: str
     match: Program | None
     actions: Mapping[Variety, tuple[Action, ...]]
     fail_open: bool
+    sampling: SampleTerms | None = None
+    headers: tuple[HeaderChange, ...] = ()
+
+    @property
+    def asked(self) -> bool:
+        """Whether requests wait for it."""
+        return bool(self.headers or {Variety.CHECK, Variety.QUOTA} & self.actions.keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +156,7 @@ class _Reader:
     def _shape(self, one: Resource[Any]) -> Shape | None:
         template = TEMPLATES.get(one.spec.compiled_template)
         if template is None:
-            known = ", ".join(TEMPLATES)
-            text = f'"{one.spec.compiled_template}" is no template; use one of {known}'
-            self._refuse(one, Problem("spec.compiledTemplate", text))
+            self._refuse(one, Problem("spec.compiledTemplate", unknown_template(one.spec.compiled_template)))
             return None
         shape, problems = shaped(_key(one), template, one.spec.params, self._manifest(one.meta.namespace))
         self._refuse(one, *problems)
@@ -175,12 +182,19 @@ class _Reader:
                 if some:
                     actions.setdefault(variety, []).append(Action(handler.name, some))
             sent.setdefault(handler.name, []).extend(shapes)
+        manifest = self._manifest(one.meta.namespace)
+        sampling = sample_terms(one.spec, manifest, problems)
+        headers = header_changes(one.spec, manifest, problems)
+        if sampling is not None and (headers or actions.keys() - {Variety.REPORT}):
+            text = "is for reports: checks, quotas and changes of headers are made for all requests or none"
+            problems.append(Problem("spec.sampling", text))
         self._refuse(one, *problems)
         if problems:
             return None
         found = {variety: tuple(some) for variety, some in actions.items()}
         asked = asked_of(one.spec, one.meta.namespace, self._templates)
-        return ReadyRule(_key(one), one.meta.namespace, match, found, fails_open(one.spec, asked))
+        open_ = fails_open(one.spec, asked)
+        return ReadyRule(_key(one), one.meta.namespace, match, found, open_, sampling, headers)
 
     def _match(self, one: Resource[Any], problems: list[Problem]) -> Program | None:
         if not one.spec.match.strip():

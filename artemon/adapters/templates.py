@@ -106,6 +106,21 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
     }
 )
 """By name."""
+_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "tracespan": "spans come from the proxies: see spec.tracing of Telemetry",
+        "edge": "the graph of calls is made of what proxies report: see meshctl graph",
+        "apikey": "keys are checked as listentry with the value request.api_key",
+        "kubernetes": "who calls is told by certificates, no adapter makes attributes",
+    }
+)
+"""Mixer's templates that there are not, and what does their work."""
+
+
+def unknown_template(name: str) -> str:
+    """Why an instance cannot be of this template."""
+    known = f"use one of {', '.join(TEMPLATES)}"
+    return f'"{name}" is no template here; {_ELSEWHERE.get(name, known)}'
 
 
 def shaped(

@@ -27,7 +27,24 @@ _RETIRED = {
     "ServiceRoleBinding": "AuthorizationPolicy",
     "ClusterRbacConfig": "AuthorizationPolicy",
     "RbacConfig": "AuthorizationPolicy",
+    "QuotaSpec": "a rule that sends a quota",
+    "QuotaSpecBinding": "a rule that sends a quota",
+    "HTTPAPISpec": "VirtualService",
+    "HTTPAPISpecBinding": "VirtualService",
 }
+_MIXER = {
+    **dict.fromkeys(
+        ("metric", "logentry", "listentry", "checknothing", "reportnothing", "quota", "authorization"),
+        "an instance whose compiledTemplate is",
+    ),
+    **dict.fromkeys(("prometheus", "statsd", "fluentd", "stdio"), "a handler whose compiledAdapter is"),
+    **dict.fromkeys(
+        ("denier", "listchecker", "opa", "memquota", "redisquota"), "a handler whose compiledAdapter is"
+    ),
+    "adapter": "a plug-in of mixerd instead of an",
+    "template": "an instance with one of the built-in compiledTemplates instead of a",
+}
+"""Mixer's kinds of one adapter or template each."""
 
 
 def load_yaml(text: str, source: str = "") -> list[dict[str, Any]]:
@@ -163,6 +180,8 @@ def find_kind(obj: Mapping[str, Any]) -> tuple[Kind | None, list[Problem]]:
 def _unknown_kind(name: str, api_version: str) -> Problem:
     if name in _RETIRED:
         return Problem("kind", f"{name} was retired by Istio; write {_RETIRED[name]} instead")
+    if name in _MIXER and api_version.startswith("config.istio.io/"):
+        return Problem("kind", f"{name} is no kind here; write {_MIXER[name]} {name}")
     same = next((kind for kind in kinds.ALL_KINDS if kind.name == name), None)
     if same is not None:
         return Problem("apiVersion", f'"{api_version}" has no {name}; write {same.api_version}')

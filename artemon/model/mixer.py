@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from artemon.model.duration import Duration
 from artemon.model.message import Message, Seq
 
 ValueTypeName = Literal[
@@ -25,14 +26,58 @@ class RuleAction(Message):
     instances: Seq[str] = ()
 
 
+class HeaderOperation(Message):
+    """What becomes of a header. values: expressions of texts."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str = ""
+    values: Seq[str] = ()
+    operation: Literal["REPLACE", "REMOVE", "APPEND"] = "REPLACE"
+
+
+class SamplingPercent(Message):
+    """A share of all."""
+
+    numerator: int = 0
+    denominator: Literal["HUNDRED", "TEN_THOUSAND"] = "HUNDRED"
+
+
+class RandomSampling(Message):
+    """A share of reports: the same for all proxies and rules, as `x-request-id` falls, or independent of it.
+    attributeExpression: gives the numerator, 0 where it gives none."""
+
+    attribute_expression: str = ""
+    percent_sampled: SamplingPercent | None = None
+    use_independent_randomness: bool = False
+
+
+class RateLimitSampling(Message):
+    """So many reports in each window, then one of `samplingRate`."""
+
+    required: ClassVar[tuple[str, ...]] = ("samplingDuration",)
+
+    sampling_duration: Duration | None = None
+    max_unsampled_entries: int = 0
+    sampling_rate: int = 0
+
+
+class Sampling(Message):
+    """Which of the reports that match are looked at; both hold where both are written."""
+
+    random: RandomSampling | None = None
+    rate_limit: RateLimitSampling | None = None
+
+
 class Rule(Message):
     """What is done where an expression holds; an empty one always does. failOpen: whether requests go through
-    when a check cannot be made; by default they do where quotas alone are asked for."""
-
-    required: ClassVar[tuple[str, ...]] = ("actions",)
+    when a check cannot be made; by default they do where no checks are asked for."""
 
     match: str = ""
     actions: Seq[RuleAction] = ()
+    request_header_operations: Seq[HeaderOperation] = ()
+    response_header_operations: Seq[HeaderOperation] = ()
+    sampling: Sampling | None = None
     fail_open: bool | None = None
 
 
@@ -52,6 +97,7 @@ class Instance(Message):
 
     compiled_template: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
+    attribute_bindings: dict[str, str] = Field(default_factory=dict)
 
 
 class AttributeInfo(Message):
@@ -77,7 +123,9 @@ ASKED_SERVICE, ASKED_VERSION = "artemon-service", "artemon-version"
 """Metadata of a proxy's questions about requests: canonical service and revision of its workload."""
 CHECKS = frozenset({"checknothing", "listentry", "authorization"})
 QUOTAS = frozenset({"quota"})
-"""Templates whose instances are made for requests that are under way."""
+HEADERS = frozenset({"headers"})
+"""Templates whose instances are made for requests that are under way; and what stands for
+changes of headers."""
 
 
 def meanings(name: str, namespace: str, kind: str) -> Iterator[str]:
@@ -93,14 +141,15 @@ def meanings(name: str, namespace: str, kind: str) -> Iterator[str]:
 
 
 def asked_of(rule: Rule, namespace: str, templates: Mapping[str, str]) -> frozenset[str]:
-    """The templates of checks and quotas among what a rule sends: those for which requests wait. templates:
-    of every instance, `<namespace>/<name>`."""
-    found = set()
+    """The templates of checks and quotas among what a rule sends, and whether it changes headers: that for
+    which requests wait. templates: of every instance, `<namespace>/<name>`."""
+    changes = rule.request_header_operations or rule.response_header_operations
+    found = set(HEADERS if changes else ())
     for action in rule.actions:
         for name in action.instances:
             known = (one for one in meanings(name, namespace, "instance") if one in templates)
             found.add(templates.get(next(known, ""), ""))
-    return frozenset(found & (CHECKS | QUOTAS))
+    return frozenset(found & (CHECKS | QUOTAS | HEADERS))
 
 
 def fails_open(rule: Rule, asked: frozenset[str]) -> bool:

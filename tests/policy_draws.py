@@ -33,6 +33,8 @@ CLAIMS: tuple[dict[str, Any] | None, ...] = (
     None,
     {"iss": ISSUER, "sub": "alice", "aud": "api", "azp": "app", "groups": ["dev", "admin"], "a": {"b": "c"}},
     {"iss": ISSUER, "sub": "bob", "aud": ["x"], "azp": "y", "groups": "dev"},
+    {"iss": ISSUER, "sub": "team/alice", "aud": "api", "azp": "app", "groups": [True], "a": {"b": 7}},
+    {"iss": ISSUER, "sub": "carol", "aud": "api", "azp": "app", "groups": True, "a": {"b": {"c": "7"}}},
 )
 PATHS = ("/exact", "/exact?x", "/prefix/", "/x/suffix", "/a/b/b", "/a/b/c/b", "/a/", "/")
 APART = ({"serviceAccounts"}, {"principals", "namespaces"})
@@ -203,7 +205,7 @@ class Draws:
         if user := pick(("alice", "al", "malice", "bob", "")):
             headers["x-user"] = user
         client = source
-        if forwarded := pick(("", "10.1.1.1", "10.1.1.1, 192.0.2.1")):
+        if forwarded := pick(("", "10.1.1.1", "10.1.1.1, 192.0.2.1", "::ffff:10.1.1.1")):
             headers["x-forwarded-for"] = forwarded
             client = source if case.gateway else forwarded.rpartition(" ")[2]
         way, port = pick(WAYS)

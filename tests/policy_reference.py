@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -78,7 +79,20 @@ def trust_domain(value: str, one: Asked) -> bool:
 
 
 def within(block: str, address: str) -> bool:
-    return ip_address(address) in ip_network(block, strict=False)
+    """`::ffff:192.0.2.1` is 192.0.2.1, in a policy and in a header."""
+    prefix, _, length = block.partition("/")
+    if prefix.startswith("::ffff:"):
+        block = f"{prefix.removeprefix('::ffff:')}/{int(length) - 96 if length else 32}"
+    return ip_address(address.removeprefix("::ffff:")) in ip_network(block, strict=False)
+
+
+def token_parted_anywhere(value: str, one: Asked) -> bool:
+    """Subjects may have slashes."""
+    parts, claims = value.split("/"), one.claims or {}
+    return token(value, one) or any(
+        like("/".join(parts[:end]), claims.get("iss")) and like("/".join(parts[end:]), claims.get("sub"))
+        for end in range(1, len(parts))
+    )
 
 
 def token(value: str, one: Asked) -> bool:
@@ -94,11 +108,17 @@ def token(value: str, one: Asked) -> bool:
     return like(value, issuer) and value.endswith("*")
 
 
-def claim(one: Asked, *keys: str) -> list[str]:
+def claim_holds(value: str, one: Asked, *keys: str, wide: bool) -> bool:
+    """Text, or a text of a list. wide: other types that read so as well, and any for `*`."""
     found: Any = one.claims or {}
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, list) else [found] if isinstance(found, str) else []
+    if wide and value == "*":
+        return found is not None
+    each = found if isinstance(found, list) else [found]
+    return any(
+        like(value, text) if isinstance(text, str) else wide and value == json.dumps(text) for text in each
+    )
 
 
 def host(value: str, one: Asked) -> bool:
@@ -134,8 +154,6 @@ FIELDS: dict[str, Any] = {
     "source.serviceAccount": service_account,
     "source.trustDomain": trust_domain,
     "request.auth.principal": token,
-    "request.auth.audiences": lambda value, one: any(like(value, each) for each in claim(one, "aud")),
-    "request.auth.presenter": lambda value, one: any(like(value, each) for each in claim(one, "azp")),
     "destination.ip": lambda value, one: within(value, one.address),
     "destination.port": lambda value, one: int(value) == one.port,
     "connection.sni": lambda value, one: like(value, one.sni),
@@ -158,11 +176,19 @@ def is_hidden(name: str, one: Asked) -> bool:
     return not one.http and on_http_alone(name)
 
 
-def value_holds(name: str, value: str, one: Asked) -> bool:
+_CLAIMS = {"request.auth.audiences": ["aud"], "request.auth.presenter": ["azp"]}
+
+
+def value_holds(name: str, value: str, one: Asked, *, wide: bool) -> bool:
+    """wide: where missing a match would let a request through."""
     if name.startswith("request.headers["):
         return like(value, one.headers.get(name[16:-1]))
     if name.startswith("request.auth.claims["):
-        return any(like(value, each) for each in claim(one, *re.findall(r"\[([^\]]*)\]", name[19:])))
+        return claim_holds(value, one, *re.findall(r"\[([^\]]*)\]", name[19:]), wide=wide)
+    if name in _CLAIMS:
+        return claim_holds(value, one, *_CLAIMS[name], wide=wide)
+    if wide and FIELDS.get(name) is token:
+        return token_parted_anywhere(value, one)
     if name.startswith("experimental."):
         return False
     return bool(FIELDS[name](value, one))
@@ -178,7 +204,8 @@ def field_holds(name: str, values: list[str], *, negated: bool, action: str, one
         return True
     if anonymous and negated and action == "ALLOW":
         return False
-    return any(value_holds(name, value, one) for value in values) != negated
+    wide = (action != "ALLOW") != negated
+    return any(value_holds(name, value, one, wide=wide) for value in values) != negated
 
 
 def allowed(action: str, fields: list[tuple[str, list[str], bool]], one: Asked) -> bool:
@@ -244,7 +271,8 @@ def _term_holds(term: Term, action: str, one: Asked, *, identified: bool) -> boo
         return field_holds(term.name, list(term.values), negated=term.negated, action=action, one=one)
     if is_hidden(term.name, one):
         return None
-    return any(value_holds(term.name, value, one) for value in term.values) != term.negated
+    wide = (action != "ALLOW") != term.negated
+    return any(value_holds(term.name, value, one, wide=wide) for value in term.values) != term.negated
 
 
 def holds(policy: Written, one: Asked, *, identified: bool) -> bool:

@@ -110,9 +110,13 @@ class Issuer:
         }]})  # fmt: skip
 
     def token(self, **claims: Any) -> str:
-        header = {"alg": "ES256", "kid": self.kid, "typ": "JWT"}
-        body = {"iss": ISSUER, "exp": int(time.time()) + 3600, **claims}
-        signed = ".".join(_b64(json.dumps(part).encode()) for part in (header, body))
+        return self.signed({}, {"iss": ISSUER, "exp": int(time.time()) + 3600, **claims})
+
+    def signed(self, more: dict[str, Any], claims: dict[str, Any] | bytes) -> str:
+        """A token with these claims and nothing else, and a header with more than it needs."""
+        header = {"alg": "ES256", "kid": self.kid, "typ": "JWT", **more}
+        body = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
+        signed = ".".join(_b64(part) for part in (json.dumps(header).encode(), body))
         r, s = utils.decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{signed}.{_b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal
 from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation
 from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
     JwtAuthentication,
@@ -13,13 +14,17 @@ from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
     JwtRequirement,
     RequirementRule,
 )
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
+from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
+from envoy.type.matcher.v3.value_pb2 import ValueMatcher
 from google.protobuf.empty_pb2 import Empty
 
 from artemon.model.jwks_source import key_source
 from artemon.model.request_authentication import JWTRule
 from artemon.snapshot.view import Policies
 from artemon.translate.authz.callers import JWT, PAYLOAD
+from artemon.translate.authz.external import HTTP_RBAC
 from artemon.translate.authz.texts import spellings
 from artemon.translate.wire import packed
 
@@ -30,6 +35,7 @@ NO_KEYS = (
 """Where keys are not known: every token is refused. Envoy insists on a key, so this is one that nobody can
 sign with: its x is the SHA-256 of `artemon: nobody signs with this key 1`, no private key was ever there."""
 LOOKALIKES = "envoy.filters.http.header_mutation"
+_THERE = ValueMatcher(present_match=True)
 _SPACE_DELIMITED = ("scope", "permission")
 
 
@@ -43,10 +49,36 @@ def token_filters(policies: Policies) -> tuple[HttpFilter, ...]:
     out = JwtAuthentication(bypass_cors_preflight=True)
     for name, rule in named.items():
         out.providers[name].CopyFrom(_provider(rule, policies))
+        out.providers[name].header_in_metadata = _header_of(name)
     requirement = RequirementRule(requires=_requirement(named))
     requirement.match.prefix = "/"
     out.rules.append(requirement)
-    return (*_without_lookalikes(rules), HttpFilter(name=JWT, typed_config=packed(out)))
+    tokens = HttpFilter(name=JWT, typed_config=packed(out))
+    return (*_without_lookalikes(rules), tokens, _without_extensions(named))
+
+
+def _without_extensions(names: Iterable[str]) -> HttpFilter:
+    """Refuses tokens that ask for what nobody here knows: a `crit` must be refused (RFC 7515 section 4.1.11),
+    and Envoy 1.40 does not look at it. So does `b64` (RFC 7797), which means nothing without it."""
+    asked = [
+        Principal(metadata=MetadataMatcher(filter=JWT, path=_path(_header_of(name), member), value=_THERE))
+        for name in names
+        for member in ("crit", "b64")
+    ]
+    rules = RBAC(action=RBAC.DENY)
+    rules.policies["tokens-with-unknown-extensions"].CopyFrom(
+        Policy(permissions=[Permission(any=True)], principals=asked)
+    )
+    return HttpFilter(name=HTTP_RBAC, typed_config=packed(HttpRbac(rules=rules)))
+
+
+def _path(*keys: str) -> list[MetadataMatcher.PathSegment]:
+    return [MetadataMatcher.PathSegment(key=key) for key in keys]
+
+
+def _header_of(provider: str) -> str:
+    """Where the header of a provider's token is told, beside the payload."""
+    return f"header-{provider}"
 
 
 def _without_lookalikes(rules: Sequence[JWTRule]) -> tuple[HttpFilter, ...]:

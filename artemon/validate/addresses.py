@@ -27,7 +27,7 @@ def ip_or_block(text: str) -> Reason:
     """Why `text` is neither an IP address nor a CIDR block."""
     address, slash, length = text.partition("/")
     if not slash:
-        return ip(text)
+        return f'"{text}" must not have a zone' if "%" in text and is_ip(text) else ip(text)
     try:
         ip_network(text, strict=False)
     except ValueError:

@@ -14,6 +14,7 @@ from artemon.validate.conditions import condition
 from artemon.validate.context import Context
 from artemon.validate.findings import Problems, Reason, error, warning, wrong
 from artemon.validate.scope import targets
+from artemon.validate.vain_values import in_vain
 
 MAX_SERVICE_ACCOUNTS = 16
 _LONGEST_SERVICE_ACCOUNT = 320
@@ -50,6 +51,7 @@ def authorization_policy(resource: Resource[AuthorizationPolicy], context: Conte
     for index, rule in enumerate(spec.rules):
         path = f"spec.rules[{index}]"
         yield from _rule(rule, path)
+        yield from in_vain(rule, path)
         if spec.action == "CUSTOM":
             yield from _custom(rule, path)
         if spec.action == "DENY" and _only_http(rule):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from artemon.model.authorization_policy import Condition
@@ -33,6 +34,11 @@ _PLAIN: Mapping[str, Callable[[str], Reason]] = {
     "connection.sni": _text,
 }
 _KEYED = ("request.headers", "request.auth.claims", "experimental.envoy.filters.")
+_WHOLE = re.compile(
+    r"request\.headers\[:?[-!#$%&'*+.^_`|~0-9A-Za-z]+\]"
+    r"|request\.auth\.claims(\[[^\[\]]+\])+"
+    r"|experimental\.envoy\.filters\.[^\[\]]+\[.+\]"
+)
 """Attributes with a key in brackets: `request.headers[x-user]`, `request.auth.claims[a][b]`."""
 
 _GONE: Mapping[str, str] = {
@@ -67,6 +73,6 @@ def _key(key: str) -> Reason:
         return f"{key} is no attribute any more; use {gone}"
     if not key.startswith(_KEYED):
         return f'"{key}" is not an attribute (known: {", ".join(_PLAIN)}, {"[...], ".join(_KEYED)}[...])'
-    opening = key.find("[")
-    whole = key.endswith("]") and 0 < opening < len(key) - 2
-    return None if whole else f'"{key}" must have a key in brackets, as in request.headers[x-user]'
+    if _WHOLE.fullmatch(key):
+        return None
+    return f"{key!r} must have a key in brackets, as in request.headers[x-user], request.auth.claims[a][b]"

@@ -19,6 +19,6 @@ def peer_authentication(resource: Resource[PeerAuthentication], context: Context
     if spec.port_level_mtls and not (spec.selector and spec.selector.match_labels):
         yield error(path, "needs a selector with labels: ports are those of workloads")
     for number in spec.port_level_mtls:
-        if not (is_port_text(number)):
+        if not is_port_text(number) or number.startswith("0"):
             yield error(path_of((number,), path), f'"{number}" is not a port; it must be 1 to 65535')
     yield from match_selector(spec.selector)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,6 +146,83 @@ def test_wrong_tokens(rig: Rig, issuer: Issuer) -> None:
         *(403, 403),  # for others than us (Envoy)
         *([401] * (len(wrong) - 2)),
     ]
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"iss": ISSUER, "sub": "alice", "aud": "api", "exp": int(time.time()) + 600, **more}
+
+
+@pytest.mark.parametrize(
+    ("header", "refused"),
+    [
+        pytest.param({}, False, id="plain"),
+        pytest.param(
+            {"x5u": "https://evil.example/c", "jku": "http://127.0.0.1/k"}, False, id="keys-are-ours"
+        ),
+        pytest.param({"crit": ["exp"]}, True, id="crit"),
+        pytest.param({"crit": ["b64"], "b64": False}, True, id="crit-b64"),
+        pytest.param({"crit": []}, True, id="crit-empty"),
+        pytest.param({"crit": None}, True, id="crit-null"),
+        pytest.param({"crit": "exp"}, True, id="crit-text"),
+        pytest.param({"b64": False}, True, id="b64"),
+        pytest.param({"kid": "../../dev/null"}, True, id="kid-path"),
+        pytest.param({"alg": "ES384"}, True, id="alg-of-another-curve"),
+        pytest.param({"alg": "HS256"}, True, id="alg-symmetric"),
+        pytest.param({"alg": "none"}, True, id="alg-none"),
+        pytest.param({"alg": None}, True, id="alg-null"),
+    ],
+)
+def test_t13_headers_of_tokens(rig: Rig, issuer: Issuer, header: dict[str, Any], refused: bool) -> None:
+    status = ask(rig, KNOWN, x_token=f"T {issuer.signed(header, claims())}").status
+    assert status in ((401, 403) if refused else (200,))
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        pytest.param(claims(nbf=int(time.time()) + 30), False, id="clocks-may-differ"),
+        pytest.param(claims(nbf=int(time.time()) + 3600), True, id="nbf"),
+        pytest.param(claims(exp=int(time.time()) - 3600), True, id="expired"),
+        pytest.param(claims(exp="9999999999"), True, id="exp-text"),
+        pytest.param(claims(exp=-1), True, id="exp-negative"),
+        pytest.param(claims(iss=[ISSUER]), True, id="issuer-list"),
+        pytest.param(claims(iss=ISSUER + "/"), True, id="issuer-slash"),
+        pytest.param(claims(iss=ISSUER.upper()), True, id="issuer-case"),
+        pytest.param(claims(aud=["x", "api"]), False, id="several-audiences"),
+        pytest.param(claims(aud=[]), True, id="no-audiences"),
+        pytest.param(claims(aud="API"), True, id="audience-case"),
+        pytest.param(claims(aud={"api": 1}), True, id="audience-object"),
+        pytest.param(b"[]", True, id="list"),
+        pytest.param(b"", True, id="nothing"),
+        pytest.param(b'{"iss":', True, id="cut"),
+    ],
+)
+def test_t13_claims_of_tokens(rig: Rig, issuer: Issuer, body: dict[str, Any] | bytes, refused: bool) -> None:
+    status = ask(rig, KNOWN, x_token=f"T {issuer.signed({}, body)}").status
+    assert status in ((401, 403) if refused else (200,))
+
+
+def test_t13_claims_that_are_given_twice(rig: Rig, issuer: Issuer) -> None:
+    """The server reads what Envoy judged: of two issuers the foreign one is not taken for ours."""
+    text = json.dumps(claims())
+    for body in (f'{{"iss":"https://evil.example",{text[1:]}', f'{text[:-1]},"iss":"https://evil.example"}}'):
+        answer = ask(rig, KNOWN, x_token=f"T {issuer.signed({}, body.encode())}")
+        if answer.status == 200:
+            told = dict(answer.told["headers"])["x-payload"]
+            assert json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))["iss"] == ISSUER
+        else:
+            assert answer.status in (401, 403)
+
+
+def test_t13_two_tokens_in_two_headers(rig: Rig, issuer: Issuer) -> None:
+    """Nobody passes a wrong token beside a right one, nor brings Envoy down (CVE-2025-64527)."""
+    good, bad = issuer.signed({}, claims()), Issuer().signed({}, claims(sub="root"))
+    for pair in ((good, bad), (bad, good), (bad, bad), (good, "x"), ("", bad)):
+        lines = "".join(f"x-token: T {one}\r\n" for one in pair)
+        request = f"GET / HTTP/1.1\r\nhost: a\r\n{lines}\r\n".encode()
+        answer = rig.http(KNOWN, PORT, request)
+        assert answer.status in (401, 403), pair
+    assert ask(rig, KNOWN, x_token=f"T {good}").status == 200
 
 
 def test_nobody_has_the_key_of_nobody() -> None:

@@ -42,6 +42,8 @@ CLAIMS: tuple[dict[str, Any] | None, ...] = (
     None,
     {"iss": ISSUER, "sub": "alice", "aud": "api", "azp": "app", "groups": ["dev", "admin"], "a": {"b": "c"}},
     {"iss": ISSUER, "sub": "bob", "aud": ["x"], "azp": "y", "groups": "dev"},
+    {"iss": ISSUER, "sub": "team/alice", "aud": "api", "azp": "app", "groups": [True], "a": {"b": 7}},
+    {"iss": ISSUER, "sub": "carol", "aud": "api", "azp": "app", "groups": True, "a": {"b": {"c": "7"}}},
 )
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "hosts": [{"host": name} for name in ("a.example", "A.Example:8080", "b.example", "a.test", "c")],
@@ -50,7 +52,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
                                         "/a/", "/")],
     "request.headers[x-user]": [{"headers": {"x-user": one}} for one in ("alice", "al", "malice", "bob")],
     "remoteIpBlocks": [{"client": "10.1.1.1", "headers": {"x-forwarded-for": "10.1.1.1"}},
-                       {"client": "192.0.2.1", "headers": {"x-forwarded-for": "10.1.1.1, 192.0.2.1"}}],
+                       {"client": "192.0.2.1", "headers": {"x-forwarded-for": "10.1.1.1, 192.0.2.1"}},
+                       {"client": "::ffff:10.1.1.1", "headers": {"x-forwarded-for": "::ffff:10.1.1.1"}}],
     "ipBlocks": [{"source": "127.0.0.9", "client": "127.0.0.9"}],
 }  # fmt: skip
 VARIANTS |= {"remote.ip": VARIANTS["remoteIpBlocks"], "source.ip": VARIANTS["ipBlocks"]}

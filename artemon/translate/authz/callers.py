@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from ipaddress import ip_network
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.rbac.v3.rbac_pb2 import Principal
@@ -19,6 +19,7 @@ from artemon.translate.authz.trust import with_aliases
 SPIFFE = "spiffe://"
 JWT = "envoy.filters.http.jwt_authn"
 PAYLOAD = "payload"
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 def authenticated(matcher: StringMatcher) -> Principal:
@@ -79,26 +80,56 @@ def _domain(value: str) -> StringMatcher:
 
 def ip_blocks(values: Sequence[str], _: Ground, _wide: bool) -> list[Principal]:
     """By the address that the connection comes from."""
-    return [Principal(direct_remote_ip=cidr(one)) for one in values]
+    return [Principal(direct_remote_ip=each) for one in values for each in ranges(one)]
 
 
 def remote_ip_blocks(values: Sequence[str], _: Ground, _wide: bool) -> list[Principal]:
     """By the address of the client, as trusted proxies before this one tell it (x-forwarded-for)."""
-    return [Principal(remote_ip=cidr(one)) for one in values]
+    return [Principal(remote_ip=each) for one in values for each in ranges(one)]
 
 
-def cidr(block: str) -> CidrRange:
-    """An address or a block."""
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+def ranges(block: str) -> list[CidrRange]:
+    """An address or a block. One of IPv4 also as IPv6 writes it (RFC 4291 section 2.5.5.2): Envoy compares
+    addresses of one family alone, and proxies on sockets for both write `::ffff:192.0.2.1`."""
     network = ip_network(block, strict=False)
-    out = CidrRange(address_prefix=str(network.network_address))
-    out.prefix_len.value = network.prefixlen
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        address = int(network.network_address) & 0xFFFFFFFF
+        network = IPv4Network((address, network.prefixlen - _MAPPED.prefixlen))
+    if isinstance(network, IPv6Network):
+        return [_range(str(network.network_address), network.prefixlen)]
+    plain = str(network.network_address)
+    return [
+        _range(plain, network.prefixlen),
+        _range(f"::ffff:{plain}", _MAPPED.prefixlen + network.prefixlen),
+    ]
+
+
+def _range(prefix: str, length: int) -> CidrRange:
+    out = CidrRange(address_prefix=prefix)
+    out.prefix_len.value = length
     return out
 
 
-def request_principals(values: Sequence[str], ground: Ground, _wide: bool) -> list[Principal]:
-    """By the issuer and subject of a valid token, `<issuer>/<subject>`."""
+def request_principals(values: Sequence[str], ground: Ground, wide: bool) -> list[Principal]:
+    """By the issuer and subject of a valid token, `<issuer>/<subject>`; wide: wherever the two may be parted,
+    as subjects may have slashes (a SPIFFE ID has)."""
     _needs_tokens(ground)
-    return [_both(*_issuer_and_subject(one)) for one in values]
+    found = [_both(*_issuer_and_subject(one)) for one in values]
+    if wide:
+        found += [_both(text(iss), text(sub)) for one in values for iss, sub in _other_parts(one)]
+    return found
+
+
+def _other_parts(value: str) -> Iterator[tuple[str, str]]:
+    """What is before and behind each slash but the last, and but those of a URL's scheme."""
+    parts = value.split("/")
+    for end in range(1, len(parts) - 1):
+        issuer, subject = "/".join(parts[:end]), "/".join(parts[end:])
+        if subject and not issuer.endswith((":", ":/")):
+            yield issuer, subject
 
 
 def _issuer_and_subject(value: str) -> tuple[StringMatcher, StringMatcher]:
@@ -123,18 +154,28 @@ def _both(issuer: StringMatcher, subject: StringMatcher) -> Principal:
     return Principal(and_ids=Principal.Set(ids=parts))
 
 
-def claims(values: Sequence[str], ground: Ground, *, keys: Sequence[str]) -> list[Principal]:
-    """By a claim, at a path of keys: its text, or one text of its list."""
+def claims(values: Sequence[str], ground: Ground, wide: bool, *, keys: Sequence[str]) -> list[Principal]:
+    """By a claim, at a path of keys: its text, or one text of its list. wide: a truth value or a number that
+    reads so too, and `*` is whatever is there."""
     _needs_tokens(ground)
-    return [Principal(metadata=_claim(*keys, _text_or_list(one))) for one in values]
+    return [Principal(metadata=_claim(*keys, _text_or_list(one, wide=wide))) for one in values]
 
 
-def _text_or_list(value: str) -> ValueMatcher:
-    plain = ValueMatcher(string_match=text(value))
+def _text_or_list(value: str, *, wide: bool) -> ValueMatcher:
+    plain = [ValueMatcher(string_match=text(value)), *(_other_types(value) if wide else ())]
     out = ValueMatcher()
-    out.or_match.value_matchers.add().list_match.one_of.CopyFrom(plain)
-    out.or_match.value_matchers.append(plain)
+    for one in plain:
+        out.or_match.value_matchers.add().list_match.one_of.CopyFrom(one)
+    out.or_match.value_matchers.extend(plain)
     return out
+
+
+def _other_types(value: str) -> list[ValueMatcher]:
+    if value == "*":
+        return [ValueMatcher(present_match=True)]
+    if value in {"true", "false"}:
+        return [ValueMatcher(bool_match=value == "true")]
+    return [ValueMatcher(double_match={"exact": float(value)})] if _NUMBER.fullmatch(value) else []
 
 
 def _claim(*keys_then_value: str | ValueMatcher) -> MetadataMatcher:

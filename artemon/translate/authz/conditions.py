@@ -9,7 +9,7 @@ from functools import partial
 from envoy.config.rbac.v3.rbac_pb2 import Permission, Principal
 
 from artemon.translate.authz import callers, targets
-from artemon.translate.authz.ground import Ground
+from artemon.translate.authz.ground import Ground, NotHere
 
 Caller = Callable[[Sequence[str], Ground, bool], list[Principal]]
 Target = Callable[[Sequence[str], Ground, bool], list[Permission]]
@@ -22,8 +22,8 @@ CALLERS: Mapping[str, Caller] = {
     "source.trustDomain": callers.trust_domains,
     "source.principal": callers.principals,
     "request.auth.principal": callers.request_principals,
-    "request.auth.audiences": lambda values, ground, _: callers.claims(values, ground, keys=("aud",)),
-    "request.auth.presenter": lambda values, ground, _: callers.claims(values, ground, keys=("azp",)),
+    "request.auth.audiences": partial(callers.claims, keys=("aud",)),
+    "request.auth.presenter": partial(callers.claims, keys=("azp",)),
 }
 IDENTITIES = frozenset(
     {"source.namespace", "source.serviceAccount", "source.trustDomain", "source.principal"}
@@ -45,8 +45,13 @@ def caller(key: str) -> Caller | None:
         return partial(_header, name=key[len(_HEADER) : -1].lower())
     if key.startswith(_CLAIMS):
         keys = re.findall(r"\[([^\]]*)\]", key)
-        return lambda values, ground, _: callers.claims(values, ground, keys=keys)
-    return CALLERS.get(key)
+        return partial(callers.claims, keys=keys)
+    return CALLERS.get(key) or (None if target(key) else _unknown)
+
+
+def _unknown(_values: Sequence[str], _ground: Ground, _wide: bool) -> list[Principal]:
+    """An attribute that nobody has: nothing is allowed by it, and what else forbids becomes wider."""
+    raise NotHere
 
 
 def _header(values: Sequence[str], ground: Ground, wide: bool, *, name: str) -> list[Principal]:

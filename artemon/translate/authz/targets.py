@@ -13,7 +13,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from envoy.type.matcher.v3.value_pb2 import ValueMatcher
 
 from artemon.translate.authz import texts
-from artemon.translate.authz.callers import cidr
+from artemon.translate.authz.callers import ranges
 from artemon.translate.authz.ground import Ground, NotHere, Speech
 from artemon.translate.wire import packed
 
@@ -64,7 +64,7 @@ def ports(values: Sequence[str], _: Ground, _wide: bool) -> list[Permission]:
 
 def addresses(values: Sequence[str], _: Ground, _wide: bool) -> list[Permission]:
     """By the address of the workload."""
-    return [Permission(destination_ip=cidr(one)) for one in values]
+    return [Permission(destination_ip=each) for one in values for each in ranges(one)]
 
 
 def server_names(values: Sequence[str], _: Ground, wide: bool) -> list[Permission]:

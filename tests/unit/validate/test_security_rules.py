@@ -80,6 +80,21 @@ F, T, W = "spec.rules[0].from[0].source", "spec.rules[0].to[0].operation", "spec
         (when("request.header[a]"), f"{W}.key"),
         (when("request.headers"), f"{W}.key"),
         (when("request.headers[]"), f"{W}.key"),
+        (when("request.headersx[a]"), f"{W}.key"),
+        (when("request.headers[a][b]"), f"{W}.key"),
+        (when("request.headers[ a ]"), f"{W}.key"),
+        (when("request.headers[a\r\nb]"), f"{W}.key"),
+        (when("request.auth.claims[a]b[c]"), f"{W}.key"),
+        (when("request.auth.claims[a][]"), f"{W}.key"),
+        (when("request.auth.claims[[a]]"), f"{W}.key"),
+        (when("request.auth.claims.a"), f"{W}.key"),
+        (when("source.ip", values=["fe80::1%eth0"]), f"{W}.values[0]"),
+        (source(ipBlocks=["fe80::1%eth0"]), f"{F}.ipBlocks[0]"),
+        (source(ipBlocks=["10.0.0.0/255.0.0.0"]), f"{F}.ipBlocks[0]"),
+        (source(ipBlocks=["010.0.0.1"]), f"{F}.ipBlocks[0]"),
+        (operation(ports=["+80"]), f"{T}.ports[0]"),
+        (operation(ports=["\uff18\uff10"]), f"{T}.ports[0]"),
+        (operation(ports=["80-90"]), f"{T}.ports[0]"),
         (when("destination.labels[a]"), f"{W}.key"),
         (when("source.ip"), f"{W}.values[0]"),
         (when("destination.port", notValues=["70000"]), f"{W}.notValues[0]"),
@@ -110,6 +125,10 @@ def test_authorization_policy_is_refused(spec: dict[str, Any], path: str) -> Non
         when("request.auth.claims[a][b]"),
         when("experimental.envoy.filters.x[a]"),
         when("source.trustDomain"),
+        when("request.headers[:path]"),
+        when("request.headers[X.Y!]"),
+        when("request.auth.claims[https://a.example/roles][b c]"),
+        source(ipBlocks=["::ffff:10.0.0.0/104", "10.1.2.3/8"]),
     ],
 )
 def test_authorization_policy_is_accepted(spec: dict[str, Any]) -> None:
@@ -129,6 +148,39 @@ def test_authorization_policy_is_accepted(spec: dict[str, Any]) -> None:
 def test_a_deny_rule_about_http_only_is_warned_about(rule: dict[str, Any], warned: bool) -> None:
     assert bool(found("ap", rules(rule, action="DENY"), level="warning")) is warned
     assert not found("ap", rules(rule, action="ALLOW"), level="warning")
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (source(principals=["spiffe://cluster.local/ns/a/sa/b"]), f"{F}.principals[0]"),
+        (source(notPrincipals=["a", "cluster.local/ns/*/sa/b"]), f"{F}.notPrincipals[1]"),
+        (source(principals=["*/sa/b*"]), f"{F}.principals[0]"),
+        (source(requestPrincipals=["https://*.example/a"]), f"{F}.requestPrincipals[0]"),
+        (operation(hosts=["a*.example"], ports=["80"]), f"{T}.hosts[0]"),
+        (operation(methods=["*E*"], ports=["80"]), f"{T}.methods[0]"),
+        (operation(paths=["admin"], ports=["80"]), f"{T}.paths[0]"),
+        (operation(paths=["/a?b=c"], ports=["80"]), f"{T}.paths[0]"),
+        (operation(notPaths=["/a*b"], ports=["80"]), f"{T}.notPaths[0]"),
+        (when("source.principal", values=["spiffe://*"]), f"{W}.values[0]"),
+        (when("request.auth.principal", notValues=["a*b/c"]), f"{W}.notValues[0]"),
+    ],
+)
+def test_values_that_match_nothing_are_warned_about(spec: dict[str, Any], path: str) -> None:
+    assert set(found("ap", spec, level="warning")) == {path}
+    assert found("ap", spec) == {}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        source(principals=["*", "a/*", "*/b"], requestPrincipals=["*", "*/alice", "https://i.example/*"]),
+        operation(hosts=["*", "*.a", "a.*"], methods=["*", "G*"], paths=["*", "*/a", "/{*}/a", "{*}"]),
+        when("request.headers[accept]", values=["*/*"]),
+    ],
+)
+def test_values_that_match_something_are_not(spec: dict[str, Any]) -> None:
+    assert found("ap", spec, level="warning") == {}
 
 
 def test_a_gateway_class_is_a_target_in_the_root_namespace() -> None:
@@ -199,6 +251,7 @@ def test_a_host_that_is_read_as_another_is_warned_of(host: str, read: str) -> No
         ({"selector": LABELS, "portLevelMtls": {}}, "spec.portLevelMtls"),
         ({"selector": LABELS, "portLevelMtls": {"0": {}}}, "spec.portLevelMtls.0"),
         ({"selector": LABELS, "portLevelMtls": {"http": {}}}, "spec.portLevelMtls.http"),
+        ({"selector": LABELS, "portLevelMtls": {"080": {}}}, "spec.portLevelMtls.080"),
         ({"selector": {"matchLabels": {"a": "*"}}}, "spec.selector.matchLabels.a"),
     ],
 )

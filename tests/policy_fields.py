@@ -12,7 +12,7 @@ SOURCES: dict[str, list[str]] = {
         "*",
         "https://issuer.example/team/alice",
     ],
-    "namespaces": ["default", "def*", "*fault", "*"],
+    "namespaces": ["default", "def*", "*fault", "*", "*a"],
     "serviceAccounts": ["web", "default/web"],
     "trustDomains": ["cluster.local", "cluster*", "*local"],
     "ipBlocks": ["10.0.0.0/8", "127.0.0.1", "fd00::/8", "::ffff:127.0.0.0/104"],

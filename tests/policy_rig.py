@@ -46,6 +46,8 @@ class Realm:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.called: dict[str, str] = {}
+        """Identity -> the user id in the subject of its certificates, where there is to be one."""
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")])
@@ -73,7 +75,9 @@ class Realm:
     def credentials(self, identity: str) -> Credentials:
         """A certificate for a SPIFFE ID without its scheme."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "test")])
+        told = self.called.get(identity)
+        attribute = (NameOID.USER_ID, told) if told else (NameOID.ORGANIZATION_NAME, "test")
+        name = x509.Name([x509.NameAttribute(*attribute)])
         chain = self._sign(name, key, f"spiffe://{identity}").public_bytes(serialization.Encoding.PEM)
         return Credentials(chain=chain, key=pem(key), roots=self.root)
 

@@ -204,3 +204,23 @@ def test_t29_no_header_looks_like_a_certificate(rig: Rig) -> None:
     assert len(found) == 1
     assert "sa/root" not in found[0]
     assert f"URI=spiffe://{WEB}" in found[0]
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize(
+    ("called", "identity"),
+    [
+        ("a/ns/default/a/b/c", "cluster.local/ns/far/sa/liar-1"),
+        ("ns/default/sa/web/b/c", "cluster.local/ns/far/sa/liar-2"),
+        ("a/a/ns/default/sa/web", "cluster.local/ns/far/sa/liar-3"),
+        ("a/b/c/d/e/f", "cluster.local/ns/ns/sa/default"),
+    ],
+)
+def test_t31_what_a_workload_is_called_is_no_namespace(
+    rig: Rig, port: int, called: str, identity: str
+) -> None:
+    """Envoy matches the subject too, where no name of the certificate fits: labels of the workload's own."""
+    rig.realm.called[identity] = called
+    for alpn in MESH_ALPN:
+        assert not reached(BOTH, port, context(rig.realm, identity, alpn))
+    assert reached(STRICT, port, context(rig.realm, identity, "istio-http/1.1" if port != TCP else "istio"))

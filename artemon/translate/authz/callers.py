@@ -17,6 +17,7 @@ from artemon.translate.authz.texts import ANY_TEXT, header, not_plain, regex, te
 from artemon.translate.authz.trust import with_aliases
 
 SPIFFE = "spiffe://"
+_DOMAIN = f"{SPIFFE}[^/]+"
 JWT = "envoy.filters.http.jwt_authn"
 PAYLOAD = "payload"
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -48,12 +49,13 @@ def _identity(value: str) -> StringMatcher:
 
 
 def namespaces(values: Sequence[str], _: Ground, _wide: bool) -> list[Principal]:
-    """By namespace; `*` anywhere in it stands for any text."""
-    return [authenticated(regex(f".*/ns/{_starred(one)}/.*")) for one in values]
+    """By namespace; `*` anywhere in it stands for any text. The pattern begins where a SPIFFE ID does: Envoy
+    and gRPC match the subject of the certificate too, which the workload chooses."""
+    return [authenticated(regex(f"{_DOMAIN}/ns/{_starred(one)}/.*")) for one in values]
 
 
 def _starred(value: str) -> str:
-    return re.escape(value).replace(re.escape("*"), ".*")
+    return re.escape(value).replace(re.escape("*"), "[^/]*")
 
 
 def service_accounts(values: Sequence[str], ground: Ground, _wide: bool) -> list[Principal]:
@@ -64,7 +66,7 @@ def service_accounts(values: Sequence[str], ground: Ground, _wide: bool) -> list
 def _account(value: str, namespace: str) -> str:
     written, slash, name = value.rpartition("/")
     space = re.escape(written if slash else namespace)
-    return f"{SPIFFE}.+/ns/{space}/(.+/|)sa/{re.escape(name)}(/.+)?"
+    return f"{_DOMAIN}/ns/{space}/(.+/|)sa/{re.escape(name)}(/.+)?"
 
 
 def trust_domains(values: Sequence[str], _: Ground, _wide: bool) -> list[Principal]:
@@ -75,7 +77,7 @@ def trust_domains(values: Sequence[str], _: Ground, _wide: bool) -> list[Princip
 def _domain(value: str) -> StringMatcher:
     if "*" not in value:
         return StringMatcher(prefix=f"{SPIFFE}{value}/")
-    return regex(f"{SPIFFE}{re.escape(value).replace(re.escape('*'), '[^/]*')}/.*")
+    return regex(f"{SPIFFE}{_starred(value)}/.*")
 
 
 def ip_blocks(values: Sequence[str], _: Ground, _wide: bool) -> list[Principal]:

@@ -51,6 +51,8 @@ def who(account: str = "web", namespace: str = "default", domain: str = "cluster
         pytest.param(
             source(namespaces=["def*"]), who(), who(namespace="x", account="def"), id="namespace-star"
         ),
+        pytest.param(source(namespaces=["*a"]), who(namespace="data"), who(), id="namespace-end"),
+        pytest.param(source(namespaces=["sa"]), who(namespace="sa"), who(namespace="ns"), id="namespace-sa"),
         pytest.param(source(trustDomains=["cluster.local"]), who(), who(domain="clusterXlocal"), id="domain"),
         pytest.param(
             source(trustDomains=["cluster*"]), who(), who(domain="x", account="cluster"), id="domain-star"

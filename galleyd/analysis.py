@@ -23,7 +23,7 @@ from galleyd.feed import Feed
 from galleyd.judge import Judge
 from galleyd.objects import Object
 from galleyd.rights import Ask
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 _KINDS = {(kind.group, kind.name): kind for kind in ALL_KINDS}
 

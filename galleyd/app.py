@@ -61,7 +61,8 @@ from galleyd.table import Table
 from galleyd.trail import Trail
 from galleyd.vetting import Vetting, guarded_hosts
 from galleyd.webhook import Webhook
-from galleyd.writer import Writer, decode
+from galleyd.writer import Writer
+from galleyd.writes import decode
 
 AUDIT = "audit.jsonl"
 
@@ -138,6 +139,7 @@ class Parts:
         self.rights = Rights(self.granted.bindings)
         audit = Path(settings.state_dir) / AUDIT
         self.trail = Trail(AuditLog(audit), audit)
+        self.writer = Writer(store, self.keys, audit=self.trail.log.append, seal=self.authenticity.signer)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the server."""
@@ -148,6 +150,7 @@ class Parts:
             follow(self._store, self.keys.layout.configs, self.config, self._context, self.authenticity.seen),
             follow(self._store, self.keys.layout.statuses, self.proxies, self._context),
             *(follow(self._store, at, feed, self._context) for at, feed in self.around.feeds.items()),
+            self.writer.stager.run(),
             trim(self._store, self.keys.layout.histories, limit, log),
             keep_schema(self._store, self.keys.layout.root, silence(self._context.health)),
         ]
@@ -180,7 +183,7 @@ class Parts:
         admission = Admission(checks, verdicts.count)
         secrets = Secrets(vault_of(self._settings.mesh, self._settings.secrets_key_file))
         edits = Edits(
-            Writer(self._store, self.keys, audit=self.trail.log.append, seal=self.authenticity.signer),
+            self.writer,
             admission,
             {SECRET.name: secrets},
             InTurn(

@@ -13,7 +13,7 @@ from artemon.pki.spiffe import SYSTEM_NAMESPACE
 from artemon.store.api import Entry
 from galleyd.keys import Keys
 from galleyd.rights import EVERYWHERE, Binding
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 
 class Granted:

@@ -20,7 +20,7 @@ from galleyd.objects import Object, Ref, Stored
 from galleyd.rest import Rest, list_meta
 from galleyd.rights import Ask
 from galleyd.selectors import selector
-from galleyd.writer import Lost, Write
+from galleyd.writes import Lost, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Core:
         if dry_run:
             return 0
         try:
-            return await writer.commit([Write(ref, None, fresh)], who=who)
+            return (await writer.commit([Write(ref, None, fresh)], who=who)).revision
         except Lost:
             raise status.already_exists(NAMESPACE, ref.name) from None
 

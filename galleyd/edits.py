@@ -14,7 +14,8 @@ from galleyd import status
 from galleyd.admission import Admission
 from galleyd.judge import Judge
 from galleyd.objects import Object, Ref, Stored, generated_name, meta_of, with_status
-from galleyd.writer import TRIES, Lost, Write, Writer
+from galleyd.writer import TRIES, Writer
+from galleyd.writes import Committed, Lost, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +192,9 @@ class Edits:
         if failures:
             raise _all(failures)
         for _ in range(TRIES):
-            plans = [await self._upsert(*item) for item in admitted]
-            plans += [await self._removal(ref) for ref in deletes]
+            found = await self.writer.read_all([*(ref for ref, *_ in admitted), *deletes])
+            plans = [self._upsert(*item, found[item[0]]) for item in admitted]
+            plans += [_removal(ref, found[ref]) for ref in deletes]
             try:
                 return await self._do_all(plans, how)
             except Lost:
@@ -208,16 +210,11 @@ class Edits:
             raise status.not_found(ref.kind, ref.name)
         return stored
 
-    async def _upsert(self, ref: Ref, obj: Object, warnings: Sequence[Problem]) -> Plan:
-        stored = await self.writer.read(ref)
+    def _upsert(self, ref: Ref, obj: Object, warnings: Sequence[Problem], stored: Stored | None) -> Plan:
         if stored:
             return self._plan(ref, stored, self._way(ref).updated(stored.object, obj), warnings)
         fresh = self._way(ref).created(obj, uid=self.uid(), now=self.now())
         return self._plan(ref, None, fresh, warnings)
-
-    async def _removal(self, ref: Ref) -> Plan:
-        stored = await self._existing(ref)
-        return Plan(Write(ref, stored, None), Outcome(ref, "deleted", stored))
 
     def _plan(self, ref: Ref, stored: Stored | None, after: Object, warnings: Sequence[Problem]) -> Plan:
         if stored and stored.sequence and stored.object == after:
@@ -239,14 +236,20 @@ class Edits:
             for write in writes:
                 self.writer.check(write)
             return 0, [plan.outcome for plan in plans]
-        revision = await self.writer.commit(writes, who=how.who)
-        return revision, [_at(plan, revision) for plan in plans]
+        done = await self.writer.commit(writes, who=how.who)
+        return done.revision, [self._at(plan, done) for plan in plans]
+
+    def _at(self, plan: Plan, done: Committed) -> Outcome:
+        if plan.write is None:
+            return plan.outcome
+        version = done.versions.get(self.writer.key_of(plan.write.ref), done.revision)
+        return replace(plan.outcome, stored=Stored(plan.outcome.stored.object, version))
 
 
-def _at(plan: Plan, revision: int) -> Outcome:
-    if plan.write is None:
-        return plan.outcome
-    return replace(plan.outcome, stored=Stored(plan.outcome.stored.object, revision))
+def _removal(ref: Ref, stored: Stored | None) -> Plan:
+    if stored is None:
+        raise status.not_found(ref.kind, ref.name)
+    return Plan(Write(ref, stored, None), Outcome(ref, "deleted", stored))
 
 
 def _all(failures: Sequence[tuple[Ref, status.ApiError]]) -> status.ApiError:

@@ -59,7 +59,11 @@ def encode(steps: Sequence[Step], *, who: str, at: str, room: int) -> bytes:
         {**change, "before": _digest(change["before"]), "after": _digest(change["after"])}
         for change in changes
     ]
-    return _dump({**head, "omitted": True, "changes": omitted})
+    told = _dump({**head, "omitted": True, "changes": omitted})
+    if len(told) <= room:
+        return told
+    packed = base64.b64encode(gzip.compress(_dump(omitted), mtime=0)).decode()
+    return _dump({**head, "omitted": True, "packed": packed})
 
 
 def decode(value: bytes) -> dict[str, Any]:

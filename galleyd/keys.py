@@ -30,6 +30,12 @@ class Keys:
             return self.layout.secret(ref.namespace, ref.name)
         return self.layout.config(ref.kind.plural, ref.namespace, ref.name)
 
+    def root_of(self, kind: Kind) -> str:
+        """What all objects that are kept as those of a kind lie under."""
+        if kind is NAMESPACE:
+            return self.namespaces
+        return self.layout.secrets if kind is SECRET else self.layout.configs
+
     def collection(self, kind: Kind, namespace: str = "") -> str:
         """All objects of a kind, or of a kind in one namespace."""
         if kind is NAMESPACE:

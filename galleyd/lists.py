@@ -18,7 +18,7 @@ from galleyd.keys import Keys
 from galleyd.objects import Stored
 from galleyd.selectors import Selector
 from galleyd.status import bad_request, expired
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 KEPT = 16
 """Lists that are kept for clients who page through them."""

@@ -27,7 +27,7 @@ from galleyd.objects import Object, Ref
 from galleyd.progress import Progress, Statuses, progress
 from galleyd.rights import Ask
 from galleyd.targets import daemon_targets, targets
-from galleyd.writer import encode
+from galleyd.writes import encode
 
 LONGEST_WAIT = 600.0
 DEFAULT_WAIT = 30.0

@@ -17,7 +17,7 @@ from galleyd import status
 from galleyd.edits import Plan
 from galleyd.keys import Keys
 from galleyd.objects import Object
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from galleyd.holds import OTHERS, Claim, Stock
 from galleyd.judge import Judge
 from galleyd.keys import Keys
 from galleyd.rights import Ask
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 _KINDS = (VIRTUAL_SERVICE, GATEWAY, SERVICE_ENTRY, WORKLOAD_ENTRY)
 

@@ -20,7 +20,7 @@ from galleyd.keys import Keys
 from galleyd.lists import listed
 from galleyd.objects import Object, Stored
 from galleyd.selectors import Selector
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 LONGEST = 3600.0
 """Seconds after which a watch ends where the client names no time."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from artemon.errors import ArtemonError, StoreError, TooLarge, Unknown
 from artemon.log import Log
@@ -25,16 +24,23 @@ from artemon.store.api import (
     Put,
     Store,
 )
+from artemon.store.whole import Whole
 from galleyd import history
 from galleyd.body import check_size
 from galleyd.keys import Keys
-from galleyd.objects import Object, Ref, Stored, open_part
-from galleyd.status import ApiError, Cause, outcome_unknown
+from galleyd.objects import Ref, Stored
+from galleyd.stager import MAX_DIRECT, Busy, Staged, Stager
+from galleyd.status import ApiError, Cause, outcome_unknown, unavailable
+from galleyd.writes import PLAIN, Audit, Committed, Lost, Seal, Write, decode, empty, encode, steps, unaudited
 
 log = Log("galleyd")
 
-MAX_OBJECTS = MAX_TXN_OPS - 1
-"""Objects that one transaction may change; the last operation is its history."""
+MAX_OBJECTS = MAX_TXN_OPS - 2
+"""Objects that one transaction may change, besides history and the look at the switch; more are staged."""
+MAX_BYTES = MAX_TXN_BYTES // 2
+"""Bytes of objects that one transaction may hold, so that history has room; more are staged."""
+SINGLY = 8
+"""Objects up to which each is read by itself."""
 TRIES = 5
 """How often a write is tried again when somebody else wrote in between."""
 LOGGED = 3
@@ -43,78 +49,6 @@ REMEMBERED = 1024
 """Writes whose time is remembered, to tell how long proxies took."""
 _ROOM = 4 * 1024
 """Bytes of a transaction left for keys and framing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One object to write: `after` None deletes. `before` is what was read, None when absent."""
-
-    ref: Ref
-    before: Stored | None
-    after: Object | None
-
-    @property
-    def verb(self) -> str:
-        """create, update or delete."""
-        if self.after is None:
-            return "delete"
-        return "update" if self.before else "create"
-
-
-Audit = Callable[..., Awaitable[None]]
-"""Writes a decision down, with fields; returns when it is on disk (`AuditLog.append`)."""
-
-
-async def _unaudited(decision: str, **fields: object) -> None:
-    """Keeps nothing."""
-
-
-class Seal(Protocol):
-    """Signs values (`galleyd.signer.Signer`)."""
-
-    def sign(self, key: str, body: bytes, after: int = 0) -> bytes:
-        """The value to be written under `key`, newer than sequence `after`."""
-
-    def sequence(self, entry: Entry) -> int:
-        """The sequence of a value that is signed as it must be; else 0."""
-
-
-class _Plain:
-    def sign(self, key: str, body: bytes, after: int = 0) -> bytes:
-        return body
-
-    def sequence(self, entry: Entry) -> int:
-        return 1
-
-
-PLAIN: Seal = _Plain()
-"""Signs nothing, and takes everything for signed."""
-
-
-class Lost(Exception):
-    """Somebody else wrote one of the objects in between; nothing was written."""
-
-
-def encode(obj: Object) -> bytes:
-    """The value of an object's key."""
-    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def decode(entry: Entry) -> Stored | None:
-    """The object of a key; None when the value is corrupt (it hurts only itself)."""
-    try:
-        value = json.loads(split(entry.value)[0])
-    except (ValueError, RecursionError):
-        return None
-    whole = (
-        isinstance(value, dict) and isinstance(value.get("metadata"), dict) and value["metadata"].get("name")
-    )
-    return Stored(value, entry.version) if whole else None
-
-
-def _empty(ref: Ref) -> Object:
-    meta = {"name": ref.name, "namespace": ref.namespace}
-    return {"apiVersion": ref.kind.api_version, "kind": ref.kind.name, "metadata": meta, "spec": {}}
 
 
 class Writer:
@@ -127,10 +61,12 @@ class Writer:
         keys: Keys,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        audit: Audit = _unaudited,
+        audit: Audit = unaudited,
         seal: Seal = PLAIN,
     ) -> None:
         self.store, self._keys, self._now, self._audit, self._seal = store, keys, now, audit, seal
+        self._plain = Whole.over(store, keys.layout).plain
+        self.stager = Stager(self._plain, keys.layout)
         self._turn = asyncio.Lock()
         self._committed: OrderedDict[int, float] = OrderedDict()
         self._last: int | None = None
@@ -138,11 +74,26 @@ class Writer:
     async def read(self, ref: Ref) -> Stored | None:
         """The object, read linearizably. A corrupt value reads as an empty object, so that it can be
         overwritten or deleted."""
-        entry = await self.store.get(self._keys.of(ref))
+        return self._stored(ref, await self.store.get(self._keys.of(ref)))
+
+    async def read_all(self, refs: Sequence[Ref]) -> Mapping[Ref, Stored | None]:
+        """The objects, as `read` reads them; many with one look at all there are."""
+        if len(refs) <= SINGLY:
+            return {ref: await self.read(ref) for ref in refs}
+        found: dict[str, Entry] = {}
+        for prefix in {self._keys.root_of(ref.kind) for ref in refs}:
+            found |= {entry.key: entry for entry in (await self.store.list(prefix)).entries}
+        return {ref: self._stored(ref, found.get(self._keys.of(ref))) for ref in refs}
+
+    def _stored(self, ref: Ref, entry: Entry | None) -> Stored | None:
         if entry is None:
             return None
-        stored = decode(entry) or Stored(_empty(ref), entry.version)
+        stored = decode(entry) or Stored(empty(ref), entry.version)
         return replace(stored, sequence=self._seal.sequence(entry))
+
+    def key_of(self, ref: Ref) -> str:
+        """Where the object lies."""
+        return self._keys.of(ref)
 
     async def version(self, ref: Ref) -> int:
         """The version of the object's key, also where its value is corrupt; ABSENT when there is none."""
@@ -157,12 +108,10 @@ class Writer:
         """When (loop time) this process wrote `revision`; None when it did not, or long ago."""
         return self._committed.get(revision)
 
-    async def commit(self, writes: Sequence[Write], *, who: str) -> int:
-        """Write all or none, durably; the revision. Raises Lost, or ApiError: too large, outcome unknown."""
-        if len(writes) > MAX_OBJECTS:
-            raise _too_many(len(writes))
-        ops = [self._op(write) for write in writes]
-        return await self._write([self._check(write) for write in writes], ops, steps(writes), who)
+    async def commit(self, writes: Sequence[Write], *, who: str) -> Committed:
+        """Write all or none, durably. Raises Lost, or ApiError: too large, outcome unknown."""
+        ops, checks = [self._op(write) for write in writes], [self._check(write) for write in writes]
+        return await self._write(checks, ops, steps(writes), who)
 
     async def set_mesh(self, value: bytes, *, who: str, expected: int | None, dry_run: bool) -> int:
         """Write MeshConfig over version `expected` (None: whatever is there); its version.
@@ -181,45 +130,72 @@ class Writer:
             verb = "update" if entry else "create"
             step = history.Step(verb, "mesh", "", "mesh", before, json.loads(value))
             try:
-                return await self._write(
-                    [Check(key, version)], [Put(key, self._seal.sign(key, value, known))], [step], who
-                )
+                put = Put(key, self._seal.sign(key, value, known))
+                return (await self._write([Check(key, version)], [put], [step], who)).revision
             except Lost:
                 continue
         raise ApiError(409, "Conflict", "others keep writing MeshConfig; try again")
 
     async def _write(
         self, checks: Sequence[Check], ops: Sequence[Op], taken: Sequence[history.Step], who: str
-    ) -> int:
-        used = sum(len(op.value) for op in ops if isinstance(op, Put))
-        room = min(MAX_VALUE, MAX_TXN_BYTES - used - _ROOM)
+    ) -> Committed:
+        direct = self._direct(ops)
+        room = min(MAX_VALUE, MAX_TXN_BYTES - _bytes(direct) - _ROOM)
         at = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         value = history.encode(taken, who=who, at=at, room=room)
         named = [f"{step.verb} {step.plural}/{step.namespace}/{step.name}" for step in taken]
         async with self._turn:
             await self._audit("writing", who=who, objects=named)
-            base = max((await self.store.list(ops[0].key)).position.revision, await self._newest())
+            base = max((await self._plain.list(ops[0].key)).position.revision, await self._newest())
             record = Put(self._keys.layout.history(base + 1), value)
             try:
-                result = await self.store.txn([*checks, Check(record.key, ABSENT)], [*ops, record])
+                done = await self._apply([*checks, Check(record.key, ABSENT)], ops, direct, record)
             except TooLarge as error:
                 raise _too_big(str(error)) from error
+            except Busy as error:
+                raise unavailable(f"{error}; nothing was written") from error
             except Unknown as error:
                 return await self._recover(record, error, who)
-        self._last = base + 1 if result.ok else None
-        if not result.ok:
+        self._last = base + 1 if done.result.ok else None
+        if not done.result.ok:
             await self._audit("not written", who=who, reason="somebody else wrote in between")
             raise Lost
-        revision = result.position.revision
+        revision = done.result.position.revision
         log.info("written", revision=revision, who=who, objects=len(taken), first=", ".join(named[:LOGGED]))
         await self._written(revision, who)
-        return revision
+        return Committed(revision, done.versions)
+
+    def _direct(self, ops: Sequence[Op]) -> Sequence[Op]:
+        """What is written by the transaction itself: everything that it can hold, else what is no
+        configuration. Raises ApiError 422 when that is too much."""
+        if len(ops) <= MAX_OBJECTS and _bytes(ops) <= MAX_BYTES:
+            return ops
+        direct = [op for op in ops if not op.key.startswith(self._keys.layout.configs)]
+        if len(direct) > MAX_DIRECT:
+            raise _too_many(len(direct))
+        return direct
+
+    async def _apply(
+        self, checks: Sequence[Check], ops: Sequence[Op], direct: Sequence[Op], record: Put
+    ) -> Staged:
+        """All or none, with `record`. Raises StoreError."""
+        now = {op.key for op in direct} | {record.key}
+        staged = {op.key: op.value if isinstance(op, Put) else None for op in ops if op.key not in now}
+        mine = [check for check in checks if check.key in now]
+        if staged:
+            known = {check.key: check.version or ABSENT for check in checks if check.key not in now}
+            return await self.stager.write(staged, known, checks=mine, ops=[*direct, record])
+        while True:
+            result = await self._plain.txn([*mine, self.stager.idle], [*direct, record])
+            if result.ok or self.stager.idle.key not in result.failed:
+                return Staged(result, {})
+            await self.stager.settled()
 
     async def _newest(self) -> int:
         """The number of the newest record of history: greater than every revision, where the registry was
         moved here from another."""
         if self._last is None:
-            records = (await self.store.list(self._keys.layout.histories)).entries
+            records = (await self._plain.list(self._keys.layout.histories)).entries
             self._last = int(records[-1].key.rpartition("/")[2]) if records else 0
         return self._last
 
@@ -243,7 +219,7 @@ class Writer:
     def _check(self, write: Write) -> Check:
         return Check(self._keys.of(write.ref), write.before.version if write.before else ABSENT)
 
-    async def _recover(self, record: Put, error: Unknown, who: str) -> int:
+    async def _recover(self, record: Put, error: Unknown, who: str) -> Committed:
         """After a write of unknown outcome: its own history record tells whether it was applied."""
         try:
             entry = await self.store.get(record.key)
@@ -251,31 +227,20 @@ class Writer:
             entry = None
         if entry and entry.value == record.value:
             await self._written(entry.version, who)
-            return entry.version
+            return Committed(entry.version)
         raise outcome_unknown(
             f"the registry did not say whether it wrote: {error}; read before writing again"
         )
 
 
-def steps(writes: Sequence[Write]) -> list[history.Step]:
-    """Writes as history keeps them."""
-    return [
-        history.Step(
-            verb=write.verb,
-            plural=write.ref.kind.plural,
-            namespace=write.ref.namespace,
-            name=write.ref.name,
-            before=open_part(write.before.object) if write.before else None,
-            after=open_part(write.after) if write.after else None,
-        )
-        for write in writes
-    ]
+def _bytes(ops: Sequence[Op]) -> int:
+    return sum(len(op.key) + len(op.value) for op in ops if isinstance(op, Put))
 
 
 def _too_many(count: int) -> ApiError:
     text = (
-        f"the transaction changes {count} objects; at most {MAX_OBJECTS} can be written all or none: "
-        "split it into smaller ones"
+        f"the transaction is large and changes {count} Secrets and namespaces; at most {MAX_DIRECT} can be "
+        "written all or none with it: write them by themselves"
     )
     return ApiError(422, "Invalid", text, causes=[Cause("", text)])
 

@@ -52,14 +52,15 @@ class Rules:
         self._complete = False
         views = FollowMetrics(context.metrics)
 
-        def follow(name: str, prefix: str, handle: Callable[[Changes], None]) -> Follow:
+        def follow(
+            name: str, prefix: str, handle: Callable[[Changes], None], only: tuple[str, ...] = ()
+        ) -> Follow:
             file = data_dir / f"{name}.snapshot"
-            return Follow(store, prefix, handle, name=name, file=file, metrics=views)
+            return Follow(store, prefix, handle, name=name, file=file, metrics=views, only=only)
 
         self._papers = follow("signers", layout.signers, self._take_signers)
-        self._follows = [
-            follow(kind.plural, f"{layout.configs}{kind.plural}/", self._take) for kind in MIXER_KINDS
-        ]
+        kinds = tuple(f"{layout.configs}{kind.plural}/" for kind in MIXER_KINDS)
+        self._rules = follow("rules", layout.configs, self._take, kinds)
         bad = Gauge("mixerd_rules_bad", "Objects of rules that cannot be used.", registry=context.metrics)
         bad.set_function(lambda: len(self._bad) + len(self.book.problems))
 
@@ -68,10 +69,8 @@ class Rules:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._papers.run())
             await self._papers.warm.wait()  # first, or nothing that was saved would be taken
-            for follow in self._follows:
-                tasks.create_task(follow.run())
-            for follow in self._follows:
-                await follow.synced.wait()
+            tasks.create_task(self._rules.run())
+            await self._rules.synced.wait()
             self._news.set()  # also where there are no rules at all
 
     async def changed(self) -> Rulebook:
@@ -79,7 +78,7 @@ class Rules:
         await self._news.wait()
         await asyncio.sleep(SETTLE_SECONDS)
         self._news.clear()
-        self._complete = all(one.synced.is_set() or one.saved for one in self._follows)
+        self._complete = self._rules.synced.is_set() or self._rules.saved
         book = rulebook(self._good.values(), root=self._root)
         self.book = replace(book, closed=book.closed | self._unread())
         for ref, problems in self.book.problems.items():
@@ -145,10 +144,9 @@ class Rules:
         for one in changes.deletes:
             self._signers.take(one.key.removeprefix(self._layout.signers), None)
         bad = set(self._bad)
-        for follow in self._follows:
-            for entry in follow.entries.values():
-                if self._layout.relative(entry.key) in bad:
-                    self._read(entry)
+        for entry in self._rules.entries.values():
+            if self._layout.relative(entry.key) in bad:
+                self._read(entry)
         self._news.set()
 
 

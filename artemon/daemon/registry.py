@@ -14,20 +14,21 @@ from artemon.store.api import Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
 from artemon.store.schema import admit, guard, stamp
+from artemon.store.whole import Whole
 
 log = Log("artemon.daemon.registry")
 
 
 async def open_registry(url: str, mesh: str) -> Store:
     """The registry at `url`. Raises ArtemonError for one that must not be used; one that cannot be reached is
-    opened all the same."""
+    opened all the same. What it shows of configuration is whole: `artemon.store.whole`."""
     store = await open_store(url)
     try:
         await admit(store, Layout(mesh).root)
     except BaseException:
         await store.close()
         raise
-    return store
+    return Whole(store, Layout(mesh))
 
 
 def silence(health: Health) -> Callable[[str], None]:

@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -49,7 +50,8 @@ class Follow:
 
     name: the view in metrics and logs. file: where the last snapshot is saved for a cold start. synced: set
     after the first snapshot from the registry itself; a cold start's file alone does not set it. warm: set
-    when what that file has is in the copy. trouble: why the registry is silent, "" while it is not.
+    when what that file has is in the copy. trouble: why the registry is silent, "" while it is not. only:
+    what the keys below `prefix` start with that are in the copy; all others are left out.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Follow:
         file: Path | None = None,
         metrics: FollowMetrics | None = None,
         now: Callable[[], float] = clock.now,
+        only: tuple[str, ...] = (),
     ) -> None:
+        self._only = only
         self._store, self._prefix, self._handle, self._now = store, prefix, handle, now
         self._file, self._metrics, self._name = file, metrics, name
         self._mirror, self._turn = Mirror(), asyncio.Lock()
@@ -149,21 +153,28 @@ class Follow:
         except StoreError as error:
             self._log.debug("not_read", error=str(error))
             return
-        await self._take(Snapshot(snapshot.entries, snapshot.position, "asked"))
+        await self._take(replace(snapshot, reason="asked"))
 
     async def _take(self, item: WatchItem) -> None:
         async with self._turn:
             match item:
                 case Snapshot():
-                    await self._restart(item)
+                    await self._restart(self._mine(item))
                 case Batch():
-                    self._progress(self._mirror.advance(item))
+                    mine = tuple(change for change in item.changes if self._is_mine(change.key))
+                    self._progress(self._mirror.advance(Batch(mine, item.position)))
                 case Bookmark():
                     self._mirror.note(item.position)
                     self._progress(None)
                 case Stale():
                     self.trouble = item.reason or "it does not answer"
                     self._log.warning("view_is_stale", seconds=round(item.seconds, 1), reason=self.trouble)
+
+    def _is_mine(self, key: str) -> bool:
+        return not self._only or key.startswith(self._only)
+
+    def _mine(self, snapshot: Snapshot) -> Snapshot:
+        return replace(snapshot, entries=tuple(one for one in snapshot.entries if self._is_mine(one.key)))
 
     async def _restart(self, snapshot: Snapshot) -> None:
         hold = False
@@ -185,7 +196,7 @@ class Follow:
         while True:
             try:
                 snapshot = await self._store.list(self._prefix)
-                return Snapshot(snapshot.entries, snapshot.position, reason)
+                return self._mine(replace(snapshot, reason=reason))
             except StoreError as error:
                 self._log.warning("removal_not_confirmed", error=str(error))
             await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter

@@ -106,7 +106,8 @@ def _unreadable(entries: Sequence[Entry], layout: Layout) -> Finding:
     """Values that are no JSON objects, where only those are written."""
     found = []
     for entry in entries:
-        if layout.relative(entry.key).split("/")[0] not in {"config", "mesh", "secrets", "workloads"}:
+        part = layout.relative(entry.key).split("/")[0]
+        if part not in {"config", "mesh", "secrets", "workloads"} or entry.key.startswith(layout.staged):
             continue
         try:
             whole = isinstance(json.loads(entry.value), dict)

@@ -29,6 +29,20 @@ class Layout:
         return f"{self.configs}{plural}/{namespace}/{name}"
 
     @property
+    def staged(self) -> str:
+        """The prefix of what large writes stage: `artemon.store.staging`. No object lies there."""
+        return f"{self.configs}~staged/"
+
+    @property
+    def switch(self) -> str:
+        """Which staged write is in force."""
+        return f"{self.staged}-/switch"
+
+    def part(self, write: str, number: int) -> str:
+        """A part of what a large write stages."""
+        return f"{self.staged}{write}/{number:04d}"
+
+    @property
     def secrets(self) -> str:
         """The prefix of all Secrets, which are encrypted."""
         return f"{self.root}secrets/"

@@ -27,7 +27,7 @@ from galleyd.feed import Behind, Feed
 from galleyd.keys import Keys
 from galleyd.objects import Object, Ref, Stored, meta_of
 from galleyd.status import ApiError
-from galleyd.writer import decode
+from galleyd.writes import decode
 
 READ: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind.group != ACCESS)
 """Not those that say who may do what in the mesh: rights in a cluster are none in the mesh."""

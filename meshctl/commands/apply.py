@@ -55,7 +55,7 @@ async def _apply(
         if output != "text":
             show(outcome, output)
         return 0
-    revision = max(int(result["resourceVersion"]) for result in outcome["results"])
+    revision = outcome["revision"] or max(int(one["resourceVersion"]) for one in outcome["results"])
     found = await reached(client, revision, wait)
     if output != "text":
         show({**outcome, "wait": found}, output)

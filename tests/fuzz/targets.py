@@ -42,7 +42,7 @@ from galleyd.forms import asked_form
 from galleyd.secrets import from_protobuf
 from galleyd.selectors import selector
 from galleyd.status import ApiError
-from galleyd.writer import decode as decode_stored
+from galleyd.writes import decode as decode_stored
 from pilotd.node import WrongNode, proxy_of, workload_of
 
 Target = Callable[[bytes], None]

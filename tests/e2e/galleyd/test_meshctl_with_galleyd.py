@@ -93,6 +93,20 @@ def test_apply_tells_each_object(run: Run, file: Path) -> None:
     ]
 
 
+def test_five_hundred_objects_are_applied_at_once(run: Run, file: Path) -> None:
+    one = yaml.safe_load(OBJECTS.split("---")[1])
+    named = [{**one, "metadata": {"name": f"reviews-{number}"}} for number in range(500)]
+    file.write_text(yaml.safe_dump_all(named))
+    done = run("apply", "-f", str(file), "--wait")
+    assert (done.code, done.out.count(" created")) == (0, 500), done.err
+    found = json.loads(run("get", "dr", "-o", "json").out)["items"]
+    assert {item["metadata"]["name"] for item in found} == {obj["metadata"]["name"] for obj in named}
+    again = run("apply", "-f", str(file))
+    assert (again.code, again.out.count(" unchanged")) == (0, 500)
+    gone = run("delete", "-f", str(file))
+    assert (gone.code, gone.out.count(" deleted")) == (0, 500), gone.err
+
+
 def test_apply_waits_and_says_how_long(run: Run, file: Path) -> None:
     done = run("apply", "-f", str(file), "--wait=5")
     assert done.code == 0

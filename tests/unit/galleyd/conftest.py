@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry
 from artemon.daemon.health import Health
 from artemon.daemon.run import Context
 from artemon.log import Log
+from artemon.store.layout import Layout
 from artemon.store.open import open_store
+from artemon.store.whole import Whole
 from galleyd.app import Parts
 from galleyd.settings import GalleySettings
 
@@ -24,7 +26,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     keys = str(tmp_path / "keys")
     settings = GalleySettings(state_dir=str(tmp_path), registry="memory://", secrets_key_file=keys)
     context = Context("galleyd", "test", Log("galleyd"), Health(), CollectorRegistry())
-    store = await open_store(settings.registry)
+    store = Whole(await open_store(settings.registry), Layout())
     parts = Parts(settings, store, context, None)
     async with asyncio.TaskGroup() as tasks:
         jobs = [tasks.create_task(job) for job in parts.jobs()]

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
-from artemon.store.api import Store
+from artemon.store.whole import Whole
 from galleyd.app import Parts
 from galleyd.callers import EVERYONE, Caller, digest
 
@@ -32,7 +32,7 @@ def virtual_service(name: str = "reviews", *, timeout: str = "5s", **meta: Any) 
 class Api:
     """The API as one administrator; `parts` and `store` are what lies behind it."""
 
-    def __init__(self, client: TestClient[Any, Any], parts: Parts, store: Store, token: str) -> None:
+    def __init__(self, client: TestClient[Any, Any], parts: Parts, store: Whole, token: str) -> None:
         self.client, self.parts, self.store = client, parts, store
         self.headers = {"Authorization": f"Bearer {token}"}
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from galley_api import Api
+from galley_api import Api, virtual_service
 from gateway_certificates import Certificates, pem_chain
 
 from artemon.daemon.secrets_key import make_key_file, vault_of
 from galleyd.callers import READERS, Caller, digest
+from galleyd.stager import MAX_DIRECT
+from galleyd.writer import MAX_OBJECTS
 
 SECRETS = "/api/v1/namespaces/shop/secrets"
 CERTIFICATES = Certificates()
@@ -162,3 +164,15 @@ async def test_broken_protobuf_is_refused(keyed: Api, content: bytes) -> None:
     headers = {**keyed.headers, "Content-Type": "application/vnd.kubernetes.protobuf"}
     response = await keyed.client.post(SECRETS, data=content, headers=headers)
     assert response.status in {400, 422}, await response.text()
+
+
+async def test_more_secrets_than_fit_beside_a_large_write_are_refused(keyed: Api) -> None:
+    path = "/artemon/v1/transactions"
+    secrets = [secret(f"s{number}") for number in range(MAX_DIRECT + 1)]
+    services = [virtual_service(f"v{number}") for number in range(MAX_OBJECTS)]
+    refusal = await keyed.ask("POST", path, {"objects": [*services, *secrets]}, code=422)
+    assert f"{MAX_DIRECT + 1} Secrets and namespaces; at most {MAX_DIRECT}" in refusal["message"]
+    assert (await keyed.ask("GET", SECRETS))["items"] == []
+    done = await keyed.ask("POST", path, {"objects": [*services, *secrets[1:]]}, code=200)
+    listed = (await keyed.ask("GET", SECRETS))["items"]
+    assert {item["metadata"]["resourceVersion"] for item in listed} == {str(done["revision"])}

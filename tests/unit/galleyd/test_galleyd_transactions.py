@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from galley_api import SERVICES, Api, virtual_service
 
-from artemon.store.api import MAX_TXN_OPS
 from galleyd.history import PLAIN, Step, decode, encode
+from galleyd.writer import MAX_OBJECTS
 
 TRANSACTIONS = "/artemon/v1/transactions"
 RULE = {
@@ -55,9 +55,6 @@ async def test_one_bad_object_refuses_all(api: Api) -> None:
         pytest.param({"objects": [7, None, []]}, 422, id="no-objects"),
         pytest.param({"objects": "all"}, 400, id="text"),
         pytest.param({"things": []}, 400, id="unknown-part"),
-        pytest.param(
-            {"objects": [virtual_service(f"v{n}") for n in range(MAX_TXN_OPS)]}, 422, id="more-than-fit"
-        ),
     ],
 )
 async def test_refused_transactions_change_nothing(api: Api, body: dict[str, Any], code: int) -> None:
@@ -67,10 +64,29 @@ async def test_refused_transactions_change_nothing(api: Api, body: dict[str, Any
 
 
 async def test_as_many_as_fit_are_one_revision(api: Api) -> None:
-    objects = [virtual_service(f"v{number}") for number in range(MAX_TXN_OPS - 1)]
+    objects = [virtual_service(f"v{number}") for number in range(MAX_OBJECTS)]
     done = await api.ask("POST", TRANSACTIONS, {"objects": objects}, code=200)
     listed = await api.ask("GET", SERVICES)
     assert {item["metadata"]["resourceVersion"] for item in listed["items"]} == {str(done["revision"])}
+
+
+async def test_more_than_fit_are_written_all_the_same(api: Api) -> None:
+    objects = [virtual_service(f"v{number}") for number in range(500)]
+    done = await api.ask("POST", TRANSACTIONS, {"objects": objects}, code=200)
+    assert {result["result"] for result in done["results"]} == {"created"}
+    listed = (await api.ask("GET", SERVICES))["items"]
+    versions = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in listed}
+    assert versions == {result["name"]: result["resourceVersion"] for result in done["results"]}
+    one = listed[-1]
+    one["spec"]["http"][0]["timeout"] = "7s"
+    await api.ask("PUT", f"{SERVICES}/{one['metadata']['name']}", one, code=200)
+    newest, *others = (await api.ask("GET", "/artemon/v1/history?limit=2", code=200))["items"]
+    assert (len(newest["changes"]), len(others[0]["changes"])) == (1, 500)
+    assert others[0]["revision"] == done["revision"]
+    gone = await api.ask("POST", TRANSACTIONS, {"deletes": objects}, code=200)
+    assert len(gone["results"]) == 500
+    assert (await api.ask("GET", SERVICES))["items"] == []
+    assert (await api.store.plain.list("artemon/default/config/")).entries == ()
 
 
 async def test_a_dry_run_writes_nothing(api: Api) -> None:

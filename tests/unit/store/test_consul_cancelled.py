@@ -14,7 +14,7 @@ from artemon.registry.consul.settings import ConsulSettings
 from artemon.store.consul.agents import Agents, Request
 from artemon.store.consul.settings import Access
 
-SECONDS = 0.05
+SECONDS = 0.5
 Call = Callable[[], Awaitable[object]]
 
 

@@ -56,6 +56,19 @@ async def test_changes_are_told_and_can_be_waited_for(store: Store) -> None:
         assert follow.age < 5
 
 
+async def test_only_what_is_asked_for_is_copied(store: Store) -> None:
+    told: list[Changes] = []
+    for key in ("a/1/x", "a/2/x", "a/3/x"):
+        await store.put(key, b"")
+    async with following(Follow(store, "a/", told.append, only=("a/1/", "a/3/"))) as follow:
+        await store.put("a/2/y", b"")
+        last = (await store.put("a/3/y", b"")).position
+        async with asyncio.timeout(5):
+            await follow.wait_for(last)
+        assert set(follow.entries) == {"a/1/x", "a/3/x", "a/3/y"}
+        assert [[one.key for one in changes.upserts] for changes in told] == [["a/1/x", "a/3/x"], ["a/3/y"]]
+
+
 async def test_a_cold_start_has_the_last_state_and_is_not_synced(store: Store, tmp_path: Path) -> None:
     file, told = tmp_path / "saved", list[Changes]()
     await store.put("a/1", b"x")

@@ -6,7 +6,7 @@ DIR    ?= .artemon
 # Without compiled files every program that is started compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference deb chart man lock fleet
+.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference deb image chart man lock fleet
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -119,6 +119,9 @@ proto: $(VENV)/.dev  ## generate artemon/api/v1 from proto/
 deb: $(VENV)/.dev  ## Debian packages of the daemons and of the proxy, in dist/ (ARCHITECTURE=arm64: for that)
 	$(BIN)/python deploy/deb/build.py --out dist $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 	@if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/artemon*.deb; else echo "not checked: no lintian here"; fi
+
+image: $(VENV)/.dev  ## OCI image of everything, in dist/ (no Docker daemon, no root)
+	$(BIN)/python deploy/image/build.py --out dist $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 chart: $(VENV)/.dev  ## write the Helm chart in deploy/kubernetes anew
 	$(BIN)/meshctl install --helm-chart deploy/kubernetes

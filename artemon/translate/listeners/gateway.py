@@ -184,6 +184,7 @@ def _http(view: ProxyView, port: GatewayPort, server: GatewayServer, guard: Guar
         stat_prefix=f"outbound_{names.listener(port.address, port.port)};",
         route=http_route_name(port, server),
         grpc_web=server.protocol is Protocol.GRPC_WEB,
+        grpc=True,
         first=guard.http,
         strict_paths=guard.strict_paths,
         looks_up=looks_up(view),

@@ -222,6 +222,7 @@ def _http(view: ProxyView, door: Door, guard: Guard, logs: Sequence[AccessLog]) 
         stat_prefix=f"inbound_0.0.0.0_{door.port};" if door.port else "inbound_0.0.0.0_catchall;",
         route=inbound_route(door, retries=not grpc),
         grpc_web=door.served is not None and door.served.protocol is Protocol.GRPC_WEB,
+        grpc=door.served is not None and door.served.protocol.is_http2,
         first=guard.http,
         strict_paths=guard.strict_paths,
         logs=logs,

@@ -120,6 +120,7 @@ def _add(draft: Draft, egress: Egress, offer: Offer) -> None:
     table = names.host_route(service.host, port.number) if own_address else names.outbound_route(port.number)
     draft.route = draft.route or table
     draft.grpc_web = draft.grpc_web or protocol is Protocol.GRPC_WEB
+    draft.grpc = draft.grpc or protocol.is_http2
 
 
 def _listener(view: ProxyView, draft: Draft) -> Listener:
@@ -175,6 +176,7 @@ def _http(route: str, draft: Draft) -> Http:
         stat_prefix=prefix,
         route=route,
         grpc_web=draft.grpc_web,
+        grpc=draft.grpc,
         looks_up=draft.looks_up,
     )
 
@@ -182,7 +184,7 @@ def _http(route: str, draft: Draft) -> Http:
 def _http_proxy(view: ProxyView) -> Draft:
     """For applications that are told of it (`http_proxy`): requests name the host and port that they mean."""
     address, port = instance_address(view), proxy_port(view)
-    return Draft(address, port, captured=False, private=True, route=names.HTTP_PROXY)
+    return Draft(address, port, captured=False, private=True, route=names.HTTP_PROXY, grpc=True)
 
 
 def _virtual_outbound(view: ProxyView) -> Listener:

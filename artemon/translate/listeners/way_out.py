@@ -79,6 +79,7 @@ def _http(view: ProxyView, port: GatewayPort, target: Target, guard: Guard) -> F
         side=Side.GATEWAY,
         stat_prefix=prefix,
         route=routes,
+        grpc=True,
         looks_up=looks_up(view),
         first=guard.http,
         strict_paths=guard.strict_paths,

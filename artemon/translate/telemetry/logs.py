@@ -12,6 +12,7 @@ from artemon.model.cel import as_envoy_names_it, unsupported
 from artemon.snapshot.reports import Direction
 from artemon.snapshot.view import ProxyView
 from artemon.translate.filters.access_log import access_logs
+from artemon.translate.telemetry.messages import message_metrics
 from artemon.translate.telemetry.metrics import http_metrics, only, tcp_metrics
 from artemon.translate.telemetry.providers import provided_log
 from artemon.translate.telemetry.side import Side
@@ -25,9 +26,11 @@ def direction(view: ProxyView, side: Side) -> Direction:
     return view.reports.server if side is Side.INBOUND else view.reports.client
 
 
-def http_logs(view: ProxyView, side: Side) -> list[AccessLog]:
-    """For a chain of requests."""
-    return [*_lines(view, side, tcp=False), *http_metrics(side, direction(view, side).metrics)]
+def http_logs(view: ProxyView, side: Side, *, grpc: bool = False) -> list[AccessLog]:
+    """For a chain of requests. grpc: whether messages of gRPC calls are counted as well."""
+    counted = direction(view, side).metrics
+    messages = message_metrics(side, counted) if grpc else ()
+    return [*_lines(view, side, tcp=False), *http_metrics(side, counted), *messages]
 
 
 def tcp_logs(view: ProxyView, side: Side) -> list[AccessLog]:

@@ -92,7 +92,7 @@ _FED: Mapping[Field, frozenset[str]] = {
 """Fields that nothing but these labels is made from."""
 
 
-def _tags(side: Side, changes: Tags, *, http: bool) -> Tags:
+def tagged(side: Side, changes: Tags, *, http: bool) -> Tags:
     """One label for all that is usual, and one for each that a Telemetry writes."""
     removed = [name for name, expression in changes if not expression]
     written = {name: as_envoy_names_it(text) for name, text in changes if _fits(text)}
@@ -107,7 +107,7 @@ def _fits(text: str) -> bool:
 @lru_cache(maxsize=1024)
 def http_metrics(side: Side, counted: Counted) -> tuple[AccessLog, ...]:
     """What is counted of every request; not to be changed."""
-    tags = {name: _tags(side, changes, http=True) for name, changes in counted}
+    tags = {name: tagged(side, changes, http=True) for name, changes in counted}
     counters = [(REQUESTS, "", tags[REQUESTS])] if REQUESTS in tags else []
     histograms = [(name, value, tags[name]) for name, value in HTTP_HISTOGRAMS.items() if name in tags]
     return (stats_log(counters, histograms),) if counters or histograms else ()
@@ -116,7 +116,7 @@ def http_metrics(side: Side, counted: Counted) -> tuple[AccessLog, ...]:
 @lru_cache(maxsize=1024)
 def tcp_metrics(side: Side, counted: Counted) -> tuple[AccessLog, ...]:
     """What is counted of every connection, when it has an upstream and when it ends; not to be changed."""
-    tags = {name: _tags(side, changes, http=False) for name, changes in counted}
+    tags = {name: tagged(side, changes, http=False) for name, changes in counted}
     found = []
     if OPENED in tags:
         opened = stats_log([(OPENED, "", tags[OPENED])])

@@ -196,7 +196,9 @@ def _applications() -> dict[str, object]:
         server = grpc.server(ThreadPoolExecutor(2))
         methods = {
             "Unary": grpc.unary_unary_rpc_method_handler(lambda message, _: message),
-            "Many": grpc.stream_stream_rpc_method_handler(lambda messages, _: messages),
+            "Twice": grpc.stream_stream_rpc_method_handler(
+                lambda messages, _: (one for one in messages for _ in range(2))
+            ),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
         port = server.add_insecure_port("127.0.0.1:0")

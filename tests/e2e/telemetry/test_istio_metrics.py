@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 import grpc
 import pytest
 from real_envoy import envoy
-from reporting_pair import CLIENT, SERVER, Pair, running_pair
+from reporting_pair import CLIENT, PATIENCE, SERVER, Pair, running_pair
 from translated_proxy import SPIFFE
 
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e]
@@ -43,6 +44,12 @@ FORGED = {
     "x-istio-attributes": "forged",
     "x-envoy-peer-metadata": "forged",
     "x-envoy-peer-metadata-id": "forged",
+    "X_Envoy_Peer_Metadata": "forged",
+    "X-ENVOY-PEER-METADATA-ID": "sidecar~9.9.9.9~forged.forged~forged.svc.cluster.local",
+    "x-envoy-upstream-peer": "forged",
+    "baggage": "k8s.deployment.name=forged,service.name=forged,service.version=forged",
+    "x-envoy-original-dst-host": "9.9.9.9:9",
+    "peer.workload": "forged",
     "content-type": "forged/type",
     "x-forwarded-client-cert": "URI=spiffe://forged",
     "user-agent": 'a|b"c',
@@ -96,6 +103,39 @@ def test_grpc(pair: Pair, proxy: str, reporter: str, cluster: dict[str, str], po
         assert channel.unary_unary("/test.Echo/Unary")(b"x", timeout=20) == b"x"
     found = pair.until(proxy, "istio_requests_total", request_protocol="grpc", reporter=reporter)[0]
     assert found == {
+        **BOTH,
+        **cluster,
+        "reporter": reporter,
+        "request_protocol": "grpc",
+        "response_code": "200",
+        "grpc_response_status": "0",
+        "response_flags": "-",
+        "connection_security_policy": policy,
+    }
+
+
+@pytest.mark.parametrize(("proxy", "reporter", "cluster", "policy"), SIDES)
+def test_messages_of_grpc(
+    pair: Pair, proxy: str, reporter: str, cluster: dict[str, str], policy: str
+) -> None:
+    def counted(name: str) -> float:
+        return sum(value for (one, _), value in pair.metrics(proxy).items() if one == name)
+
+    asked, answered = "istio_request_messages_total", "istio_response_messages_total"
+    before = counted(asked), counted(answered)
+    options = [("grpc.default_authority", "reviews:9090")]
+    with grpc.insecure_channel(f"{CLIENT}:{pair.proxy}", options=options) as channel:
+        twice = channel.stream_stream("/test.Echo/Twice")(iter([b"x"] * 5), timeout=20)
+        assert len(list(twice)) == 10
+        for _ in range(2):
+            assert channel.unary_unary("/test.Echo/Unary")(b"x", timeout=20) == b"x"
+    deadline = time.monotonic() + PATIENCE
+    while (counted(asked), counted(answered)) != (before[0] + 7, before[1] + 12):
+        assert time.monotonic() < deadline, (before, counted(asked), counted(answered))
+        time.sleep(0.2)
+    labels, _ = pair.until(proxy, asked)
+    assert labels == pair.until(proxy, answered)[0]
+    assert labels == {
         **BOTH,
         **cluster,
         "reporter": reporter,

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,8 +24,12 @@ from translated_proxy import Authority, printed
 from artemon.daemon import envoy as binary
 from proxyd.istio_metrics import IstioMetrics, Own
 
-SERVER, CLIENT = "127.0.41.2", "127.0.41.3"
-SUBJECTS = {"page": "page-v1/page/v1/page/v1/east", "reviews": "reviews-v2/reviews/v2/reviews/v2/west"}
+SERVER, CLIENT, GATE = "127.0.41.2", "127.0.41.3", "127.0.41.4"
+SUBJECTS = {
+    "page": "page-v1/page/v1/page/v1/east",
+    "reviews": "reviews-v2/reviews/v2/reviews/v2/west",
+    "gate": "gate-v1/gate/v1/gate/v1/east",
+}
 PATIENCE = 40.0
 
 
@@ -61,12 +65,17 @@ class Returns(socketserver.BaseRequestHandler):
 
 @dataclass
 class Pair:
-    """Where things are. metrics: of a proxy, by its name."""
+    """Where things are. tcp, broken: ports of the page's proxy that lead to reviews, and to nobody. http,
+    tcp_in: ports of reviews. gate: that of the gateway, which runs where it is asked for. metrics: of a
+    proxy, by its name."""
 
     proxy: int
     tcp: int
     http: int
     folder: Path
+    broken: int = 0
+    tcp_in: int = 0
+    gate: int = 0
     admins: dict[str, Path] = field(default_factory=dict)
 
     def metrics(self, name: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -120,10 +129,12 @@ def objects(listen: dict[str, int], more: list[dict[str, object]]) -> str:
         "ports": {name: listen[name] for name in ("http", "grpc", "tcp")},
         "labels": {"app": "reviews", "version": "v2"},
     }  # fmt: skip
-    outgoing = {"number": listen["outside"], "name": "tcp", "protocol": "TCP"}
+    outgoing = [
+        {"number": listen[name], "name": f"tcp-{name}", "protocol": "TCP"} for name in ("outside", "broken")
+    ]
     sidecar = {
         "workloadSelector": {"labels": {"app": "page"}},
-        "egress": [{"port": outgoing, "hosts": ["./*"]}, {"hosts": ["./*"]}],
+        "egress": [*({"port": port, "hosts": ["./*"]} for port in outgoing), {"hosts": ["./*"]}],
     }
     found: list[dict[str, object]] = [
         {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "spec": sidecar},
@@ -146,16 +157,22 @@ def translated(folder: Path, name: str, proxy: dict[str, object], certificates: 
 
 @contextmanager
 def running_pair(
-    folder: Path, more: list[dict[str, object]] | None = None, config: str = ""
+    folder: Path,
+    more: list[dict[str, object]] | Callable[[Pair], list[dict[str, object]]] | None = None,
+    config: str = "",
+    *,
+    gateway: bool = False,
 ) -> Iterator[Pair]:
-    """Both proxies at work, with the applications behind them."""
+    """Both proxies at work, with the applications behind them; with a gateway before them if asked for."""
     with ExitStack() as stack:
         apps = {name: stack.enter_context(app) for name, app in _applications().items()}
-        proxy, outside, http, rpc, tcp = free_ports(5)
-        listen = {"http": http, "grpc": rpc, "tcp": tcp, "outside": outside}
+        proxy, outside, http, rpc, tcp, broken, gate = free_ports(7)
+        listen = {"http": http, "grpc": rpc, "tcp": tcp, "outside": outside, "broken": broken}
+        pair, authority = Pair(proxy, outside, http, folder, broken, tcp, gate), Authority()
         if config:
             (folder / "config.yaml").write_text(config)
-        (folder / "mesh.yaml").write_text(objects(listen, more or []))
+        extra = more(pair) if callable(more) else more or []
+        (folder / "mesh.yaml").write_text(objects(listen, extra))
         ports = [
             {"name": "http", "number": 9080, "protocol": "HTTP", "listenPort": http, "appPort": apps["http"]},
             {"name": "grpc", "number": 9090, "protocol": "GRPC", "listenPort": rpc, "appPort": apps["grpc"]},
@@ -174,7 +191,9 @@ def running_pair(
                 "metadata": {**none, "HTTP_PROXY_PORT": proxy},
             },
         }
-        pair, authority = Pair(proxy, outside, http, folder), Authority()
+        if gateway:
+            door = {"type": "router", "ipAddresses": [GATE], "labels": {"istio": "gate", "app": "gate"}}
+            proxies["gate"] = {**door, "metadata": none}
         for name, described in proxies.items():
             certificates = authority.issue(folder / "certs" / name, name, SUBJECTS[name])
             path = translated(folder, name, described, certificates)

@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import grpc
 import pytest
@@ -56,18 +58,65 @@ FORGED = {
 }
 
 
+def of(kind: str, name: str, spec: dict[str, Any]) -> dict[str, object]:
+    group = "security" if kind == "AuthorizationPolicy" else "networking"
+    return {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def nobody(name: str, port: dict[str, Any], endpoints: list[dict[str, Any]]) -> dict[str, object]:
+    host = f"{name}.default.svc.cluster.local"
+    more = {"location": "MESH_INTERNAL", "resolution": "STATIC", "endpoints": endpoints}
+    return of("ServiceEntry", name, {"hosts": [host], "ports": [port], **more})
+
+
+def mesh(pair: Pair) -> list[dict[str, object]]:
+    """What goes wrong: services without anybody, faults, a timeout, a policy."""
+    onward = [{"destination": {"host": "reviews.default.svc.cluster.local", "port": {"number": 9080}}}]
+    rules = [
+        {"match": [{"uri": {"exact": "/418"}}], "route": onward}
+        | {"fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}},
+        {"match": [{"headers": {"x-hurry": {"exact": "1"}}}], "route": onward, "timeout": "0.5s"},
+        {"match": [{"uri": {"exact": "/moved"}}], "redirect": {"uri": "/200"}},
+        {
+            "match": [{"port": 9090}],
+            "route": [{"destination": {**onward[0]["destination"], "port": {"number": 9090}}}],
+        },
+        {"route": onward},
+    ]
+    hosts = ["reviews.default.svc.cluster.local"]
+    server = {"port": {"number": pair.gate, "name": "http", "protocol": "HTTP"}, "hosts": hosts}
+    http, tcp = {"number": 9080, "name": "http", "protocol": "HTTP"}, {"name": "tcp", "protocol": "TCP"}
+    dead = {"address": "127.0.41.9", "labels": {"app": "dead", "version": "v3"}}
+    return [
+        nobody("empty", http, []),
+        nobody("dead", http, [{**dead, "ports": {"http": 1}}]),
+        nobody("deadtcp", {**tcp, "number": pair.broken}, [{**dead, "ports": {"tcp": 1}}]),
+        of("VirtualService", "reviews", {"hosts": hosts, "gateways": ["mesh", "gate"], "http": rules}),
+        of("Gateway", "gate", {"selector": {"istio": "gate"}, "servers": [server]}),
+        of(
+            "AuthorizationPolicy",
+            "denied",
+            {
+                "selector": {"matchLabels": {"app": "reviews"}},
+                "action": "DENY",
+                "rules": [{"to": [{"operation": {"paths": ["/denied"], "ports": [str(pair.http)]}}]}],
+            },
+        ),
+    ]
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     envoy()
-    with running_pair(tmp_path_factory.mktemp("metrics")) as running:
+    with running_pair(tmp_path_factory.mktemp("metrics"), mesh, gateway=True) as running:
         for path in ("/", "/404"):
             ask(running, f"http://reviews:9080{path}")
         yield running
 
 
-def ask(pair: Pair, url: str) -> int:
+def ask(pair: Pair, url: str, **headers: str) -> int:
     connection = http.client.HTTPConnection(CLIENT, pair.proxy, timeout=20)
-    connection.request("GET", url, headers=FORGED)
+    connection.request("GET", url, headers={**FORGED, **headers})
     answer = connection.getresponse()
     answer.read()
     return answer.status
@@ -166,6 +215,118 @@ def test_tcp(pair: Pair, proxy: str, reporter: str, cluster: dict[str, str], pol
     assert pair.until(proxy, "istio_tcp_connections_opened_total")[0] == labels
     assert pair.until(proxy, "istio_tcp_sent_bytes_total")[0] == labels
     assert pair.until(proxy, "istio_tcp_received_bytes_total")[1] >= 5
+
+
+REVIEWS = {name: BOTH[name] for name in BOTH if name.startswith("destination_service")}
+KNOWN = {name: BOTH[name] for name in BOTH if name.startswith("destination_")}
+NOBODY = dict.fromkeys(("destination_workload", "destination_principal", "destination_app"), "unknown")
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "code", "flags", "labels"),
+    [
+        pytest.param("reviews:9080/418", {}, 418, "FI", {**REVIEWS, **NOBODY}, id="fault"),
+        pytest.param("reviews:9080/200?3", {"x-hurry": "1"}, 504, "UT", KNOWN, id="timeout"),
+        pytest.param("reviews:9080/denied", {}, 403, "-", KNOWN, id="denied"),
+        pytest.param("reviews:9080/moved", {}, 301, "-", NOBODY, id="redirect"),
+        pytest.param(
+            "empty:9080/",
+            {},
+            503,
+            "UH",
+            {"destination_service": "empty.default.svc.cluster.local", **NOBODY},
+            id="no-instance",
+        ),
+        pytest.param(
+            "dead:9080/",
+            {},
+            503,
+            "UF",
+            {
+                "destination_service": "dead.default.svc.cluster.local",
+                "destination_app": "dead",
+                "destination_version": "v3",
+                "destination_principal": "unknown",
+            },
+            id="instance-is-dead",
+        ),
+    ],
+)
+def test_what_goes_wrong_at_the_source(
+    pair: Pair, url: str, headers: dict[str, str], code: int, flags: str, labels: dict[str, str]
+) -> None:
+    assert ask(pair, f"http://{url}", **headers) == code
+    wanted = {"response_code": str(code)}
+    if code == 503:
+        wanted["destination_service"] = labels["destination_service"]
+    found, _ = pair.until("page", "istio_requests_total", **wanted)
+    assert flags in found["response_flags"].split(",")
+    assert {name: found[name] for name in labels} == labels
+    ours = {name: value for name, value in BOTH.items() if name.startswith("source_")}
+    del ours["source_principal"]
+    assert {name: found[name] for name in ours} == ours
+    assert (found["reporter"], found["connection_security_policy"]) == ("source", "unknown")
+    assert found["request_protocol"] == "http"
+
+
+@pytest.mark.parametrize(
+    ("code", "flags"),
+    [pytest.param("403", "-", id="denied"), pytest.param("0", "DC", id="the-caller-left")],
+)
+def test_what_goes_wrong_at_the_destination(pair: Pair, code: str, flags: str) -> None:
+    if code == "403":
+        assert ask(pair, "http://reviews:9080/denied") == 403
+    else:
+        assert ask(pair, "http://reviews:9080/200?3", **{"x-hurry": "1"}) == 504
+    found, _ = pair.until("reviews", "istio_requests_total", response_code=code)
+    assert found["response_flags"] == flags
+    assert {name: found[name] for name in BOTH} == BOTH
+    assert found["connection_security_policy"] == "mutual_tls"
+
+
+def test_a_connection_to_nobody(pair: Pair) -> None:
+    with socket.create_connection((CLIENT, pair.broken), timeout=20) as client:
+        client.sendall(b"hello")
+        with suppress(ConnectionResetError):
+            assert client.recv(5) == b""
+    host = "deadtcp.default.svc.cluster.local"
+    for metric in ("opened", "closed"):
+        name = f"istio_tcp_connections_{metric}_total"
+        labels, count = pair.until("page", name, destination_service=host)
+        assert (count, labels["destination_principal"], labels["request_protocol"]) == (1, "unknown", "tcp")
+        assert "UF" in labels["response_flags"].split(",")
+        assert "response_code" not in labels
+
+
+def test_a_plaintext_connection_has_no_caller(pair: Pair) -> None:
+    with socket.create_connection((SERVER, pair.tcp_in), timeout=20) as client:
+        client.sendall(b"hello")
+        assert client.recv(5) == b"hello"
+    name = "istio_tcp_connections_closed_total"
+    labels, _ = pair.until("reviews", name, connection_security_policy="none")
+    assert labels["source_principal"] == labels["source_workload"] == "unknown"
+    assert {name: labels[name] for name in KNOWN} == {**KNOWN, "destination_principal": "unknown"}
+
+
+def test_who_comes_through_a_gateway_is_the_gateway(pair: Pair) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", pair.gate, timeout=20)
+    connection.request("GET", "/203", headers={**FORGED, "Host": "reviews.default.svc.cluster.local"})
+    assert connection.getresponse().status == 203
+    theirs, _ = pair.until("reviews", "istio_requests_total", response_code="203")
+    ours, _ = pair.until("gate", "istio_requests_total", response_code="203")
+    for labels in (theirs, ours):
+        assert labels["source_workload"] == "gate-v1"
+        assert labels["source_principal"] == SPIFFE.format("gate")
+        assert not any("forged" in value for value in labels.values())
+    assert {name: ours[name] for name in KNOWN} == KNOWN
+    assert (ours["reporter"], theirs["reporter"]) == ("source", "destination")
+    assert theirs["connection_security_policy"] == "mutual_tls"
+
+
+def test_nothing_that_callers_wrote_is_in_any_label(pair: Pair) -> None:
+    for proxy in ("page", "reviews", "gate"):
+        told = {value for _, key in pair.metrics(proxy) for _, value in key}
+        assert not {one for one in told if "forged" in one or "9.9.9.9" in one}
 
 
 def test_a_client_without_a_sidecar_cannot_say_who_it_is(pair: Pair) -> None:

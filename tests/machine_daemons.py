@@ -10,6 +10,10 @@ from systemd_machine import SystemdMachine
 
 from artemon.daemon.secrets_key import make_key_file
 
+JOINING = ("galleyd", "pilotd", "mixerd", "injectord")
+"""Daemons that get their identity from citadeld."""
+REGISTRY = "sqlite:///var/lib/artemon/mesh.db"
+
 
 def write(machine: SystemdMachine, path: str, content: str, *, owner: str = "root") -> None:
     machine.check("install", "-m", "600", "-o", owner, "/dev/null", path)
@@ -22,25 +26,32 @@ def control_plane(machine: SystemdMachine) -> None:
     identity = {"citadeld": [f"{here}:15013"], "ca_pin": "/var/lib/artemon/citadeld/root-cert.pem"}
     secrets = {"secrets_key_file": key}
     token, admin = "join_token_file", {"admin_token_file": "/var/lib/artemon/galleyd/admin.token"}
-    galleyd, pilotd = ({token: f"/etc/artemon/{name}.token"} for name in ("galleyd", "pilotd"))
+    galleyd, pilotd, mixerd, injectord = ({token: f"/etc/artemon/{name}.token"} for name in JOINING)
     for name, settings in (
         ("citadeld", {"listen": f"{here}:15013", "names": ["localhost", here]}),
         ("galleyd", {"listen": f"{here}:15014", **identity, **secrets, **galleyd, **admin}),
         ("pilotd", {"listen": f"{here}:15012", **identity, **secrets, **pilotd}),
+        ("mixerd", {"listen": f"{here}:15004", "registry": REGISTRY, **identity, **mixerd}),
+        ("injectord", {"listen": f"{here}:15017", **identity, **injectord}),
     ):
         write(machine, f"/etc/artemon/{name}.yaml", yaml.safe_dump(settings), owner="artemon")
     with tempfile.TemporaryDirectory() as scratch:
         make_key_file(Path(scratch) / "key")
         write(machine, key, (Path(scratch) / "key").read_text(), owner="artemon")
     start(machine, "artemon-citadeld.service")
-    for name in ("galleyd", "pilotd"):
+    for name in JOINING:
         who = ("--namespace", "artemon-system", "--service-account", name)
         made = machine.check("citadeld", "token", "create", *who)
         write(machine, f"/etc/artemon/{name}.token", made, owner="artemon")
-    for name in ("galleyd", "pilotd"):
-        start(machine, f"artemon-{name}.service")
+    start(machine, *(f"artemon-{name}.service" for name in JOINING))
+    asked = machine.check(
+        "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", f"https://{here}:15017/healthz"
+    )
+    assert asked == "200", "injectord's webhook"
 
 
-def start(machine: SystemdMachine, unit: str) -> None:
-    done = machine.run("systemctl", "start", unit)
-    assert done.returncode == 0, done.stderr + machine.run("journalctl", "-u", unit, "-o", "cat").stdout
+def start(machine: SystemdMachine, *units: str) -> None:
+    """Return when all say that they are ready."""
+    done = machine.run("systemctl", "start", *units)
+    logs = (machine.run("journalctl", "-u", unit, "-o", "cat").stdout for unit in units)
+    assert done.returncode == 0, done.stderr + "".join(logs)

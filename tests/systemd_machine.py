@@ -84,7 +84,7 @@ class SystemdMachine:
         protect home directories see nothing: that alone is switched off."""
         programs = up / "usr" / "bin"
         programs.mkdir(parents=True)
-        for name in ("proxyd", "citadeld", "galleyd", "pilotd", "meshctl"):
+        for name in ("proxyd", "citadeld", "galleyd", "pilotd", "mixerd", "injectord", "meshctl"):
             script = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m {name} "$@"\n'
             (programs / name).write_text(script)
             (programs / name).chmod(0o755)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machine_daemons import control_plane, start
+from machine_daemons import JOINING, control_plane, start
 from machine_site import ANSWER, NAMESPACE, PORT, wait
 from netns import hosts, missing
 from systemd_machine import SystemdMachine, missing_systemd
@@ -132,8 +132,7 @@ def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     machine.host.check("ip", "-6", "addr", "del", "::6/128", "dev", "lo")
     machine.boot()
     assert "table inet artemon" in machine.check("nft", "list", "ruleset")
-    for name in ("citadeld", "galleyd", "pilotd"):
-        start(machine, f"artemon-{name}.service")
+    start(machine, *(f"artemon-{name}.service" for name in ("citadeld", *JOINING)))
     wait(lambda: active(machine), lambda: journal(machine))
     wait(lambda: "which answered HTTP 200" in machine.run("proxyd", "check").stdout, lambda: journal(machine))
     machine.check("proxyd", "leave")

@@ -22,6 +22,7 @@ class FleetMachine(BareMachine):
     """One that has an etcd, which is not ours, and nothing of ours."""
 
     def _install(self, up: Path, etc: Path) -> None:
+        super()._install(up, etc)
         binary = find_etcd()
         assert binary
         place = up / ETCD.lstrip("/")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from netns import ROOT
-from systemd_machine import SystemdMachine
+from systemd_machine import SystemdMachine, hide
 
 BUILD = ROOT / "deploy" / "deb" / "build.py"
 PYTHON = "/usr/bin/python3"
@@ -63,7 +63,12 @@ class BareMachine(SystemdMachine):
     """A machine of systemd with nothing of ours."""
 
     def _install(self, up: Path, etc: Path) -> None:
-        """Nothing."""
+        """Nothing, and nothing of what somebody uses on this very machine."""
+        if Path("/root/.config/artemon").exists():
+            hidden = up / "root" / ".config" / "artemon"
+            hidden.parent.mkdir(parents=True)
+            (up / "root").chmod(0o700)
+            hide(hidden)
 
     def place(self, packages: Iterable[Path]) -> None:
         """Before it boots: files to install from."""

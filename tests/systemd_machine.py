@@ -48,6 +48,11 @@ exec nsenter --net=/run/netns/$2 unshare --mount --uts --ipc --cgroup --pid --fo
 """
 
 
+def hide(path: Path) -> None:
+    """Have the machine not see what lies there: an overlay's word for "deleted"."""
+    os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(0, 0))
+
+
 def missing_systemd() -> str:
     """Why there can be no such machine; empty when there can."""
     if not SYSTEMD.exists():
@@ -74,9 +79,7 @@ class SystemdMachine:
         etc = self.folder / "up" / "etc" / "systemd" / "system"
         etc.mkdir(parents=True)
         for wants in Path("/etc/systemd/system").glob("*.wants"):
-            os.mknod(
-                etc / wants.name, stat.S_IFCHR | 0o600, os.makedev(0, 0)
-            )  # an overlay's word for "deleted"
+            hide(etc / wants.name)
         self._install(self.folder / "up", etc)
 
     def _install(self, up: Path, etc: Path) -> None:

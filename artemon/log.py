@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from artemon.journal import JournalHandler, is_stderr
+
 LIMIT = 1024
 """Characters of one field; longer values are cut (a caller may write them)."""
 
-Format = Literal["text", "json"]
+Format = Literal["auto", "text", "json"]
 
 
 class Log:
@@ -81,8 +84,24 @@ class _Json(logging.Formatter):
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
-        fields = "".join(f" {key}={_quoted(printable(value))}" for key, value in _fields(record).items())
-        return f"{time} {record.levelname.lower():7} {record.name}: {printable(record.getMessage())}{fields}"
+        return f"{time} {record.levelname.lower():7} {record.name}: {_line(record)}"
+
+
+class _Line(logging.Formatter):
+    """Without what the journal has beside it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _line(record)
+
+
+def _line(record: logging.LogRecord) -> str:
+    fields = "".join(f" {key}={_quoted(printable(value))}" for key, value in _fields(record).items())
+    return f"{printable(record.getMessage())}{fields}"
+
+
+def _journal_fields(record: logging.LogRecord) -> dict[str, str]:
+    told = {key: printable(value) for key, value in _fields(record).items()}
+    return {"event": printable(record.getMessage())} | told
 
 
 def _quoted(text: str) -> str:
@@ -90,9 +109,13 @@ def _quoted(text: str) -> str:
 
 
 def setup(*, level: str = "info", form: Format = "text") -> None:
-    """Send events to standard error. Called once, by a daemon's main or the command line."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Send events to standard error; with `auto`, where that is systemd's journal, as its entries with
+    fields, else as text. Called once, by a daemon's main or the command line."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
+    if form == "auto" and is_stderr(os.environ):
+        handler = JournalHandler(handler, _journal_fields)
+        handler.setFormatter(_Line())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

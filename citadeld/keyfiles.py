@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from artemon.daemon.files import read_credential, read_secret, write_secret
+from artemon.daemon.files import read_kept, read_secret, write_secret
 from artemon.errors import ArtemonError
 from artemon.pki.certificate import SERIAL_BYTES, serial_number
 from artemon.pki.keys import (
@@ -22,7 +22,6 @@ from artemon.pki.keys import (
     spki_sha256,
 )
 
-CREDENTIAL = "credential:"
 SHORTEST = 32
 """Characters of a passphrase; they are random, not words."""
 
@@ -78,11 +77,7 @@ def passphrases(place: str) -> tuple[bytes, ...]:
     of a credential of systemd. Raises ArtemonError."""
     if not place:
         return ()
-    if place.startswith(CREDENTIAL):
-        content: bytes | None = read_credential(place.removeprefix(CREDENTIAL), os.environ)
-    else:
-        content = read_secret(Path(place))
-    found = tuple(line.strip() for line in (content or b"").splitlines() if line.strip())
+    found = tuple(line.strip() for line in (read_kept(place) or b"").splitlines() if line.strip())
     if not found:
         raise ArtemonError(f"{place}: there is nothing to encrypt keys with")
     if any(len(one) < SHORTEST for one in found):

@@ -90,7 +90,7 @@ async def _run(settings: GalleySettings, context: Context) -> None:
         await parts.config.until(lambda: parts.config.synced, float("inf"))
         tls = parts.tls()
         address = await stack.enter_async_context(
-            serve_app(settings.listen, parts.application(), tls=tls, keepalive_timeout=75)
+            serve_app(settings.listen, parts.application(), tls=tls, kept="api", keepalive_timeout=75)
         )
         stack.callback(parts.close)
         context.health.meet("api")

@@ -44,7 +44,9 @@ class GalleySettings(IdentitySettings):
         description="Where daemons serve their metrics, NAME=HOST:PORT each, to tell Prometheus.",
     )
     secrets_key_file: str = Field(
-        "", description="File (0600) of the keys that Secrets are encrypted with; empty: no Secrets."
+        "",
+        description="File (0600), or credential:NAME of systemd, of the keys that encrypt Secrets; "
+        "empty: no Secrets.",
     )
     signing_key_days: float = Field(
         90.0, gt=0, description="Age at which the key that signs configuration is changed."

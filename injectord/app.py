@@ -51,7 +51,9 @@ async def _run(settings: InjectorSettings, context: Context) -> None:
         await parts.read()
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tls = parts.tls()
-        address = await stack.enter_async_context(serve_app(settings.listen, parts.application(), tls=tls))
+        address = await stack.enter_async_context(
+            serve_app(settings.listen, parts.application(), tls=tls, kept="webhook")
+        )
         context.log.info("serving", address=address)
         tasks.create_task(_watch_oneself(address, context), name="self-check")
         if keeper:

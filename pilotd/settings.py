@@ -40,7 +40,9 @@ class PilotdSettings(IdentitySettings):
         1000, ge=1, description="Streams that all proxies of one service account may have at once."
     )
     secrets_key_file: str = Field(
-        "", description="File (0600) of the keys that Secrets are encrypted with, the same as galleyd's."
+        "",
+        description="File (0600), or credential:NAME of systemd, of the keys that encrypt Secrets, "
+        "the same as galleyd's.",
     )
     config_signatures: Literal["required", "off"] = Field(
         "required", description="Whether configuration must be signed by galleyd; off trusts the registry."

@@ -220,9 +220,11 @@ class Agent:
         upstream = resolvers(settings.dns_upstream, own)
         self._log.info("names of the mesh are answered", address=settings.dns_listen, resolvers=upstream)
         server = DnsServer(upstream, log=self._log, metrics=self._metrics, hold=settings.dns_hold)
-        await stack.enter_async_context(server.serve(own))
         namespace = settings.namespace
-        return [Names(self._view, server, namespace=namespace, moved=self._moved, log=self._log)]
+        names = Names(self._view, server, namespace=namespace, moved=self._moved, log=self._log)
+        names.take()  # what waited while there was no proxyd is answered by what was good before
+        await stack.enter_async_context(server.serve(own))
+        return [names]
 
     def _lists(self) -> list[bytes]:
         """The revocation lists that pilotd has told, DER."""

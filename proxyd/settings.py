@@ -69,7 +69,9 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     citadeld_join: tuple[str, ...] = Field(
         (), description="Addresses where citadeld takes join tokens; by default its port plus 3."
     )
-    join_token_file: str = Field("", description="File with the one-time join token.")
+    join_token_file: str = Field(
+        "", description="File with the one-time join token, or credential:NAME of systemd."
+    )
     ca_pin: str = Field(
         "", description="Whom to trust when joining: path of a root certificate (PEM), or its SHA-256."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -20,29 +21,37 @@ def write(machine: SystemdMachine, path: str, content: str, *, owner: str = "roo
     machine.check("tee", path, content=content)
 
 
+def credential(machine: SystemdMachine, name: str, content: str) -> None:
+    """Something that root alone can read, and systemd passes to a unit."""
+    machine.check("mkdir", "-p", "-m", "700", "/etc/credstore")
+    write(machine, f"/etc/credstore/artemon.{name}", content)
+
+
 def control_plane(machine: SystemdMachine) -> None:
-    """All daemons by their units, with settings as an operator writes them."""
-    here, key = machine.host.ipv4, "/etc/artemon/secrets.key"
+    """All daemons by their units, with settings as an operator writes them, and systemd's credentials."""
+    here = machine.host.ipv4
     identity = {"citadeld": [f"{here}:15013"], "ca_pin": "/var/lib/artemon/citadeld/root-cert.pem"}
-    secrets = {"secrets_key_file": key}
-    token, admin = "join_token_file", {"admin_token_file": "/var/lib/artemon/galleyd/admin.token"}
-    galleyd, pilotd, mixerd, injectord = ({token: f"/etc/artemon/{name}.token"} for name in JOINING)
+    joins = {**identity, "join_token_file": "credential:join-token"}
+    sealed = {"secrets_key_file": "credential:secrets-key"}
+    admin = {"admin_token_file": "/var/lib/artemon/galleyd/admin.token"}
+    own = {"names": ["localhost", here], "key_encryption": "credential:key-encryption"}
     for name, settings in (
-        ("citadeld", {"listen": f"{here}:15013", "names": ["localhost", here]}),
-        ("galleyd", {"listen": f"{here}:15014", **identity, **secrets, **galleyd, **admin}),
-        ("pilotd", {"listen": f"{here}:15012", **identity, **secrets, **pilotd}),
-        ("mixerd", {"listen": f"{here}:15004", "registry": REGISTRY, **identity, **mixerd}),
-        ("injectord", {"listen": f"{here}:15017", **identity, **injectord}),
+        ("citadeld", {"listen": f"{here}:15013", **own}),
+        ("galleyd", {"listen": f"{here}:15014", **joins, **sealed, **admin}),
+        ("pilotd", {"listen": f"{here}:15012", **joins, **sealed}),
+        ("mixerd", {"listen": f"{here}:15004", "registry": REGISTRY, **joins}),
+        ("injectord", {"listen": f"{here}:15017", **joins}),
     ):
         write(machine, f"/etc/artemon/{name}.yaml", yaml.safe_dump(settings), owner="artemon")
     with tempfile.TemporaryDirectory() as scratch:
         make_key_file(Path(scratch) / "key")
-        write(machine, key, (Path(scratch) / "key").read_text(), owner="artemon")
+        credential(machine, "secrets-key", (Path(scratch) / "key").read_text())
+    credential(machine, "citadeld.key-encryption", secrets.token_hex(32))
     start(machine, "artemon-citadeld.service")
     for name in JOINING:
         who = ("--namespace", "artemon-system", "--service-account", name)
         made = machine.check("citadeld", "token", "create", *who)
-        write(machine, f"/etc/artemon/{name}.token", made, owner="artemon")
+        credential(machine, f"{name}.join-token", made)
     start(machine, *(f"artemon-{name}.service" for name in JOINING))
     asked = machine.check(
         "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", f"https://{here}:15017/healthz"

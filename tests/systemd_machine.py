@@ -42,6 +42,7 @@ exec nsenter --net=/run/netns/$2 unshare --mount --uts --ipc --cgroup --pid --fo
   mkdir -p run/old
   pivot_root . run/old
   umount -l /run/old
+  mount --make-rshared /  # credentials are mounted by a process of systemd in a namespace of its own
   export PATH=/usr/sbin:/usr/bin:/sbin:/bin
   exec env -i container=test PATH=$PATH '"$4"' --system --unit=multi-user.target < /dev/null
 ' boot $1

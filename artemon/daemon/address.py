@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from artemon.errors import ArtemonError
 
 
@@ -16,3 +18,12 @@ def split_address(text: str) -> tuple[str, int]:
 def address_text(host: str, port: int | str) -> str:
     """The opposite: `host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_ip(host: str) -> bool:
+    """Whether it is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from artemon.errors import ArtemonError
 MAX_FILE = 1024 * 1024
 KUBELET_LINK = "..data"
 """What the files of a volume of Kubernetes lead to; it is exchanged when the Secret changes."""
+CREDENTIAL = "credential:"
 
 
 class InsecureFile(ArtemonError):
@@ -71,6 +72,14 @@ def read_credential(name: str, environ: Mapping[str, str]) -> bytes:
         if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o007:
             raise InsecureFile(f"{path}: every user may read this credential")
         return file.read(MAX_FILE)
+
+
+def read_kept(place: str) -> bytes | None:
+    """A secret where a setting says that it is: the path of a file that only we can read (None when there is
+    none), or `credential:NAME` of systemd. Raises ArtemonError, InsecureFile."""
+    if place.startswith(CREDENTIAL):
+        return read_credential(place.removeprefix(CREDENTIAL), os.environ)
+    return read_secret(Path(place))
 
 
 def read_public(path: Path) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from artemon.daemon.address import split_address
+from artemon.daemon.address import is_ip, split_address
 from artemon.daemon.health import Health
+from artemon.daemon.supervised import bound
 from artemon.errors import ArtemonError
 
 
@@ -53,19 +55,20 @@ async def serve_app(
     app: web.Application,
     *,
     tls: ssl.SSLContext | None = None,
+    kept: str = "",
     shutdown_seconds: float = 3,
     **runner_options: Any,
 ) -> AsyncIterator[str]:
     """Serves `app` while the block runs; yields `host:port` as bound. Raises ArtemonError: port in use.
 
+    kept: a name under which systemd keeps the socket while the service is started again; empty: it does not.
     shutdown_seconds: how long requests may end. runner_options: of aiohttp's AppRunner.
     """
-    host, port = split_address(address)
     runner = web.AppRunner(app, access_log=None, **runner_options)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls, shutdown_timeout=shutdown_seconds)
         try:
+            site = _site(runner, address, kept, ssl_context=tls, shutdown_timeout=shutdown_seconds)
             await site.start()
         except OSError as error:
             raise ArtemonError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
@@ -73,3 +76,10 @@ async def serve_app(
         yield f"{bound[0]}:{bound[1]}"
     finally:
         await runner.cleanup()
+
+
+def _site(runner: web.AppRunner, address: str, kept: str, **options: Any) -> web.BaseSite:
+    host, port = split_address(address)
+    if kept and is_ip(host):
+        return web.SockSite(runner, bound(kept, host, port, socket.SOCK_STREAM), **options)
+    return web.TCPSite(runner, host, port, **options)

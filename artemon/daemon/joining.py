@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 
-from artemon.daemon.files import read_public, read_secret
+from artemon.daemon.files import read_kept, read_public, read_secret
 from artemon.daemon.identity_client import (
     CALL_SECONDS,
     CitadelRefused,
@@ -59,7 +59,7 @@ def read_proof(options: IdentityOptions) -> Proof:
             "make one with `meshctl join-token create` and set join_token_file"
         )
     name = f"join token file {options.join_token_file}"
-    return Proof(options.join_addresses, _text(_present(read_secret(Path(options.join_token_file)), name)))
+    return Proof(options.join_addresses, _text(_present(read_kept(options.join_token_file), name)))
 
 
 def _present(content: bytes | None, name: str) -> bytes:

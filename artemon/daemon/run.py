@@ -21,6 +21,7 @@ from artemon.daemon import memory
 from artemon.daemon.health import Health
 from artemon.daemon.http import health_routes, serve_http
 from artemon.daemon.settings import Settings, load, options
+from artemon.daemon.supervised import notify
 from artemon.errors import ArtemonError
 
 S = TypeVar("S", bound=Settings)
@@ -158,13 +159,3 @@ async def _notify(context: Context) -> None:
     while interval > 0:
         await asyncio.sleep(interval)
         notify("WATCHDOG=1")
-
-
-def notify(state: str) -> None:
-    """Send one message to systemd; does nothing where there is none."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-        connection.connect("\0" + path[1:] if path.startswith("@") else path)
-        connection.sendall(state.encode())

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from artemon.daemon.files import make_private_dir, read_secret, write_secret
+from artemon.daemon.files import make_private_dir, read_kept, read_secret, write_secret
 from artemon.errors import ArtemonError
 from artemon.pki.sealing import Keyring, Vault, new_key_line
 
@@ -20,15 +20,16 @@ def make_key_file(path: Path) -> None:
         write_secret(path, f"{new_key_line(os.urandom)}\n".encode())
 
 
-def load_keyring(path: Path) -> Keyring:
-    """The keys in `path`, the newest first. Raises ArtemonError."""
-    content = read_secret(path)
+def load_keyring(place: str) -> Keyring:
+    """The keys in a file (0600) or, as `credential:NAME`, in a credential of systemd, the newest first.
+    Raises ArtemonError."""
+    content = read_kept(place)
     if content is None:
-        raise ArtemonError(f"{path}: there is no key for Secrets; `meshctl up` makes one, or copy galleyd's")
+        raise ArtemonError(f"{place}: there is no key for Secrets; `meshctl up` makes one, or copy galleyd's")
     try:
         return Keyring.parse(content.decode("ascii", "replace"))
     except ArtemonError as error:
-        raise ArtemonError(f"{path}: {error}") from error
+        raise ArtemonError(f"{place}: {error}") from error
 
 
 def vault_of(mesh: str, key_file: str) -> Vault:
@@ -41,4 +42,4 @@ def _keys(key_file: str) -> Callable[[], Keyring]:
     def none() -> Keyring:
         raise ArtemonError(NO_KEY)
 
-    return (lambda: load_keyring(Path(key_file))) if key_file else none
+    return (lambda: load_keyring(key_file)) if key_file else none

@@ -26,7 +26,10 @@ class Settings(BaseModel):
         "127.0.0.1:0", description="Address of /healthz, /readyz and /metrics (port 0: any free)."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
-    log_format: Literal["text", "json"] = Field("text", description="How events are written to stderr.")
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        description="How events are written to stderr; auto: text, or with fields where it is the journal.",
+    )
     node: str = Field("", description="Name of this process in the mesh; the machine's name when empty.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import dns.exception
 import dns.message
 import dns.rcode
 
+from artemon.daemon.supervised import bound
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.dns.answers import Answers, Foreign, refusal
@@ -55,22 +57,24 @@ class DnsServer:
     @asynccontextmanager
     async def serve(self, address: Address) -> AsyncIterator[None]:
         """Listen while in the context. Raises ArtemonError when the address cannot be had."""
-        loop = asyncio.get_running_loop()
         try:
-            datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=address)
-            server = await asyncio.start_server(self._connection, *address)
+            udp = bound("dns-udp", *address, socket.SOCK_DGRAM)
+            tcp = bound("dns-tcp", *address, socket.SOCK_STREAM)
         except OSError as error:
             raise ArtemonError(f"DNS cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
-        try:
-            async with asyncio.TaskGroup() as self._tasks:
+        async with asyncio.TaskGroup() as self._tasks:  # before a query that waited already is read
+            loop = asyncio.get_running_loop()
+            datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
+            server = await asyncio.start_server(self._connection, sock=tcp)
+            try:
                 looking = self._tasks.create_task(self._loops.watch(), name="resolver-loops")
                 yield
                 looking.cancel()
                 for task in self._asking:
                     task.cancel()
-        finally:
-            datagrams.close()
-            server.close()
+            finally:
+                datagrams.close()
+                server.close()
 
     def datagram(self, query: bytes, send: Callable[[bytes], None]) -> None:
         """One query by UDP."""

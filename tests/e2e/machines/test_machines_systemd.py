@@ -37,6 +37,13 @@ ExecStart={sys.executable} {APPLICATION} web {PORT}
 [Install]
 WantedBy=multi-user.target
 """
+ONE_QUERY = f"""
+import dns.message, dns.query
+asked = dns.message.make_query("web.{NAMESPACE}.svc.cluster.local", "A")
+answer = dns.query.udp(asked, "127.0.0.1", port=15053, timeout=100)
+print(*(one.address for row in answer.answer for one in row))
+"""
+"""Asked once; what it prints."""
 SERVICES = {"cart": 8181, "bill": 8182}
 STATE = "/var/lib/artemon"
 STRICT = f"""
@@ -81,6 +88,27 @@ def the_unit_decides(machine: SystemdMachine) -> None:
     becomes(machine, "HEALTHY")
 
 
+def fields_in_the_journal(machine: SystemdMachine) -> None:
+    told = ("journalctl", "-o", "json", "-u", "artemon-pilotd.service", "ARTEMON_EVENT=serving_xds")
+    entry = json.loads(machine.check(*told).splitlines()[0])
+    assert (entry["SYSLOG_IDENTIFIER"], entry["PRIORITY"]) == ("pilotd", "6")
+    assert entry["ARTEMON_PORT"] == "15012"
+
+
+def assert_sealed(machine: SystemdMachine) -> None:
+    """By what a credential says, which nobody but root and systemd can read."""
+    keys = machine.check("sh", "-c", f"cat {STATE}/citadeld/*key*.pem")
+    assert keys.count("ENCRYPTED") == 2 * keys.count("-----END")
+
+
+def dies(machine: SystemdMachine, unit: str) -> None:
+    """Its process is gone; another may be there by now."""
+    before = machine.check("systemctl", "show", "-p", "MainPID", "--value", unit)
+    machine.check("systemctl", "kill", "-s", "KILL", "--kill-whom=main", unit)
+    wait(lambda: machine.check("systemctl", "show", "-p", "MainPID", "--value", unit) != before,
+         lambda: f"{unit} does not die")  # fmt: skip
+
+
 def moment(machine: SystemdMachine, unit: str, what: str) -> int:
     """Microseconds."""
     return int(machine.check("systemctl", "show", "-p", what, "--value", unit))
@@ -115,13 +143,20 @@ def test_units_keep_a_machine_in_the_mesh(machine: SystemdMachine) -> None:
     before = machine.check("nft", "list", "ruleset")
     serve(machine)
     told = join(machine, "web", PORT, "--exclude-inbound-ports", "15012,15013,15014,15016",
-                "--application-unit", "web.service")  # fmt: skip
+                "--application-unit", "web.service", "--dns-listen", "127.0.0.1:15053")  # fmt: skip
     assert "artemon-proxy.service is ready" in told
     assert "which answered HTTP 200" in told
     assert "artemon-intercept.service brings this back at boot" in told
+    fields_in_the_journal(machine)
+    assert_sealed(machine)
     the_unit_decides(machine)
     envoy = envoys(machine)
-    machine.check("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "artemon-proxy.service")
+    dies(machine, "artemon-galleyd.service")
+    url = f"https://{machine.host.ipv4}:15014/healthz"
+    asked = machine.check("curl", "-sk", "-m", "100", "-o", "/dev/null", "-w", "%{http_code}", url)
+    assert asked == "200", "who asks while galleyd is started again waits"
+    dies(machine, "artemon-proxy.service")
+    assert machine.check(sys.executable, "-c", ONE_QUERY).split() == [machine.host.ipv4], "as does a query"
     wait(lambda: active(machine) and restarts(machine) == 1, lambda: journal(machine))
     wait(lambda: envoys(machine) == envoy, lambda: f"{envoy} went on, alone: {envoys(machine)}")
     machine.check("nft", "flush", "ruleset")

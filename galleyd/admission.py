@@ -54,8 +54,9 @@ class Admission:
         whole = _named(ref, obj)
         decoded = decode_tolerantly(whole)
         unknown, wrong = decoded.unknown, list(decoded.wrong)
-        if decoded.resource:
-            found = [problem for check in self.checks for problem in check(decoded.resource)]
+        readable = decoded.resource or decoded.despite
+        if readable:
+            found = [problem for check in self.checks for problem in check(readable)]
             wrong += [problem for problem in found if problem.level == "error"]
             warnings = [problem for problem in found if problem.level == "warning"]
         else:

@@ -13,6 +13,8 @@ from click.shell_completion import get_completion_class
 
 from artemon import __version__
 from artemon.errors import ArtemonError, Unavailable, Unknown
+from meshctl.forms import output as output_form
+from meshctl.forms import show
 
 COMMANDS: Mapping[str, str] = {
     "up": "meshctl.commands.up",
@@ -85,10 +87,13 @@ def meshctl(ctx: click.Context, verbose: bool) -> None:
 
 
 @meshctl.command()
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output_form("text", "json", "yaml")
 def version(output: str) -> None:
     """Print the version. Example: meshctl version -o json"""
-    click.echo(f'{{"version": "{__version__}"}}' if output == "json" else f"meshctl {__version__}")
+    if output == "text":
+        click.echo(f"meshctl {__version__}")
+    else:
+        show({"version": __version__}, output)
 
 
 @meshctl.command()

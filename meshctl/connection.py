@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
-import yaml
 
 from artemon.errors import ArtemonError
 from artemon.kube import Client, Rejected
@@ -66,13 +64,6 @@ def _connected(offline: str, command: Command) -> Command:
     return click.option("--context", metavar="NAME", help="Which mesh of the configuration file.")(wrapped)
 
 
-def output(*forms: str) -> Callable[[Command], Command]:
-    """Adds `-o`; the first form is the default."""
-    return click.option(
-        "-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="For whom."
-    )
-
-
 def files(*, required: bool = True) -> Callable[[Command], Command]:
     """Adds `-f PATH`."""
     text = "File, folder (with all below it) or - for standard input; may be repeated."
@@ -102,14 +93,6 @@ def kind_of(word: str) -> Kind:
         known = ", ".join(kind.singular for kind in ALL_KINDS)
         raise click.UsageError(f'"{word}" is not a kind (known: {known})')
     return kind
-
-
-def show(value: Any, form: str) -> None:
-    """Print a value as JSON or YAML."""
-    if form == "yaml":
-        click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
-    else:
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def warn(subject: str, warnings: Sequence[str]) -> None:

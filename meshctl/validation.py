@@ -134,11 +134,23 @@ def validate_text(
             )
         for obj in objects:
             _validate(obj, document.index, report, namespace=namespace, context=context)
+    _twice(report)
     known = Together.of([resource for _, resource in report.read], report.raw, mesh)
     for index, resource in report.read:
         report.add(index, resource.ref, dangling(resource, known))
     _rules(report, mesh or MeshConfig())
     return report
+
+
+def _twice(report: Report) -> None:
+    """kubectl would take the later one; `meshctl apply`, where all is one transaction, takes neither."""
+    first: dict[tuple[str, str], int] = {}
+    for index, resource in report.read:
+        key = (resource.kind.group, resource.ref)
+        if key in first:
+            reason = f"is in document {first[key]} already; meshctl apply refuses to write one object twice"
+            report.add(index, resource.ref, [Problem("", reason, "warning")])
+        first.setdefault(key, index)
 
 
 def _rules(report: Report, mesh: MeshConfig) -> None:
@@ -227,6 +239,8 @@ def _validate(
             report.raw.append(
                 {**obj, "metadata": {**obj["metadata"], "namespace": decoded.resource.meta.namespace}}
             )
+    elif decoded.despite is not None:
+        found += problems(decoded.despite, context)
     report.add(document, subject_of(obj, namespace=namespace), found)
 
 

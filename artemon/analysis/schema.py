@@ -19,9 +19,10 @@ def objects(material: Material, context: Context) -> Findings:
         for thing in material.of_kind(kind):
             decoded = decode_tolerantly(thing.obj, namespace=thing.default)
             found = [*decoded.unknown, *decoded.wrong]
-            if decoded.resource is not None:
-                found += problems(decoded.resource, context)
-                if all(problem.level != "error" for problem in found):
+            readable = decoded.resource or decoded.despite
+            if readable is not None:
+                found += problems(readable, context)
+                if decoded.resource and all(problem.level != "error" for problem in found):
                     found += untranslated(decoded.resource)
             dead = _dead(decoded.resource)
             for problem in found:

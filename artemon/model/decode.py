@@ -105,7 +105,9 @@ def unwrap(value: Any) -> tuple[list[dict[str, Any]], list[Problem]]:
     if value.get("kind") == "List" and isinstance(value.get("items"), list):
         inner = [unwrap(item) for item in value["items"]]
         return [item for items, _ in inner for item in items], [item for _, bad in inner for item in bad]
-    return [value], list(too_large(value))
+    subject = subject_of(value) if value.get("kind") else ""
+    large = [Problem(subject, problem.message) for problem in too_large(value)]
+    return ([] if large else [value]), large
 
 
 def decode(obj: Mapping[str, Any], *, namespace: str = "default") -> Resource[Message]:
@@ -200,9 +202,12 @@ def _unknown_fields(obj: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _spec(kind: Kind, obj: Mapping[str, Any]) -> tuple[Message | None, list[Problem]]:
-    if "spec" not in obj and kind.name in _SPEC_REQUIRED:
+    if obj.get("spec") is None and kind.name in _SPEC_REQUIRED:
         return None, [Problem("spec", "is required")]
-    return decode_message(kind.spec, obj.get("spec", {}), root="spec")
+    spec = obj.get("spec", {})
+    if not isinstance(spec, dict):
+        return None, [Problem("spec", f"must be a mapping, not {kind_of(spec)}")]
+    return decode_message(kind.spec, spec, root="spec")
 
 
 def decode_message(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,14 @@ UNKNOWN = "unknown field"
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """resource: without its unknown fields; None when the rest cannot be decoded, for what is `wrong`."""
+    """resource: without its unknown fields; None when the rest cannot be decoded, for what is `wrong`.
+    despite: where only its metadata is wrong, the same with metadata that stands in: for finding what else
+    is wrong, never for keeping."""
 
     resource: Resource[Message] | None
     unknown: tuple[Problem, ...] = ()
     wrong: tuple[Problem, ...] = ()
+    despite: Resource[Message] | None = None
 
 
 def decode_tolerantly(obj: Mapping[str, Any], *, namespace: str = "default") -> Decoded:
@@ -31,13 +34,21 @@ def decode_tolerantly(obj: Mapping[str, Any], *, namespace: str = "default") -> 
     except Refused as refusal:
         unknown = tuple(problem for problem in refusal.problems if problem.message.startswith(UNKNOWN))
         wrong = tuple(problem for problem in refusal.problems if problem not in unknown)
-    if not unknown:
-        return Decoded(None, wrong=wrong)
+    known = without(dict(obj), {problem.path for problem in unknown}) if unknown else dict(obj)
     try:
-        known = without(dict(obj), {problem.path for problem in unknown})
         return Decoded(decode(known, namespace=namespace), unknown=unknown)
     except Refused as refusal:
-        return Decoded(None, unknown=unknown, wrong=wrong or refusal.problems)
+        found = wrong or tuple(refusal.problems)
+    return Decoded(None, unknown, found, _despite(known, found, namespace=namespace))
+
+
+def _despite(obj: Mapping[str, Any], wrong: Sequence[Problem], *, namespace: str) -> Resource[Message] | None:
+    if any(problem.path.split(".")[0].split("[")[0] != "metadata" for problem in wrong):
+        return None
+    try:
+        return decode({**obj, "metadata": {"name": "unnamed"}}, namespace=namespace)
+    except Refused:
+        return None
 
 
 def without(value: Any, paths: Set[str], at: str = "") -> Any:

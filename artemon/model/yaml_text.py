@@ -65,9 +65,16 @@ def parse(text: str) -> Iterator[Document]:
         line = error.problem_mark.line + 1 if error.problem_mark else document.line
         reason = str(error.problem or error.context)
         deep = "nesting depth" in reason  # libyaml reads ahead, and newer ones have a limit of their own
+        if "cannot start any token" in reason and _begins_with_tab(text, line):
+            reason = "a tab cannot indent; write blanks"
         yield _broken(document, reader, line, TOO_DEEP if deep else f"is not YAML: {reason}")
     except (yaml.YAMLError, UnicodeError) as error:
         yield _broken(document, reader, document.line, f"is not YAML: {str(error).splitlines()[0]}")
+
+
+def _begins_with_tab(text: str, line: int) -> bool:
+    found = text.split("\n", line)[line - 1 : line]
+    return any("\t" in one[: len(one) - len(one.lstrip())] for one in found)
 
 
 def _broken(document: Document, reader: _Reader | None, line: int, reason: str) -> Document:

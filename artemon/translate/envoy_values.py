@@ -31,18 +31,36 @@ MESSAGES: Mapping[str, str] = {
 """applyTo -> what its value must be."""
 
 _PACKAGE = re.compile(r"(envoy|udpa|xds|google\.rpc)(\.[a-z0-9_]+)+")
+_OLD_API = re.compile(r"envoy(\.[a-z0-9_]+)*\.v2(alpha[0-9]*)?(\.[A-Za-z0-9_]+)+")
+_FILTERS = frozenset(MESSAGES[apply_to] for apply_to in ("NETWORK_FILTER", "LISTENER_FILTER", "HTTP_FILTER"))
 
 
 def problems_of(apply_to: str, value: Mapping[str, Any]) -> list[Problem]:
     """Why `value` is not the message that `apply_to` patches; what only newer Envoys know is a warning."""
     if apply_to not in MESSAGES:
         return []
-    for lenient in (True, False):
-        try:
-            read(apply_to, value, lenient=lenient)
-        except ValueError as problem:
-            return [Problem("", str(problem), "error" if lenient else "warning")]
-    return []
+    try:
+        message = read(apply_to, value)
+    except ValueError as problem:
+        return [Problem("", str(problem))]
+    found = [Problem("", reason, "warning") for reason in _nameless(message)]
+    try:
+        read(apply_to, value, lenient=False)
+    except ValueError as problem:
+        found.append(Problem("", str(problem), "warning"))
+    return found
+
+
+def _nameless(message: Message) -> Iterator[str]:
+    """Filters that are named alone, as Envoy took them before each had a message of its own (Istio warns)."""
+    pending = [message]
+    while pending:
+        one = pending.pop()
+        if one.DESCRIPTOR.full_name in _FILTERS and one.name and one.WhichOneof("config_type") is None:  # type: ignore[attr-defined]
+            yield f'filter "{one.name}" has no typed_config, and Envoy goes by its type'  # type: ignore[attr-defined]
+        for described, inner in one.ListFields():
+            if described.message_type is not None and not described.message_type.GetOptions().map_entry:
+                pending += [inner] if isinstance(inner, Message) else inner
 
 
 def read(apply_to: str, value: Mapping[str, Any], *, lenient: bool = True) -> Message:
@@ -53,7 +71,9 @@ def read(apply_to: str, value: Mapping[str, Any], *, lenient: bool = True) -> Me
     from google.protobuf import json_format
 
     name = MESSAGES[apply_to]
-    for needed in {name, *_types(value)}:
+    for needed in sorted({name, *_types(value)}):
+        if _OLD_API.fullmatch(needed):
+            raise ValueError(f"is not {name}: {needed} is of Envoy's API v2, which is gone; use that of v3")
         load(needed)
     kind = message_class(name)
     assert kind is not None

@@ -12,6 +12,7 @@ from artemon.model.envoy_filter import (
     EnvoyFilterEnvoyConfigObjectPatch,
     EnvoyFilterListenerMatch,
 )
+from artemon.model.filter_names import MANAGER, NOW_CALLED
 from artemon.model.resource import Resource
 from artemon.model.words import path_of
 from artemon.validate.amounts import port
@@ -20,7 +21,6 @@ from artemon.validate.findings import Problems, error, warning, wrong
 from artemon.validate.scope import labels_selector, targets
 from artemon.validate.texts import regex
 
-MANAGERS = {"envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"}
 _LISTENER, _ROUTE, _CLUSTER = "listener", "route_configuration", "cluster"
 _MATCHED_BY = {
     "LISTENER": _LISTENER,
@@ -112,13 +112,19 @@ def _listener(match: EnvoyFilterListenerMatch, path: str, *, apply_to: str) -> P
     if not named.name:
         yield error(f"{where}.name", "is required")
         return
-    if named.name == "envoy.http_connection_manager":
-        yield warning(f"{where}.name", "is the old name of envoy.filters.network.http_connection_manager")
+    yield from _old_name(named.name, f"{where}.name")
     if named.sub_filter is None:
         return
     if apply_to != "HTTP_FILTER":
         yield error(f"{where}.subFilter", "is for HTTP_FILTER only")
-    elif named.name not in MANAGERS:
-        yield error(f"{where}.subFilter", "needs the filter envoy.filters.network.http_connection_manager")
+    elif NOW_CALLED.get(named.name, named.name) != MANAGER:
+        yield error(f"{where}.subFilter", f"needs the filter {MANAGER}")
     elif not named.sub_filter.name:
         yield error(f"{where}.subFilter.name", "is required")
+    else:
+        yield from _old_name(named.sub_filter.name, f"{where}.subFilter.name")
+
+
+def _old_name(name: str, path: str) -> Problems:
+    if name in NOW_CALLED:
+        yield warning(path, f"is the old name of {NOW_CALLED[name]}")

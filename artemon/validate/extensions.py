@@ -17,7 +17,7 @@ from artemon.validate.urls import url
 SCHEMES = ("", "file", "http", "https", "oci")
 LUA_LIMIT = 64 * 1024
 _SHA256 = re.compile(r"[a-f0-9]{64}")
-_LONGEST_SECRET, _LONGEST_NAME = 253, 255
+_LONGEST_SECRET, _LONGEST_NAME, _LONGEST_VALUE = 253, 255, 2048
 
 
 def wasm_plugin(resource: Resource[WasmPlugin], context: Context) -> Problems:
@@ -68,6 +68,8 @@ def _environment(vm: VmConfig, path: str) -> Problems:
             yield error(f"{where}.name", "must not be empty")
         if len(variable.name) > _LONGEST_NAME:
             yield error(f"{where}.name", f"must have at most {_LONGEST_NAME} characters")
+        if len(variable.value) > _LONGEST_VALUE:
+            yield error(f"{where}.value", f"must have at most {_LONGEST_VALUE} characters")
         if variable.value and variable.value_from == "HOST":
             yield error(f"{where}.value", "must not be set when valueFrom is HOST")
     for index in repeats(variable.name for variable in vm.env):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from artemon.analysis import LEVEL_OF, LEVELS, NAME_OF, Material, at_least, is_suppressed
 from artemon.analysis import analyze as findings_of
@@ -18,6 +16,8 @@ from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context
 from meshctl.connection import connected_unless, talk
 from meshctl.context import Target
+from meshctl.forms import output as output_form
+from meshctl.forms import show
 from meshctl.inputs import FILE, read_mesh_config, read_objects
 
 PATH = "/artemon/v1/analysis"
@@ -54,7 +54,7 @@ def _list_codes(context: click.Context, _: click.Parameter, wanted: bool) -> Non
 @click.option("--mesh-config", type=FILE, help="MeshConfig of the files, as YAML.")
 @click.option("-L", "--list-codes", is_flag=True, is_eager=True, expose_value=False, callback=_list_codes,
               help="List the codes there are, and stop.")  # fmt: skip
-@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", help="For whom.")
+@output_form("text", "json", "yaml")
 @connected_unless("alone")
 def analyze(
     target: Target | None,
@@ -108,11 +108,8 @@ def _of_mesh(target: Target, objects: Sequence[dict[str, Any]], namespace: str) 
 
 
 def _show(found: Sequence[Found], output: str) -> None:
-    if output == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    if output == "yaml":
-        click.echo(yaml.safe_dump(list(found), sort_keys=False, allow_unicode=True), nl=False)
+    if output != "text":
+        show(list(found), output)
         return
     for one in found:
         place = f"{one['path']}: " if one["path"] else ""

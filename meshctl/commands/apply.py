@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from artemon.kube import Client
-from meshctl.connection import connected, files, output, show, talk, warn
+from meshctl.connection import connected, files, talk, warn
 from meshctl.context import Target
+from meshctl.forms import output, show
 from meshctl.inputs import read_objects
 from meshctl.waiting import exit_status, reached, tell, wait_option
 

@@ -10,8 +10,9 @@ import click
 from artemon.daemon.audit import check_file, head_path
 from artemon.errors import ArtemonError
 from artemon.log import printable
-from meshctl.connection import connected, connected_unless, output, show, table, talk
+from meshctl.connection import connected, connected_unless, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 _PATH = "/artemon/v1/audit"
 

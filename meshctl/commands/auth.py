@@ -6,8 +6,9 @@ import click
 
 from artemon.model.kinds import find
 from artemon.model.resource import Kind
-from meshctl.connection import connected, kind_of, output, show, talk
+from meshctl.connection import connected, kind_of, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 _ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"

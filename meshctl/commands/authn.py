@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from meshctl.connection import connected, output, show, table, talk
+from meshctl.connection import connected, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 HEADER = ("SERVER", "PORT", "FROM", "HOW", "COUNT", "LAST SEEN")
 _KINDS = {"plaintext": "plaintext", "tls": "TLS, but not the mesh's"}

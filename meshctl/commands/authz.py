@@ -17,6 +17,7 @@ from artemon.simulate import Configuration, Mode, Outcome, read_call, simulate
 from artemon.snapshot.view import ProxyView
 from artemon.translate.authz.rbac import policy_name
 from meshctl.commands.explain import configuration
+from meshctl.forms import output as output_form
 from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 
 
@@ -33,7 +34,7 @@ def authz() -> None:
 @click.option("--proxy", "proxy_file", type=FILE, required=True, help="The proxy, as YAML or JSON.")
 @click.option("--call", "call_file", type=FILE, required=True, help="The request, as YAML or JSON.")
 @click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML.")
-@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="json")
+@output_form("json", "text", "yaml")
 def check(
     paths: tuple[str, ...], proxy_file: Path, call_file: Path, mesh_config: Path | None, output: str
 ) -> None:

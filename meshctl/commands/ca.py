@@ -19,8 +19,9 @@ from artemon.kube import Client
 from artemon.pki.certificate import fingerprint
 from artemon.pki.keys import KeyType
 from artemon.pki.spiffe import check_trust_domain
-from meshctl.connection import connected, output, show, talk
+from meshctl.connection import connected, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 _PATH = "/artemon/v1/ca"
 PHASES = ("prepare", "trust", "activate", "taint", "revoke")

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from artemon.kube import Client
-from meshctl.connection import connected, output, show, table, talk
+from meshctl.connection import connected, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 from meshctl.waiting import DEFAULT, reached
 
 _PATH = "/artemon/v1/certificates"

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from artemon.errors import ArtemonError
-from meshctl.connection import output, show, table
+from meshctl.connection import table
 from meshctl.context import Config, config_path, known_context, read_config, write_config
+from meshctl.forms import output, show
 
 
 @click.group()

@@ -20,6 +20,7 @@ from artemon.snapshot.view import ProxyView
 from artemon.translate import messages
 from artemon.xds.types import CLUSTER, LISTENER, ROUTES
 from meshctl.explain_text import text_of
+from meshctl.forms import output as output_form
 from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 
 
@@ -28,7 +29,7 @@ from meshctl.inputs import FILE, read_mesh_config, read_objects, read_one
 @click.option("--proxy", "proxy_file", type=FILE, required=True, help="The proxy, as YAML or JSON.")
 @click.option("--call", "call_file", type=FILE, required=True, help="The request, as YAML or JSON.")
 @click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML.")
-@click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="json")
+@output_form("json", "text", "yaml")
 def explain(
     paths: tuple[str, ...], proxy_file: Path, call_file: Path, mesh_config: Path | None, output: str
 ) -> None:

@@ -10,8 +10,9 @@ import click
 from artemon.errors import Unavailable
 from artemon.kube import TABLE, Client, Gone
 from artemon.model.resource import Kind
-from meshctl.connection import connected, kind_of, output, show, table, talk
+from meshctl.connection import connected, kind_of, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 EVERY_SECONDS = 3600
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from meshctl.connection import connected, output, show, table
+from meshctl.connection import connected, table
 from meshctl.context import Target
+from meshctl.forms import output, show
 from meshctl.telemetry import known
 
 

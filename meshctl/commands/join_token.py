@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from meshctl.connection import connected, output, show, table, talk
+from meshctl.connection import connected, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 _PATH = "/artemon/v1/jointokens"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -6,8 +6,9 @@ import click
 
 from artemon.errors import ArtemonError
 from artemon.kube import Client
-from meshctl.connection import connected, output, show, table, talk
+from meshctl.connection import connected, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 from meshctl.proxy_tables import TABLES, Message
 
 _ALL = "all"

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from artemon.model.rejected_patch import RejectedPatch
-from meshctl.connection import connected, output, show, table, talk
+from meshctl.connection import connected, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 TYPES = ("cds", "lds", "eds", "rds", "start")
 

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from meshctl.commands import registry_store
-from meshctl.connection import connected, connected_unless, output, show, table, talk
+from meshctl.connection import connected, connected_unless, table, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 HEADER = ["PILOTD", "REGISTRY", "STATE", "AGE", "SERVICES", "INSTANCES", "HELD", "REASON"]
 

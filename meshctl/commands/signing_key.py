@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from meshctl.connection import connected, output, show, talk
+from meshctl.connection import connected, talk
 from meshctl.context import Target
+from meshctl.forms import output, show
 
 _PATH = "/artemon/v1/signingkey"
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from meshctl.connection import connected, output, show, table
+from meshctl.connection import connected, table
 from meshctl.context import Target
+from meshctl.forms import output, show
 from meshctl.telemetry import known, milliseconds
 
 WIDTH = 40

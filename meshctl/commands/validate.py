@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,8 @@ import click
 from artemon.model.mesh_config import MeshConfig
 from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context
+from meshctl.forms import output as output_form
+from meshctl.forms import show
 from meshctl.inputs import FILE, read_mesh_config
 from meshctl.validation import STDIN, Report, validate_paths
 
@@ -27,7 +28,7 @@ from meshctl.validation import STDIN, Report, validate_paths
     help="File, folder (with all below it) or - for standard input; may be repeated.",
 )
 @click.option("-n", "--namespace", default="default", show_default=True, help="Of objects that name none.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For whom.")
+@output_form("text", "json", "yaml")
 @click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML: for providers that policies name.")
 @click.argument("more", nargs=-1, metavar="[PATH]...")
 def validate(
@@ -44,11 +45,10 @@ def validate(
     root = (mesh or MeshConfig()).root_namespace
     context = Context(parse_envoy=problems_of, root_namespace=root)
     reports = list(validate_paths((*paths, *more), namespace=namespace, context=context, mesh=mesh))
-    if output == "json":
-        found = [asdict(finding) for report in reports for finding in report.findings]
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-    else:
+    if output == "text":
         _show(reports)
+    else:
+        show([asdict(finding) for report in reports for finding in report.findings], output)
     for report in reports:
         for subject in report.foreign:
             click.echo(f"{_name(report)}: {subject}: passed over, it is not of the mesh", err=True)

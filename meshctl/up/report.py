@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -46,7 +45,7 @@ def _show(console: Console, check: Check) -> None:
         console.print(Text(f"    {line}", style="dim"), soft_wrap=True)
 
 
-def as_json(mesh: Mesh, found: Sequence[Check]) -> None:
+def fields(mesh: Mesh, found: Sequence[Check]) -> dict[str, object]:
     """The same for programs (interface: `meshctl status -o json`)."""
     answer: dict[str, object] = {
         "healthy": all(check.ok for check in found),
@@ -62,4 +61,4 @@ def as_json(mesh: Mesh, found: Sequence[Check]) -> None:
     }
     if mesh.demo:
         answer["gateway"] = gateway_url(mesh.layout)
-    click.echo(json.dumps(answer, indent=2))
+    return answer

@@ -10,9 +10,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
+from artemon.model.filter_names import MANAGER
 from artemon.translate.patches.lists import edit
 from artemon.translate.patches.match import (
-    MANAGER,
     Setting,
     chain_matches,
     http_filter_matches,

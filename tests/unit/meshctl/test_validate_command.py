@@ -50,8 +50,35 @@ def test_an_unknown_field_does_not_hide_what_else_is_wrong() -> None:
     assert [line.split(": ")[1] for line in lines[:-1]] == ["spec.hostz", "spec.http[0].route[0].weight"]
 
 
+def test_wrong_metadata_does_not_hide_what_else_is_wrong() -> None:
+    text = NEGATIVE.replace("name: reviews, n", "name: Reviews, n")
+    lines = run("-f", "-", text=text).stdout.splitlines()
+    assert [line.split(": ")[1] for line in lines[:-1]] == ["metadata.name", "spec.http[0].route[0].weight"]
+
+
+def test_an_object_twice_is_warned_about() -> None:
+    result = run("-f", "-", text=f"{GOOD}---{QUIET}---{GOOD.replace('name: reviews', 'name: other')}")
+    (line,) = (line for line in result.stdout.splitlines() if "twice" in line)
+    assert (result.return_value, line.split(": ")[:2]) == (0, ["VirtualService/bookinfo/reviews", "warning"])
+
+
+def test_what_is_too_large_is_named_once() -> None:
+    large = GOOD.replace("spec: {", f"spec: {{exportTo: [{'a, ' * 100_000}], ")
+    result = run("-f", "-", text=large)
+    assert result.return_value == 1
+    assert len(result.stdout.splitlines()) == 2
+    assert "VirtualService/bookinfo/reviews: has" in result.stdout
+
+
+def test_a_tab_is_called_a_tab() -> None:
+    result = run("-f", "-", text="kind: VirtualService\nmetadata:\n\tname: a\n")
+    assert "line 3: is not YAML: a tab cannot indent; write blanks" in result.stdout
+
+
 def test_json_is_complete_and_tells_the_document() -> None:
-    result = run("-f", "-", "-o", "json", text=f"{GOOD}---{MISSPELT}---{QUIET}")
+    result = run(
+        "-f", "-", "-o", "json", text=f"{GOOD}---{MISSPELT}---{QUIET.replace('name: reviews', 'name: quiet')}"
+    )
     assert result.return_value == 1
     assert json.loads(result.stdout) == [
         {
@@ -69,7 +96,7 @@ def test_json_is_complete_and_tells_the_document() -> None:
             "document": 3,
             "kind": "VirtualService",
             "namespace": "bookinfo",
-            "name": "reviews",
+            "name": "quiet",
             "path": "spec.http[0].mirrorPercent",
             "level": "warning",
             "message": "is deprecated; use mirrorPercentage",

@@ -66,6 +66,7 @@ def listener(apply_to: str = "HTTP_FILTER", **named: Any) -> dict[str, Any]:
 
 P = "spec.configPatches[0]"
 NAMED = f"{P}.match.listener.filterChain.filter"
+OF_V2 = "type.googleapis.com/envoy.config.filter.network.ext_authz.v2.ExtAuthz"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,10 @@ NAMED = f"{P}.match.listener.filterChain.filter"
         (patch("LISTENER", {"address": "1.2.3.4"}), f"{P}.patch.value"),
         (
             patch("HTTP_FILTER", {"typed_config": {"@type": "type.googleapis.com/envoy.x.v3.X"}}),
+            f"{P}.patch.value",
+        ),
+        (
+            patch("NETWORK_FILTER", {"typed_config": {"@type": OF_V2}}),
             f"{P}.patch.value",
         ),
         ({"workloadSelector": {"labels": {"a": "*"}}}, "spec.workloadSelector.labels.a"),
@@ -134,9 +139,25 @@ def test_envoy_filter_is_warned_about() -> None:
         )
         assert set(known) == {f"{P}.patch.value"}
     assert set(found("envoyfilters", listener("LISTENER", name="a"), level="warning")) == {NAMED}
-    assert set(found("envoyfilters", listener(name="envoy.http_connection_manager"), level="warning")) == {
-        f"{NAMED}.name"
-    }
+    for old in ("envoy.http_connection_manager", "envoy.tcp_proxy"):
+        assert set(found("envoyfilters", listener(name=old), level="warning")) == {f"{NAMED}.name"}
+    router = listener(name=MANAGER, subFilter={"name": "envoy.router"})
+    assert set(found("envoyfilters", router, level="warning")) == {f"{NAMED}.subFilter.name"}
+
+
+@pytest.mark.parametrize(
+    ("apply_to", "value"),
+    [
+        ("HTTP_FILTER", {"name": "envoy.filters.http.lua"}),
+        ("NETWORK_FILTER", {"name": "envoy.filters.network.echo"}),
+        ("FILTER_CHAIN", {"filters": [{"name": "envoy.filters.network.echo"}]}),
+    ],
+)
+def test_a_filter_by_name_alone_is_warned_about(apply_to: str, value: dict[str, Any]) -> None:
+    spec, context = patch(apply_to, value), Context(parse_envoy=problems_of)
+    (reason,) = found("envoyfilters", spec, level="warning", context=context).values()
+    assert "has no typed_config" in reason
+    assert not found("envoyfilters", spec, context=context)
 
 
 URL = {"url": "oci://a/b"}

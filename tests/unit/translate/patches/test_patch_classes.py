@@ -15,8 +15,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from google.protobuf.message import Message
 from patched_mesh import LUA, applied, envoy_filter, manager_of, patch
 
+from artemon.model.filter_names import MANAGER
 from artemon.model.proxy import ProxyType
-from artemon.translate.patches.match import MANAGER, Setting
+from artemon.translate.patches.match import Setting
 from artemon.translate.wire import packed
 from artemon.xds.types import LISTENER
 

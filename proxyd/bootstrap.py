@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from artemon.daemon.address import split_address
-from artemon.model.canonical import canonical_name
+from artemon.model.canonical import canonical_name, canonical_revision
+from artemon.model.metric_fields import TRACED
 from proxyd.dns.resolvers import resolvers
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.settings import LOOPBACK, ProxydSettings
@@ -82,7 +83,7 @@ def _captured(settings: ProxydSettings) -> Json:
 
 
 def trace_environment(settings: ProxydSettings, name: str) -> dict[str, str]:
-    """Whose spans an OpenTelemetry collector gets (`service.name` as Istio's `APP_LABEL_AND_NAMESPACE`)."""
+    """Whose spans a collector gets (`service.name` of OpenTelemetry as Istio's `APP_LABEL_AND_NAMESPACE`)."""
     workload = settings.service or name
     attributes = {
         "service.name": f"{canonical_name(workload, settings.labels)}.{settings.namespace}",
@@ -92,7 +93,13 @@ def trace_environment(settings: ProxydSettings, name: str) -> dict[str, str]:
         "artemon.namespace": settings.namespace,
     }
     known = (f"{key}={quote(value, safe='')}" for key, value in attributes.items() if value)
-    return {"OTEL_RESOURCE_ATTRIBUTES": ",".join(known)}
+    tags = {
+        "canonical_service": canonical_name(workload, settings.labels),
+        "canonical_revision": canonical_revision(settings.labels),
+        "cluster_id": settings.cluster_id,
+    }
+    told = {TRACED[tag]: value for tag, value in tags.items() if value}
+    return {"OTEL_RESOURCE_ATTRIBUTES": ",".join(known), **told}
 
 
 def bootstrap(settings: ProxydSettings, name: str) -> Json:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 SEPARATOR = "|"
 PACKED = "p"
@@ -68,6 +69,14 @@ LABELS = (
 """Istio's labels, in Istio's order."""
 HTTP_ONLY = frozenset({"response_code", "grpc_response_status"})
 UNKNOWN = "unknown"
+TRACED: Mapping[str, str] = MappingProxyType(
+    {
+        "canonical_service": "ARTEMON_CANONICAL_SERVICE",
+        "canonical_revision": "ARTEMON_CANONICAL_REVISION",
+        "cluster_id": "ARTEMON_CLUSTER_ID",
+    }
+)
+"""Tags of spans, after `istio.` -> variables of Envoy's environment that proxyd sets."""
 SIDE = "artemon.side"
 """The tag of access log entries that says whose traffic it is: inbound, outbound, gateway."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -9,6 +11,28 @@ from pydantic import Field
 from artemon.model.duration import Duration
 from artemon.model.message import Message, Seq
 from artemon.model.selector import MatchLabelsSelector, PolicyTargetReference
+
+METRICS: Mapping[str, str] = MappingProxyType(
+    {
+        "REQUEST_COUNT": "istio_requests_total",
+        "REQUEST_DURATION": "istio_request_duration_milliseconds",
+        "REQUEST_SIZE": "istio_request_bytes",
+        "RESPONSE_SIZE": "istio_response_bytes",
+        "TCP_OPENED_CONNECTIONS": "istio_tcp_connections_opened_total",
+        "TCP_CLOSED_CONNECTIONS": "istio_tcp_connections_closed_total",
+        "TCP_SENT_BYTES": "istio_tcp_sent_bytes_total",
+        "TCP_RECEIVED_BYTES": "istio_tcp_received_bytes_total",
+        "GRPC_REQUEST_MESSAGES": "istio_request_messages_total",
+        "GRPC_RESPONSE_MESSAGES": "istio_response_messages_total",
+    }
+)
+"""Names of metrics, in a Telemetry and as Prometheus gets them."""
+
+
+def standard_metric(custom: str) -> str:
+    """The name of a metric in a Telemetry, by the one that Prometheus gets, with or without `istio_`; "" for
+    another."""
+    return next((name for name, shown in METRICS.items() if custom in (shown, shown[6:])), "")
 
 
 class AccessLoggingFilter(Message):

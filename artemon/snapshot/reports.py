@@ -17,13 +17,16 @@ from artemon.model.resource import Resource
 from artemon.model.selector import matches
 from artemon.model.service import Service
 from artemon.model.telemetry import (
+    METRICS,
     AccessLogging,
     Metrics,
+    MetricSelector,
     MetricsOverrides,
     ProviderRef,
     Telemetry,
     Tracing,
     TracingCustomTag,
+    standard_metric,
 )
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.providers import provided_by
@@ -31,31 +34,21 @@ from artemon.snapshot.targets import is_target, targets_of
 
 CLIENT, SERVER = "CLIENT", "SERVER"
 ALL = "ALL_METRICS"
-METRICS: Mapping[str, str] = {
-    "REQUEST_COUNT": "istio_requests_total",
-    "REQUEST_DURATION": "istio_request_duration_milliseconds",
-    "REQUEST_SIZE": "istio_request_bytes",
-    "RESPONSE_SIZE": "istio_response_bytes",
-    "TCP_OPENED_CONNECTIONS": "istio_tcp_connections_opened_total",
-    "TCP_CLOSED_CONNECTIONS": "istio_tcp_connections_closed_total",
-    "TCP_SENT_BYTES": "istio_tcp_sent_bytes_total",
-    "TCP_RECEIVED_BYTES": "istio_tcp_received_bytes_total",
-    "GRPC_REQUEST_MESSAGES": "istio_request_messages_total",
-    "GRPC_RESPONSE_MESSAGES": "istio_response_messages_total",
-}
 Tags = tuple[tuple[str, str], ...]
 """Label -> expression; an empty one takes the label away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """How requests are traced. sampling: percent, None for the default. off: nothing is sent."""
+    """How requests are traced. sampling: percent, None for the default. off: nothing is sent. istio_tags:
+    whether spans tell whose they are in Istio's tags."""
 
     provider: str = ""
     sampling: float | None = None
     off: bool = False
     tags: tuple[tuple[str, TracingCustomTag], ...] = ()
     by_request_id: bool = True
+    istio_tags: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +92,9 @@ def reports_for(
     memo: Memo,
 ) -> Reports:
     """What a proxy reports. The same for proxies of the same objects, as one object."""
-    chosen = [
-        *_level(telemetries.get(mesh.root_namespace, ()), proxy, own),
-        *_level(telemetries.get(proxy.namespace, ()), proxy, own),
-    ]
+    shared = telemetries.get(mesh.root_namespace, ()) if proxy.namespace != mesh.root_namespace else ()
+    wide = [one for one in shared if not _is_narrow(one.spec)]
+    chosen = [*wide[:1], *_level(telemetries.get(proxy.namespace, ()), proxy, own)]
     found = {one.name: _host(one, services) for one in mesh.extension_providers}
     hosts = tuple((name, host) for name, host in found.items() if host)
     return memo.get(_merged, mesh, *chosen, by=(hosts,))
@@ -111,8 +103,8 @@ def reports_for(
 def _level(
     many: Sequence[Resource[Telemetry]], proxy: Proxy, own: Iterable[Service]
 ) -> list[Resource[Telemetry]]:
-    """The object for all of a namespace, then the one for the workload; of the root namespace's, for others
-    than its own workloads, both as well."""
+    """The object for all of a namespace, then the one for the workload, which is of the same namespace: one
+    of the root namespace with a selector is for workloads there."""
     wide = [one for one in many if not _is_narrow(one.spec)]
     narrow = [one for one in many if _is_narrow(one.spec) and _selects(one, proxy, own)]
     return [*wide[:1], *narrow[:1]]
@@ -201,15 +193,22 @@ def _metrics(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> tuple[t
 
 def _override(current: Mapping[str, _Metric], override: MetricsOverrides, mode: str) -> None:
     match = override.match
-    if not _speaks_of(match, mode) or (match is not None and match.custom_metric is not None):
+    if not _speaks_of(match, mode):
         return
-    asked = match.metric if match is not None and match.metric else ALL
-    for kind in current if asked == ALL else (asked,):
+    for kind in _asked(match):
         if override.disabled is not None:
             current[kind].on = not override.disabled
         for name, tag in override.tag_overrides.items():
             if name:
                 current[kind].tags[name] = tag.value if tag.operation == "UPSERT" else ""
+
+
+def _asked(match: MetricSelector | None) -> Iterable[str]:
+    """Which metrics are meant. A custom one may be called as the proxy shows it."""
+    if match is not None and match.custom_metric is not None:
+        custom = standard_metric(match.custom_metric)
+        return (custom,) if custom else ()
+    return (match.metric,) if match is not None and match.metric and match.metric != ALL else METRICS
 
 
 def _spans(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> Spans:
@@ -218,6 +217,7 @@ def _spans(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> Spans:
         provider=next(iter(mesh.default_providers.tracing), ""),
         sampling=(defaults.sampling or None) if defaults else None,
         tags=tuple(defaults.custom_tags.items()) if defaults else (),
+        istio_tags=not defaults or defaults.enable_istio_tags is not False,
     )
     for entry in (spec.tracing[0] for spec in specs if spec.tracing):
         if not _speaks_of(entry.match, mode):
@@ -229,6 +229,7 @@ def _spans(specs: Sequence[Telemetry], mesh: MeshConfig, mode: str) -> Spans:
             "off": entry.disable_span_reporting,
             "tags": tuple(entry.custom_tags.items()) or None,
             "by_request_id": entry.use_request_id_for_trace_sampling,
+            "istio_tags": entry.enable_istio_tags,
         }
         out = replace(out, **{name: value for name, value in changes.items() if value is not None})
     return out

@@ -164,6 +164,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
                 "disableSpanReporting",
                 "customTags",
                 "useRequestIdForTraceSampling",
+                "enableIstioTags",
             ),
             "targetRef": _TARGET,
             "targetRefs": _TARGET,

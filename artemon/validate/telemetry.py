@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from artemon.model.cel import unsupported, unsupported_in_label
 from artemon.model.resource import Resource
-from artemon.model.telemetry import Metrics, MetricsOverrides, ProviderRef, Telemetry, Tracing
+from artemon.model.telemetry import (
+    Metrics,
+    MetricsOverrides,
+    ProviderRef,
+    Telemetry,
+    Tracing,
+    standard_metric,
+)
 from artemon.model.words import path_of
 from artemon.validate import cel
 from artemon.validate.amounts import duration
@@ -56,6 +63,10 @@ def _ignored(path: str, reason: str, outcome: str) -> Problems:
 def _override(override: MetricsOverrides, path: str) -> Problems:
     if override.match is not None and override.match.custom_metric == "":
         yield error(f"{path}.match.customMetric", "must not be empty")
+    elif override.match is not None and override.match.custom_metric is not None:
+        name = override.match.custom_metric
+        if not standard_metric(name):
+            yield warning(f"{path}.match.customMetric", f"no proxy counts {name}; this has no effect")
     for name, tag in override.tag_overrides.items():
         where = path_of((name,), f"{path}.tagOverrides")
         if not name:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from artemon.model.metric_fields import LABELS
-from artemon.snapshot.reports import METRICS
+from artemon.model.telemetry import METRICS
 
 FILES = Path(__file__).parents[2] / "deploy" / "observability"
 

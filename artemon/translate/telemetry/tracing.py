@@ -21,7 +21,8 @@ from envoy.extensions.tracers.opentelemetry.samplers.v3.trace_id_ratio_based_sam
 from envoy.type.tracing.v3.custom_tag_pb2 import CustomTag
 
 from artemon.model.mesh_providers import ExtensionProvider, OpenTelemetryProvider, ZipkinProvider
-from artemon.model.telemetry import TracingCustomTag
+from artemon.model.metric_fields import TRACED, UNKNOWN
+from artemon.model.telemetry import TracingCustomTag, TracingEnvironment, TracingLiteral
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
 from artemon.translate.telemetry.logs import direction
@@ -65,8 +66,28 @@ def _tracing(view: ProxyView, side: Side) -> HttpConnectionManager.Tracing | Non
     out.client_sampling.value = out.overall_sampling.value = 100.0
     out.random_sampling.value = 100.0 if provider.opentelemetry is not None else share
     out.max_path_tag_length.value = _path_length(view, provider)
-    out.custom_tags.extend(_tag(name, tag) for name, tag in spans.tags if _is_whole(tag))
+    written = {name: _tag(name, tag) for name, tag in spans.tags if _is_whole(tag)}
+    told = _istio_tags(view) if spans.istio_tags else {}
+    out.custom_tags.extend((told | written)[name] for name in sorted(told | written))
     return out
+
+
+def _istio_tags(view: ProxyView) -> dict[str, CustomTag]:
+    """Whose spans they are. What differs between proxies of a namespace their environment tells, so that
+    they can share their listeners."""
+    mesh = view.mesh
+    found = {
+        f"istio.{name}": TracingCustomTag(
+            environment=TracingEnvironment(name=variable, default_value=UNKNOWN)
+        )
+        for name, variable in TRACED.items()
+    }
+    for name, value in (
+        ("mesh_id", mesh.default_config.mesh_id or mesh.trust_domain),
+        ("namespace", view.proxy.namespace),
+    ):
+        found[f"istio.{name}"] = TracingCustomTag(literal=TracingLiteral(value=value))
+    return {name: _tag(name, tag) for name, tag in found.items()}
 
 
 def _path_length(view: ProxyView, provider: ExtensionProvider) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socketserver
 import subprocess
@@ -22,6 +23,7 @@ from servers import dying_with_parent, free_ports
 from translated_proxy import Authority, printed
 
 from artemon.daemon import envoy as binary
+from artemon.model.metric_fields import TRACED
 from proxyd.istio_metrics import IstioMetrics, Own
 
 SERVER, CLIENT, GATE = "127.0.41.2", "127.0.41.3", "127.0.41.4"
@@ -248,8 +250,11 @@ def _envoy(path: Path, admin: Path, folder: Path) -> Iterator[None]:
         str(admin),
     ]
     command = dying_with_parent(str(binary.find("")), "-c", str(path), *options)
+    _, service, _, _, revision, cluster = SUBJECTS[path.stem].split("/")
+    values = (service, revision, cluster)
+    told = dict(zip(TRACED.values(), values, strict=True))  # as proxyd does
     with (folder / f"{path.stem}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **told})
     try:
         _until_live(process, admin)
         yield

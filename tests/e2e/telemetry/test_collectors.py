@@ -33,7 +33,19 @@ extensionProviders:
 """
 TELEMETRY = {
     "accessLogging": [{"providers": [{"name": "logs"}]}],
-    "tracing": [{"providers": [{"name": "spans"}], "randomSamplingPercentage": 100}],
+    "tracing": [
+        {
+            "providers": [{"name": "spans"}],
+            "randomSamplingPercentage": 100,
+            "customTags": {
+                "written": {"literal": {"value": "here"}},
+                "shop": {"header": {"name": "x-shop", "defaultValue": "none"}},
+                "guest": {"header": {"name": "x-guest", "defaultValue": "none"}},
+                "home": {"environment": {"name": "ARTEMON_NO_SUCH", "defaultValue": "nowhere"}},
+                "computed": {"formatter": {"value": "%REQ(:METHOD)%!"}},
+            },
+        }
+    ],
 }
 GOT: dict[str, list[Any]] = {"logs": [], "spans": []}
 
@@ -96,7 +108,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("collectors")
     with running_pair(folder, [telemetry, collector(ports)], CONFIG.format(**ports)) as running:
         connection = http.client.HTTPConnection(CLIENT, running.proxy, timeout=20)
-        connection.request("GET", "http://reviews:9080/201", headers=B3)
+        connection.request("GET", "http://reviews:9080/201", headers={**B3, "x-shop": "mine"})
         assert connection.getresponse().status == 201
         yield running
     server.stop(None)
@@ -122,6 +134,12 @@ def test_spans_of_both_sides_continue_the_callers_trace(pair: Pair) -> None:
     assert (page["kind"], reviews["kind"]) == ("CLIENT", "SERVER")
     assert reviews["parentId"] in (page["id"], page["parentId"])
     assert reviews["tags"]["http.status_code"] == "201"
+    tags = {"written": "here", "shop": "mine", "guest": "none", "home": "nowhere", "computed": "GET!"}
+    for one, service, revision in ((page, "page", "v1"), (reviews, "reviews", "v2")):
+        assert {name: one["tags"][name] for name in tags} == tags
+        assert one["tags"]["istio.canonical_service"] == service
+        assert one["tags"]["istio.canonical_revision"] == revision
+        assert one["tags"]["istio.namespace"] == "default"
 
 
 def test_records_of_both_sides_name_the_trace(pair: Pair) -> None:

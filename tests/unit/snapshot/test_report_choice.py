@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from world_in_yaml import entry, obj, proxy, snapshot
 
-from artemon.snapshot.reports import METRICS, Direction, Reports
+from artemon.model.telemetry import METRICS
+from artemon.snapshot.reports import Direction, Reports
 
 ROOT = "istio-system"
 LOGS = [
@@ -72,6 +73,18 @@ SERVED, UNSERVED = ({"targetRef": {"kind": "Service", "name": name}} for name in
             (("mesh-file", ""),),
             id="the-first-of-a-level",
         ),
+        pytest.param(
+            [told(namespace=ROOT, **WORKLOAD, **logging("mesh-file"))], (), id="of-workloads-of-the-root"
+        ),
+        pytest.param(
+            [
+                told(namespace=ROOT, **logging("mesh-file")),
+                told(**logging("other-file", "mesh-file")),
+                told("u", **WORKLOAD, **logging(filter={"expression": "false"})),
+            ],
+            (("mesh-file", "false"), ("other-file", "false")),
+            id="three-levels",
+        ),
         pytest.param([told(namespace="else", **logging("mesh-file"))], (), id="another-namespace"),
         pytest.param([MINE, told(**SERVED, **logging("mesh-file"))], (("mesh-file", ""),), id="of-a-service"),
         pytest.param([MINE, told(**UNSERVED, **logging("mesh-file"))], (), id="of-another-service"),
@@ -120,6 +133,26 @@ def test_all_metrics_off_but_one() -> None:
     assert [name for name, _ in found.server.metrics] == ["istio_requests_total"]
 
 
+@pytest.mark.parametrize("name", ["istio_requests_total", "requests_total"])
+def test_a_metric_by_the_name_that_is_shown(name: str) -> None:
+    off = {"match": {"customMetric": name}, "disabled": True}
+    found = reports(told(**overrides(off)))
+    assert set(METRICS.values()) - {one for one, _ in found.server.metrics} == {"istio_requests_total"}
+    assert reports(told(**overrides({**off, "match": {"customMetric": "mine"}}))).server == Direction()
+
+
+def test_a_lower_level_writes_back_what_a_higher_one_took_away() -> None:
+    took = {"match": {"metric": "REQUEST_COUNT"}, "tagOverrides": {"response_code": {"operation": "REMOVE"}}}
+    wrote = {"tagOverrides": {"response_code": {"value": "string(1)"}, "mine": {"operation": "REMOVE"}}}
+    found = reports(
+        told(namespace=ROOT, **overrides(took)),
+        told("n", **overrides()),
+        told("u", **WORKLOAD, **overrides(wrote)),
+    )
+    tags = dict(dict(found.client.metrics)["istio_requests_total"])
+    assert tags == {"response_code": "string(1)", "mine": ""}
+
+
 def test_other_providers_of_metrics_count_nothing() -> None:
     assert reports(told(metrics=[{"providers": [{"name": "zipkin"}]}])).client.metrics == ()
 
@@ -133,6 +166,11 @@ def test_spans() -> None:
     assert [name for name, _ in server.tags] == ["a"]
     assert found.host("zipkin") == "zipkin.ns.svc.cluster.local"
     assert found.host("otel") == "", "no such service"
+    assert client.istio_tags
+    off = told(tracing=[{"enableIstioTags": False, "disableSpanReporting": True}])
+    mine = told("u", **WORKLOAD, tracing=[{"disableSpanReporting": False, "randomSamplingPercentage": 0}])
+    spans = reports(top, off, mine).client.spans
+    assert (spans.istio_tags, spans.off, spans.sampling) == (False, False, 0)
 
 
 def test_the_same_objects_make_the_same_reports() -> None:

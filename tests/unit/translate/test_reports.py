@@ -112,6 +112,17 @@ def test_zipkin_and_tags() -> None:
     shown = {one.tag: MessageToDict(one) for one in found.tracing.custom_tags}
     assert shown["a"]["requestHeader"] == {"name": "x-user"}
     assert shown["b"]["value"] == "%CEL(request.path)%"
+    assert shown["istio.namespace"]["literal"] == {"value": "ns"}
+    wanted = {"name": "ARTEMON_CANONICAL_REVISION", "defaultValue": "unknown"}
+    assert shown["istio.canonical_revision"]["environment"] == wanted
+    own = {**tags, "istio.namespace": {"environment": {"name": "N", "defaultValue": "d"}}}
+    found = manager(tracing=[{"providers": [{"name": "zipkin"}], "customTags": own}])
+    shown = {one.tag: MessageToDict(one) for one in found.tracing.custom_tags}
+    assert shown["istio.namespace"]["environment"] == {"name": "N", "defaultValue": "d"}
+    bare = manager(
+        tracing=[{"providers": [{"name": "zipkin"}], "customTags": tags, "enableIstioTags": False}]
+    )
+    assert [one.tag for one in bare.tracing.custom_tags] == ["a", "b"]
     assert not manager(tracing=[{"providers": [{"name": "zipkin"}], "disableSpanReporting": True}]).HasField(
         "tracing"
     )

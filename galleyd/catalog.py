@@ -7,7 +7,7 @@ from typing import Any
 
 from artemon.errors import Problem
 from artemon.model.decode import find_kind
-from artemon.model.kinds import ALL_KINDS, OWN_KINDS, SECRET
+from artemon.model.kinds import ALL_KINDS, EDGE_KINDS, OWN_KINDS, SECRET
 from artemon.model.message import Message
 from artemon.model.resource import Kind
 
@@ -37,7 +37,7 @@ REVIEW_PATHS = {
 
 def categories(kind: Kind) -> tuple[str, ...]:
     """The names under which several kinds are asked for at once."""
-    if kind in OWN_KINDS:
+    if kind in OWN_KINDS or kind in EDGE_KINDS:
         return ("artemon",)
     return (*CATEGORIES, f"{kind.group.partition('.')[0]}-istio-io")
 

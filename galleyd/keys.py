@@ -28,7 +28,7 @@ class Keys:
             return f"{self.namespaces}{ref.name}"
         if ref.kind is SECRET:
             return self.layout.secret(ref.namespace, ref.name)
-        return self.layout.config(ref.kind.plural, ref.namespace, ref.name)
+        return self.layout.config(ref.kind.collection, ref.namespace, ref.name)
 
     def root_of(self, kind: Kind) -> str:
         """What all objects that are kept as those of a kind lie under."""
@@ -40,5 +40,5 @@ class Keys:
         """All objects of a kind, or of a kind in one namespace."""
         if kind is NAMESPACE:
             return self.namespaces
-        whole = self.layout.secrets if kind is SECRET else f"{self.layout.configs}{kind.plural}/"
+        whole = self.layout.secrets if kind is SECRET else f"{self.layout.configs}{kind.collection}/"
         return f"{whole}{namespace}/" if namespace else whole

@@ -29,7 +29,9 @@ PATCHES = frozenset({kinds.ENVOY_FILTER.plural, kinds.WASM_PLUGIN.plural, kinds.
 REACHING = frozenset({kinds.HANDLER.plural})
 """What makes mixerd write files and call others."""
 _CONFIG = (
-    frozenset(kind.plural for kind in (*kinds.KINDS, *kinds.MIXER_KINDS, kinds.RATE_LIMIT))
+    frozenset(
+        kind.plural for kind in (*kinds.KINDS, *kinds.MIXER_KINDS, *kinds.GATEWAY_API_KINDS, kinds.RATE_LIMIT)
+    )
     - PATCHES
     - REACHING
 )
@@ -39,6 +41,7 @@ _SEEN = (
     _CONFIG
     | PATCHES
     | REACHING
+    | {kinds.INGRESS.plural}  # written by mesh-admins alone: it takes hosts of everybody's gateway
     | {"hostgrants", "identitygrants", "namespaces", "events", "proxies", "history", "debug", "metrics"}
     | {"telemetry"}
 )

@@ -74,7 +74,7 @@ class Publisher:
         self._metrics.services.set(len(snapshot.config.owners.services))
         self._metrics.virtual_services.set(len(snapshot.config.virtual_services))
         self._metrics.endpoints.set(sum(map(len, snapshot.instances.values())))
-        if first or "Gateway" in changes.kinds:
+        if first or changes.kinds & {"Gateway", "Ingress", "KubernetesGateway"}:
             self._contention(snapshot)
         if first or "RequestAuthentication" in changes.kinds:
             self._want_keys(self._world.resources("RequestAuthentication").values())

@@ -19,7 +19,9 @@ from artemon.model.resource import Kind, Resource
 from artemon.model.words import kind_of, path_of
 
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "status")
-_SPEC_REQUIRED = {kind.name for kind in kinds.ALL_KINDS if kind.spec.required or kind is kinds.WORKLOAD_ENTRY}
+_SPEC_REQUIRED = {
+    kind.unique for kind in kinds.ALL_KINDS if kind.spec.required or kind is kinds.WORKLOAD_ENTRY
+}
 _RETIRED = {
     "Policy": "PeerAuthentication and RequestAuthentication",
     "MeshPolicy": "PeerAuthentication",
@@ -202,7 +204,7 @@ def _unknown_fields(obj: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _spec(kind: Kind, obj: Mapping[str, Any]) -> tuple[Message | None, list[Problem]]:
-    if obj.get("spec") is None and kind.name in _SPEC_REQUIRED:
+    if obj.get("spec") is None and kind.unique in _SPEC_REQUIRED:
         return None, [Problem("spec", "is required")]
     spec = obj.get("spec", {})
     if not isinstance(spec, dict):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from artemon.model import gateway_api
 from artemon.model.access import HostGrant, IdentityGrant, RoleBinding
 from artemon.model.authorization_policy import AuthorizationPolicy
 from artemon.model.destination_rule import DestinationRule
 from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
+from artemon.model.gateway_routes import HTTPRoute
+from artemon.model.ingress import Ingress
 from artemon.model.message import Message
 from artemon.model.mixer import AttributeManifest, Handler, Instance, Rule
 from artemon.model.peer_authentication import PeerAuthentication
@@ -166,13 +169,45 @@ ATTRIBUTE_MANIFEST = _mixer(
 )
 MIXER_KINDS: tuple[Kind, ...] = (RULE, HANDLER, INSTANCE, ATTRIBUTE_MANIFEST)
 """What mixerd does with what proxies report and ask."""
-ALL_KINDS = (*KINDS, *MIXER_KINDS, *OWN_KINDS)
 
-_BY_PLURAL = {kind.plural: kind for kind in ALL_KINDS}
+_gateway_api = partial(Kind, group=gateway_api.GROUP, versions=("v1", "v1beta1"))
+INGRESS = Kind("Ingress", "networking.k8s.io", ("v1",), "ingresses", "ingress", ("ing",), spec=Ingress)
+GATEWAY_CLASS = _gateway_api(
+    "GatewayClass",
+    plural="gatewayclasses",
+    singular="gatewayclass",
+    short_names=("gc",),
+    spec=gateway_api.GatewayClass,
+)
+KUBERNETES_GATEWAY = _gateway_api(
+    "Gateway",
+    plural="gateways",
+    singular="gateway",
+    short_names=("gtw",),
+    spec=gateway_api.Gateway,
+    other_name="KubernetesGateway",
+)
+HTTP_ROUTE = _gateway_api(
+    "HTTPRoute", plural="httproutes", singular="httproute", short_names=(), spec=HTTPRoute
+)
+REFERENCE_GRANT = _gateway_api(
+    "ReferenceGrant",
+    versions=("v1beta1", "v1"),
+    plural="referencegrants",
+    singular="referencegrant",
+    short_names=("refgrant",),
+    spec=gateway_api.ReferenceGrant,
+)
+GATEWAY_API_KINDS: tuple[Kind, ...] = (GATEWAY_CLASS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
+EDGE_KINDS: tuple[Kind, ...] = (INGRESS, *GATEWAY_API_KINDS)
+"""Kubernetes' own ways to say what Gateways and VirtualServices say; they are made into those."""
+ALL_KINDS = (*KINDS, *MIXER_KINDS, *OWN_KINDS, *EDGE_KINDS)
+
+_BY_COLLECTION = {kind.collection: kind for kind in ALL_KINDS}
 _BY_NAME = {(kind.name, kind.group): kind for kind in ALL_KINDS}
 _BY_WORD = {
     word.lower(): kind
-    for kind in ALL_KINDS
+    for kind in reversed(ALL_KINDS)  # where several have a name, the first is meant
     for word in (
         kind.plural,
         kind.singular,
@@ -184,9 +219,9 @@ _BY_WORD = {
 }
 
 
-def by_plural(plural: str) -> Kind | None:
-    """The kind with this name in URLs and registry keys."""
-    return _BY_PLURAL.get(plural)
+def by_collection(name: str) -> Kind | None:
+    """The kind with this name in registry keys."""
+    return _BY_COLLECTION.get(name)
 
 
 def by_name(name: str, group: str) -> Kind | None:

@@ -13,8 +13,8 @@ S_co = TypeVar("S_co", bound=Message, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of object. versions: accepted, the preferred (stored) one first. plural: its name in URLs
-    and registry keys, unique across groups."""
+    """One kind of object. versions: accepted, the preferred (stored) one first. plural: its name in URLs.
+    other_name: what it is called where kinds of all groups lie side by side and another one has its name."""
 
     name: str
     group: str
@@ -23,6 +23,17 @@ class Kind:
     singular: str
     short_names: tuple[str, ...]
     spec: type[Message]
+    other_name: str = ""
+
+    @property
+    def unique(self) -> str:
+        """A name that no other kind has."""
+        return self.other_name or self.name
+
+    @property
+    def collection(self) -> str:
+        """Its name in registry keys, unique across groups."""
+        return f"{self.other_name.lower()}s" if self.other_name else self.plural
 
     @property
     def api_version(self) -> str:

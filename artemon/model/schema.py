@@ -81,7 +81,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
 
 def columns(kind: Kind) -> tuple[Column, ...]:
     """What `kubectl get` shows of a kind after its name."""
-    return _COLUMNS.get(kind.name, (_AGE,))
+    return _COLUMNS.get(kind.unique, (_AGE,))
 
 
 @cache

@@ -37,7 +37,9 @@ def snapshot_of(
         except Refused as refusal:
             problems += _placed(refusal, subject_of(one))
         else:
-            changes.append(Upsert(resource.ref, resource))
+            changes.append(
+                Upsert(f"{resource.kind.unique}/{resource.meta.namespace}/{resource.meta.name}", resource)
+            )
     try:
         changes += [Upsert(source.id, source) for source in kubernetes.sources(registry, mesh, domain)]
         changes += [Upsert(key, pod) for key, pod in kubernetes.workloads(registry)]
@@ -46,6 +48,8 @@ def snapshot_of(
     if problems:
         raise Refused(problems)
     world = World(domain=domain)
+    spaces = (one["metadata"] for one in registry if one["kind"] == "Namespace")
+    world.namespaces = {str(meta["name"]): meta.get("labels") or {} for meta in spaces}
     world.apply(changes)
     bad = [Problem(key, str(one), one.level) for key, many in sorted(world.problems.items()) for one in many]
     if any(one.level == "error" for one in bad):

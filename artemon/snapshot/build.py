@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from artemon.model.hosts import DEFAULT_DOMAIN
+from artemon.model.kinds import EDGE_KINDS, HTTP_ROUTE, INGRESS, KUBERNETES_GATEWAY, REFERENCE_GRANT
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
@@ -18,6 +19,8 @@ from artemon.snapshot.changes import KEY_SET, MESH, SECRET, TRUST, ChangeSet, Se
 from artemon.snapshot.checks import asked_rules
 from artemon.snapshot.delegates import inlined
 from artemon.snapshot.destinations import rule_spaces
+from artemon.snapshot.edge.derive import NOTHING, Derived, derive
+from artemon.snapshot.edge.known import Known, Objects
 from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners, owners
@@ -71,6 +74,7 @@ def _config(world: World, before: Config, changes: ChangeSet, memo: Memo) -> Con
     }
     if changes.services and not changes.endpoints_only:
         updates |= _services(world, before, changes)
+    updates |= _edge(world, replace(before, **updates), changes, memo)
     return replace(before, **updates, frames=Memo()) if updates else before
 
 
@@ -90,8 +94,44 @@ def _objects(world: World, kind: str) -> Iterable[Resource[Any]]:
     return world.resources(kind).values()
 
 
-def _virtual_services(world: World, memo: Memo) -> tuple[Resource[Any], ...]:
-    every = oldest_first(_objects(world, "VirtualService"))
+def _edge(world: World, config: Config, changes: ChangeSet, memo: Memo) -> dict[str, Any]:
+    """Gateways and VirtualServices, also those that Kubernetes' own objects of the edge come to."""
+    derived = config.edge
+    touched = changes.kinds & _EDGE or (derived is not NOTHING and not changes.endpoints_only)
+    if touched and any(world.resources(kind) for kind in _EDGE):
+        derived = derive(_edge_objects(world), _known(world, config), derived)
+    elif touched:
+        derived = NOTHING
+    updates: dict[str, Any] = {} if derived is config.edge else {"edge": derived}
+    if changes.kinds & {"VirtualService", MESH} or derived.routes is not config.edge.routes:
+        updates["virtual_services"] = _virtual_services(world, derived, memo)
+    if "Gateway" in changes.kinds or derived.gateways is not config.edge.gateways:
+        updates["gateways"] = tuple(oldest_first([*_objects(world, "Gateway"), *derived.gateways]))
+    return updates
+
+
+_EDGE = frozenset(kind.unique for kind in EDGE_KINDS)
+
+
+def _edge_objects(world: World) -> Objects:
+    kinds = (INGRESS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
+    return Objects(*(oldest_first(_objects(world, kind.unique)) for kind in kinds))
+
+
+def _known(world: World, config: Config) -> Known:
+    def service(host: str) -> Service | None:
+        return next(iter(config.services.get(host, ())), None)
+
+    def selector(host: str) -> Mapping[str, str] | None:
+        found = service(host)
+        sources = world.sources(ServiceKey(host, found.namespace)) if found else []
+        return next((one.selector for one in sources if one.selector), None)
+
+    return Known(world.mesh, world.domain, service, selector, world.namespaces)
+
+
+def _virtual_services(world: World, derived: Derived, memo: Memo) -> tuple[Resource[Any], ...]:
+    every = oldest_first([*_objects(world, "VirtualService"), *derived.routes])
     named = [memo.get(full_names, one, by=(world.domain,)) for one in every]
     return inlined(memo, named, world.mesh.default_virtual_service_export_to)
 
@@ -117,14 +157,9 @@ def _spaces(kind: str) -> Index:
 
 _INDEXES: dict[str, Index] = {
     "mesh": (frozenset({MESH}), lambda world, _: world.mesh),
-    "virtual_services": (frozenset({"VirtualService", MESH}), _virtual_services),
     "rules": (
         frozenset({"DestinationRule"}),
         lambda world, _: rule_spaces(oldest_first(_objects(world, "DestinationRule")), world.domain),
-    ),
-    "gateways": (
-        frozenset({"Gateway"}),
-        lambda world, _: tuple(oldest_first(_objects(world, "Gateway"))),
     ),
     "gates": (frozenset({"Gateway", "ServiceEntry"}), lambda world, _: world.gates.open(world.domain)),
     "auto_addresses": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from artemon.model.kinds import EDGE_KINDS
 from artemon.model.proxy import ProxyType
 from artemon.snapshot.changes import BAN, KEY_SET, MESH, SECRET, SERVICE, TRUST, WORKLOAD, ChangeSet
 from artemon.snapshot.view import ProxyView
@@ -22,6 +23,7 @@ _TYPES: dict[str, frozenset[str]] = {
     "DestinationRule": _ALL,
     "VirtualService": _ALL,
     "Gateway": _ALL,
+    **{kind.unique: _ALL for kind in EDGE_KINDS},
     SECRET: frozenset({SDS}),
     TRUST: frozenset({SDS}),
     BAN: frozenset({LDS}),

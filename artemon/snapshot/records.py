@@ -21,7 +21,7 @@ PREFIXES = ("config/", "mesh", "workloads/", "secrets/", BUNDLE, REVOKED)
 
 def config_key(resource: Resource[Message]) -> str:
     """The key of a user-written object."""
-    return f"config/{resource.kind.plural}/{resource.meta.namespace}/{resource.meta.name}"
+    return f"config/{resource.kind.collection}/{resource.meta.namespace}/{resource.meta.name}"
 
 
 def upsert(resource: Resource[Message]) -> Upsert:
@@ -78,7 +78,7 @@ def _object(key: str, value: bytes, check: Check, unseal: Unseal) -> Object:
         return decode_trust(key, value)
     if parts[0] == "secrets" and len(parts) == 3:
         return _secret(parts[1], parts[2], value, unseal)
-    if parts[0] != "config" or len(parts) != 4 or kinds.by_plural(parts[1]) is None:
+    if parts[0] != "config" or len(parts) != 4 or kinds.by_collection(parts[1]) is None:
         raise Refused([Problem("", f"nothing is kept under the key {key}")])
     resource = decode(load_json(value), namespace=parts[2])
     if config_key(resource) != key:

@@ -22,6 +22,8 @@ from artemon.snapshot.changes import NOWHERE, Position, ServiceKey
 from artemon.snapshot.checks import AskedRules
 from artemon.snapshot.credentials import Secrets
 from artemon.snapshot.destinations import EMPTY, RuleBook, RuleSpace, destination, selected_rules
+from artemon.snapshot.edge.derive import NOTHING, Derived
+from artemon.snapshot.edge.known import WITHIN
 from artemon.snapshot.envoy_filters import Filters, filters_for
 from artemon.snapshot.gates import led_through
 from artemon.snapshot.memo import Memo
@@ -50,7 +52,8 @@ class Config:
     """All of the mesh but its instances. A part that a change did not touch keeps its identity.
 
     Sequences are oldest first. services: by host, of one host the oldest first. modes: PeerAuthentications.
-    gates: egress gateways in use.
+    gates: egress gateways in use. edge: what Kubernetes' own objects of the edge come to, which is among
+    gateways and virtual_services.
     frames: views without instances, made once for each proxy.
     """
 
@@ -75,6 +78,7 @@ class Config:
     gates: tuple[Gate, ...] = ()
     auto_addresses: AutoAddresses = field(default_factory=AutoAddresses, compare=False)
     trust: Trust = field(default_factory=Trust)
+    edge: Derived = field(default=NOTHING, compare=False)
     frames: Memo = field(default_factory=Memo, compare=False)
 
 
@@ -182,7 +186,7 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
         sidecars, root = config.sidecars, config.mesh.root_namespace
         sidecar = sidecar_for(proxy.labels, sidecars.get(proxy.namespace, ()), sidecars.get(root, ()))
     else:
-        gateways = tuple(one for one in config.gateways if matches(one.spec.selector, proxy.labels))
+        gateways = tuple(one for one in config.gateways if _serves(proxy, one))
     selected = selected_rules(config.rules.get(proxy.namespace, EMPTY), proxy.labels)
     seen = scope(
         config,
@@ -218,6 +222,12 @@ def _frame(config: Config, proxy: Proxy, memo: Memo) -> _Frame:
             config.telemetry, proxy, own=own, services=seen.services, mesh=config.mesh, memo=memo
         ),
     )
+
+
+def _serves(proxy: Proxy, gateway: Resource[Gateway]) -> bool:
+    """Whether a router runs a Gateway."""
+    within = gateway.meta.annotations.get(WITHIN, proxy.namespace)
+    return within == proxy.namespace and matches(gateway.spec.selector, proxy.labels)
 
 
 def scope(

@@ -52,6 +52,8 @@ class World:
         self.domain = domain
         self.mesh = MeshConfig()
         self.position: Position = NOWHERE
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        """Labels of namespaces, where they are known."""
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.membership = Membership()
         self.gates = Gates()
@@ -178,7 +180,7 @@ class World:
     ) -> None:
         one = new or old
         assert one is not None
-        kind = one.kind.name
+        kind = one.kind.unique
         if kind == "ServiceEntry":
             self._set_service_entry(one, gone=new is None, touched=touched)
         elif kind == "WorkloadEntry":

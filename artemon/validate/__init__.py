@@ -21,5 +21,5 @@ def problems(resource: Resource[Message], context: Context | None = None) -> lis
     `untranslated`.
     """
     found = list(annotated(resource))
-    found += RULES[resource.kind.name](resource, context or Context())
+    found += RULES[resource.kind.unique](resource, context or Context())
     return list(dict.fromkeys(found))

@@ -175,6 +175,20 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
             "targetRef": _TARGET,
             "targetRefs": _TARGET,
         },
+        kinds.INGRESS.unique: {
+            **_all("ingressClassName", "rules", "tls"),
+            "defaultBackend": _all("service"),
+        },
+        kinds.GATEWAY_CLASS.unique: _all("controllerName", "description"),
+        kinds.KUBERNETES_GATEWAY.unique: {
+            **_all("gatewayClassName", "addresses"),
+            "listeners": {
+                **_all("name", "hostname", "port", "protocol", "allowedRoutes"),
+                "tls": _all("mode", "certificateRefs"),
+            },
+        },
+        kinds.HTTP_ROUTE.unique: _all("parentRefs", "hostnames", "rules"),
+        kinds.REFERENCE_GRANT.unique: _all("from", "to"),
         kinds.AUTHORIZATION_POLICY.name: {
             **_all("selector", "rules", "action", "provider"),
             "targetRef": _TARGET,
@@ -187,7 +201,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
 
 def untranslated(resource: Resource[Message]) -> list[Problem]:
     """A warning for each field that was written and has no effect yet, or one for the whole kind."""
-    fields = TRANSLATED.get(resource.kind.name)
+    fields = TRANSLATED.get(resource.kind.unique)
     if fields is None:
         return [Problem("", f"{resource.kind.name}: {MESSAGE}", "warning")]
     return list(_missing(resource.spec, fields, ("spec",)))

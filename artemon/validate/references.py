@@ -66,7 +66,7 @@ class _Place:
 
 def dangling(resource: Resource[Message], known: Known, *, domain: str = DEFAULT_DOMAIN) -> Iterator[Problem]:
     """A warning for each reference of an object to what is not there."""
-    find = _FINDERS.get(resource.kind.name)
+    find = _FINDERS.get(resource.kind.unique)
     if find is not None:
         yield from (Problem(path, text, "warning") for path, text in find(resource, known, domain))
 

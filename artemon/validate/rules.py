@@ -15,6 +15,9 @@ from artemon.validate.envoy_filter import envoy_filter
 from artemon.validate.extensions import traffic_extension, wasm_plugin
 from artemon.validate.findings import Problems
 from artemon.validate.gateway import gateway
+from artemon.validate.gateway_api import gateway_class, kubernetes_gateway, reference_grant
+from artemon.validate.gateway_routes import http_route
+from artemon.validate.ingress import ingress
 from artemon.validate.mixer import attribute_manifest, handler, instance, rule
 from artemon.validate.peer_authentication import peer_authentication
 from artemon.validate.proxy_config import proxy_config
@@ -52,5 +55,10 @@ RULES: Mapping[str, Rule] = {
     kinds.HOST_GRANT.name: host_grant,
     kinds.IDENTITY_GRANT.name: identity_grant,
     kinds.RATE_LIMIT.name: rate_limit,
+    kinds.INGRESS.unique: ingress,
+    kinds.GATEWAY_CLASS.unique: gateway_class,
+    kinds.KUBERNETES_GATEWAY.unique: kubernetes_gateway,
+    kinds.HTTP_ROUTE.unique: http_route,
+    kinds.REFERENCE_GRANT.unique: reference_grant,
 }
 """Kind -> what is wrong with one object of it."""

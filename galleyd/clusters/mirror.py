@@ -113,7 +113,7 @@ class Mirror:
         """What others write into the registry may concern objects that the cluster has too."""
         config = self._mesh.config
         revision, generation = config.position.revision, config.generation
-        kinds = {kind.plural: kind for kind in READ}
+        kinds = {kind.collection: kind for kind in READ}
         while True:
             await config.moved(60)
             try:

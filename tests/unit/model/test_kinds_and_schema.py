@@ -20,6 +20,9 @@ from artemon.model.schema import columns, object_schema, spec_schema
         ("serviceentry", kinds.SERVICE_ENTRY),
         ("gateways.networking.istio.io", kinds.GATEWAY),
         ("gateways.v1.networking.istio.io", kinds.GATEWAY),
+        ("gateway", kinds.GATEWAY),
+        ("gtw", kinds.KUBERNETES_GATEWAY),
+        ("gateways.gateway.networking.k8s.io", kinds.KUBERNETES_GATEWAY),
         ("telemetry", kinds.TELEMETRY_KIND),
         ("pods", None),
     ],
@@ -31,9 +34,11 @@ def test_a_word_finds_its_kind(word: str, kind: kinds.Kind | None) -> None:
 def test_names_are_unique() -> None:
     assert len(kinds.KINDS) == 15
     assert len({kind.plural for kind in kinds.KINDS}) == 15
-    assert kinds.by_plural("envoyfilters") is kinds.ENVOY_FILTER
+    assert kinds.by_collection("envoyfilters") is kinds.ENVOY_FILTER
+    assert len({kind.collection for kind in kinds.ALL_KINDS}) == len(kinds.ALL_KINDS)
+    assert len({kind.unique for kind in kinds.ALL_KINDS}) == len(kinds.ALL_KINDS)
     assert kinds.by_name("Telemetry", "telemetry.istio.io") is kinds.TELEMETRY_KIND
-    assert kinds.by_name("Gateway", "gateway.networking.k8s.io") is None
+    assert kinds.by_name("Gateway", "gateway.networking.k8s.io") is kinds.KUBERNETES_GATEWAY
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS, ids=lambda kind: kind.name)

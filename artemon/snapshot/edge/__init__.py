@@ -1,0 +1,1 @@
+"""Ingress and Gateway API, made into Gateways and VirtualServices. Pure."""

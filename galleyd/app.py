@@ -196,9 +196,8 @@ class Parts:
             self._vetting(),
             Rulebook(self._store, self.keys, self.around.mesh),
         )
-        self.mesh = Mesh(
-            edits, self.keys, self.config, self.proxies, [one.name for one in self.clusters.clusters]
-        )
+        order = [one.name for one in self.clusters.clusters]
+        self.mesh = Mesh(edits, self.keys, self.config, self.proxies, order, self.around)
         rest = Rest(edits, self._store, self.keys, self.config, Table())
         relay = Relay(self._keeper.current if self._keeper else None, self._settings)
         routes = [

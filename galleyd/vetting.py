@@ -14,6 +14,7 @@ from artemon.model.kinds import GATEWAY, SERVICE_ENTRY, VIRTUAL_SERVICE, WORKLOA
 from artemon.model.resource import Resource
 from artemon.model.tolerant import decode_tolerantly
 from artemon.model.workload import Workload
+from artemon.snapshot.edge.known import NAMESPACE_LABELS
 from artemon.store.api import Entry
 from galleyd import status
 from galleyd.claims import claims_of_address, claims_of_entry, claims_of_routes, granted, held
@@ -22,6 +23,7 @@ from galleyd.edits import How, Plan
 from galleyd.holds import OTHERS, Claim, Stock
 from galleyd.judge import Judge
 from galleyd.keys import Keys
+from galleyd.objects import meta_of
 from galleyd.rights import Ask
 from galleyd.writes import decode
 
@@ -46,6 +48,8 @@ class Vetting:
     def __call__(self, plans: Sequence[Plan], how: How) -> None:
         """Raises ApiError 403 with every reason."""
         judge = how.judge
+        if judge is not None and not judge.is_admin:
+            _refuse_marks(plans)
         concerned = [plan for plan in plans if plan.outcome.ref.kind in _KINDS and plan.write]
         if judge is None or not concerned or judge.is_admin:
             return
@@ -95,6 +99,21 @@ class Vetting:
                 resource = decode_tolerantly(stored.object).resource if stored else None
                 self._decoded[key] = (entry.version, resource)
         return {key: resource for key, (_, resource) in self._decoded.items()}
+
+
+def _refuse_marks(plans: Sequence[Plan]) -> None:
+    """Raises ApiError 403 for labels of namespaces that are told by those whom they let in."""
+    path = f'metadata.annotations["{NAMESPACE_LABELS}"]'
+    causes = [
+        status.Cause(path, "is written by galleyd alone", "FieldValueForbidden", str(plan.outcome.ref))
+        for plan in plans
+        if plan.write
+        and plan.write.after is not None
+        and NAMESPACE_LABELS in (meta_of(plan.write.after).get("annotations") or {})
+    ]
+    if causes:
+        text = "; ".join(f"{cause.subject}: {cause.field}: {cause.message}" for cause in causes)
+        raise status.ApiError(403, "Forbidden", f"nothing was written: {text}", causes=causes)
 
 
 def _decode(plan: Plan) -> Resource[Any] | None:

@@ -36,7 +36,7 @@ KUBERNETES: Mapping[str, frozenset[str]] = {
         "autoscaling": "HorizontalPodAutoscaler",
         "policy": "PodDisruptionBudget",
         "extensions": "Deployment Ingress",
-        "networking.k8s.io": "Ingress IngressClass NetworkPolicy",
+        "networking.k8s.io": "IngressClass NetworkPolicy",
         "discovery.k8s.io": "EndpointSlice",
         "rbac.authorization.k8s.io": "Role RoleBinding ClusterRole ClusterRoleBinding",
         "apiextensions.k8s.io": "CustomResourceDefinition",

@@ -35,9 +35,11 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The cluster does not answer, or refuses; what was known stays in force. reason: for people."""
+    """The cluster does not answer, or refuses; what was known stays in force. reason: for people. absent: it
+    has no such kind."""
 
     reason: str
+    absent: bool = False
 
 
 Item = Listed | Changed | Lost
@@ -77,7 +79,7 @@ async def follow(
             if error.code == 401:  # a token that expired: only whoever has a new one can go on
                 raise
             since = ""
-            yield Lost(_needed(error, kind))
+            yield Lost(_needed(error, kind), absent=error.code == 404)
         except ArtemonError as error:
             since = ""  # so that a Listed tells that it answers again
             yield Lost(str(error))

@@ -27,6 +27,8 @@ VALIDATING_WEBHOOKS: Final = _kind(
     "ValidatingWebhookConfiguration", "admissionregistration.k8s.io", "validatingwebhookconfigurations"
 )
 TOKEN_REVIEW: Final = _kind("TokenReview", "authentication.k8s.io", "tokenreviews")
+INGRESS_CLASS: Final = _kind("IngressClass", "networking.k8s.io", "ingressclasses")
+EVENT: Final = _kind("Event", "", "events")
 CUSTOM_RESOURCE: Final = _kind(
     "CustomResourceDefinition", "apiextensions.k8s.io", "customresourcedefinitions"
 )

@@ -10,28 +10,33 @@ from typing import Any
 from artemon.model.resource import Kind
 from artemon.model.schema import Column, columns, spec_schema
 
+PART_OF, OURS = "app.kubernetes.io/part-of", "artemon"
+"""Label of what was installed for this mesh."""
+
 
 def definition(kind: Kind) -> dict[str, Any]:
     """The CustomResourceDefinition of one kind (apiextensions.k8s.io/v1): every accepted version is served,
     the preferred one stored; they differ in nothing but their names."""
-    family = kind.group.partition(".")[0]
+    family, protected = kind.group.partition(".")[0], kind.group.endswith(".k8s.io")
+    notes = {"annotations": {"api-approved.kubernetes.io": "unapproved, the part of it that is read"}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{kind.plural}.{kind.group}",
-            "labels": {"app.kubernetes.io/part-of": "artemon"},
+            "labels": {PART_OF: OURS},
+            **(notes if protected else {}),
         },
         "spec": {
             "group": kind.group,
-            "scope": "Namespaced",
+            "scope": "Cluster" if kind.cluster_wide else "Namespaced",
             "names": {
                 "kind": kind.name,
                 "listKind": f"{kind.name}List",
                 "plural": kind.plural,
                 "singular": kind.singular,
                 "shortNames": [name for name in kind.short_names if name not in {kind.plural, kind.singular}],
-                "categories": ["istio-io", f"{family}-istio-io"],
+                "categories": ["gateway-api"] if protected else ["istio-io", f"{family}-istio-io"],
             },
             "versions": [
                 _version(kind, version, stored=version == kind.versions[0]) for version in kind.versions

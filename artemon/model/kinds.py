@@ -178,6 +178,7 @@ GATEWAY_CLASS = _gateway_api(
     singular="gatewayclass",
     short_names=("gc",),
     spec=gateway_api.GatewayClass,
+    cluster_wide=True,
 )
 KUBERNETES_GATEWAY = _gateway_api(
     "Gateway",

@@ -14,7 +14,8 @@ S_co = TypeVar("S_co", bound=Message, covariant=True)
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of object. versions: accepted, the preferred (stored) one first. plural: its name in URLs.
-    other_name: what it is called where kinds of all groups lie side by side and another one has its name."""
+    other_name: what it is called where kinds of all groups lie side by side and another one has its name.
+    cluster_wide: whether it has no namespace in clusters (in the mesh's own API every kind has)."""
 
     name: str
     group: str
@@ -24,6 +25,7 @@ class Kind:
     short_names: tuple[str, ...]
     spec: type[Message]
     other_name: str = ""
+    cluster_wide: bool = False
 
     @property
     def unique(self) -> str:

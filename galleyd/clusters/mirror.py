@@ -16,9 +16,14 @@ from artemon.kube.cluster import among
 from artemon.kube.follow import Changed, Listed, Lost, follow
 from artemon.kube.kinds import NAMESPACE
 from artemon.log import Log
-from artemon.model.kinds import ACCESS, KINDS
-from artemon.model.resource import Kind
+from artemon.model.kinds import ACCESS, KINDS, SERVICE_ENTRY
+from artemon.model.mesh_config import MeshConfig
+from artemon.model.resource import Kind, Resource
+from artemon.model.workload import Workload
+from galleyd.around import Around
 from galleyd.clusters.conditions import Verdict
+from galleyd.clusters.edge import Edge
+from galleyd.clusters.edge_stock import COPIED, Name, entries_of
 from galleyd.clusters.marks import Home, copied, goes_before, home_of
 from galleyd.clusters.settings import Cluster
 from galleyd.clusters.teller import Teller
@@ -29,7 +34,7 @@ from galleyd.objects import Object, Ref, Stored, meta_of
 from galleyd.status import ApiError
 from galleyd.writes import decode
 
-READ: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind.group != ACCESS)
+READ: tuple[Kind, ...] = (*(kind for kind in KINDS if kind.group != ACCESS), *COPIED)
 """Not those that say who may do what in the mesh: rights in a cluster are none in the mesh."""
 AGAIN = 2.0
 _REFUSED = (400, 403, 413, 422)
@@ -37,13 +42,15 @@ _REFUSED = (400, 403, 413, 422)
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """galleyd's side. order: names of all clusters, the first goes before. config: objects as last seen."""
+    """galleyd's side. order: names of all clusters, the first goes before. config: objects as last seen.
+    around: what else is known of the mesh."""
 
     edits: Edits
     keys: Keys
     config: Feed
     proxies: Feed
     order: Sequence[str]
+    around: Around
 
 
 class Mirror:
@@ -57,6 +64,9 @@ class Mirror:
         self._some = asyncio.Event()
         self._lost: dict[Kind, str] = {}
         self._teller = Teller(client, self._known, mesh.proxies, self._log)
+        self._edge = Edge(
+            client, seen=self._edge_objects, touched=self._again, around=self._around, log=self._log
+        )
 
     async def run(self) -> None:
         """Copy until cancelled. Raises ArtemonError when the cluster does not know the caller any more."""
@@ -66,6 +76,7 @@ class Mirror:
             tasks.create_task(self._heed(), name="cluster-registry")
             tasks.create_task(self._work(), name="cluster-copies")
             tasks.create_task(self._teller.run(), name="cluster-status")
+            tasks.create_task(self._edge.run(), name="cluster-edge")
 
     def _reads(self, ref: Ref) -> bool:
         return among(ref.namespace, self._cluster.settings.namespaces)
@@ -73,14 +84,34 @@ class Mirror:
     def _known(self, ref: Ref) -> Object | None:
         return self._seen.get(ref.kind, {}).get(ref)
 
+    def _edge_objects(self, kind: Kind) -> dict[Name, Object]:
+        return {(ref.namespace, ref.name): obj for ref, obj in self._seen.get(kind, {}).items()}
+
+    def _around(self) -> tuple[MeshConfig, Iterable[Workload], Iterable[Resource[Any]]]:
+        entries = self._mesh.keys.collection(SERVICE_ENTRY)
+        stored = (decode(entry) for entry in self._mesh.config.values() if entry.key.startswith(entries))
+        around = self._mesh.around
+        return (
+            around.mesh() or MeshConfig(),
+            around.workloads(),
+            entries_of(one.object for one in stored if one),
+        )
+
+    def _again(self, kinds: Iterable[Kind]) -> None:
+        """Copies of these kinds may look different."""
+        self._ask_for(ref for kind in kinds for ref in self._seen.get(kind, {}))
+
     async def _follow(self, kind: Kind) -> None:
+        if kind in COPIED:
+            await self._edge.ready()
         async for item in follow(self._client, kind):
             if isinstance(item, Lost):
-                if self._lost.get(kind) != item.reason:
+                if self._lost.get(kind) != item.reason and not (item.absent and kind in COPIED):
                     self._lost[kind] = item.reason
                     self._log.warning("cluster_lost", kind=kind.name, reason=item.reason)
                 continue
             self._lost.pop(kind, None)
+            self._edge.changed()
             self._ask_for(self._listed(kind, item) if isinstance(item, Listed) else self._changed(kind, item))
 
     def _listed(self, kind: Kind, item: Listed) -> list[Ref]:
@@ -145,16 +176,23 @@ class Mirror:
 
     async def _copy(self, ref: Ref) -> None:
         """Make the registry's object what the cluster's is. Raises ApiError, StoreError: try again."""
-        obj, stored = self._known(ref), await self._mesh.edits.writer.read(ref)
+        seen, stored = self._known(ref), await self._mesh.edits.writer.read(ref)
+        obj = None if seen is None else self._edge.shaped(ref.kind, seen)
         if obj is None:
             self._teller.forget(ref)
             if stored and home_of(stored.object) == self._home and ref.kind in self._seen:
                 await self._delete(ref, stored)
             return
         if stored and goes_before(home_of(stored.object), self._home, self._mesh.order):
-            self._teller.tell(ref, Verdict(_generation(obj), "Conflict", _winner(stored)))
+            self._tell(ref, Verdict(_generation(obj), "Conflict", _winner(stored)))
             return
-        self._teller.tell(ref, await self._take(ref, obj))
+        self._tell(ref, await self._take(ref, obj))
+
+    def _tell(self, ref: Ref, verdict: Verdict) -> None:
+        if ref.kind in COPIED:
+            self._edge.changed()
+        else:
+            self._teller.tell(ref, verdict)
 
     async def _take(self, ref: Ref, obj: Object) -> Verdict:
         edits = replace(self._mesh.edits, now=lambda: _age(obj)[0])

@@ -21,7 +21,8 @@ PAUSE = 0.5
 RETRY = 5.0
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """RFC 3339."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -35,7 +36,7 @@ class Teller:
         proxies: Feed,
         log: Log,
         *,
-        now: Callable[[], str] = _now,
+        now: Callable[[], str] = utc_now,
     ) -> None:
         self._client, self._seen, self._proxies, self._log, self._now = client, seen, proxies, log, now
         self._statuses = Statuses()

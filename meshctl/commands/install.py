@@ -15,10 +15,11 @@ from artemon.errors import ArtemonError, Problem, Refused
 from artemon.kube import Client, Rejected
 from artemon.kube.failures import missing_rule
 from artemon.kube.kubeconfig import cluster_access
+from artemon.model.definition import OURS, PART_OF
 from artemon.model.yaml_text import parse
 from meshctl.inputs import FILE
 from meshctl.install.chart import write_chart
-from meshctl.install.manifests import Validator, everything, manifests
+from meshctl.install.manifests import Validator, everything, gateway_api_kinds, manifests
 from meshctl.install.values import Values
 from meshctl.yaml_output import write_yaml
 
@@ -58,6 +59,7 @@ PLACES: Mapping[str, str] = {
 @click.option("--validator", default="", help="Where the API server finds galleyd, in the same form.")
 @click.option("--validator-ca", type=FILE, help="Roots (PEM) of galleyd's certificate.")
 @click.option("--secrets", is_flag=True, help="Let citadeld keep certificates as Secrets (istio.<account>).")
+@click.option("--gateway-api", is_flag=True, help="Give it Gateway API's kinds too, unless it has them.")
 @click.option("--revision", default="default", show_default=True, help="Revision of the injector.")
 @click.option("--tag", "tags", multiple=True, help="Further name of the revision; may be repeated.")
 @click.option("--default/--no-default", default=True, help="Whether it serves istio-injection=enabled.")
@@ -72,6 +74,7 @@ def install(
     validator: str,
     validator_ca: Path | None,
     secrets: bool,
+    gateway_api: bool,
     revision: str,
     tags: tuple[str, ...],
     default: bool,
@@ -106,6 +109,7 @@ def install(
                 "--secrets needs --injector; in the cluster it is the value citadeld.secrets"
             )
         objects = everything(Values(_read(values_)))
+    objects += gateway_api_kinds() if gateway_api else []
     if dry_run:
         write_yaml(objects, sys.stdout)
         return
@@ -150,6 +154,9 @@ async def _apply(objects: list[dict[str, Any]], kubeconfig: str, context: str) -
             name = obj["metadata"]["name"]
             place = PLACES[obj["kind"]].format(namespace=obj["metadata"].get("namespace", ""))
             try:
+                if await _is_anothers(client, obj, f"{place}/{name}"):
+                    click.echo(f"{obj['kind']}/{name} is there already, and stays as it is")
+                    continue
                 query = {"fieldManager": OWNER, "force": "true"}
                 await client.request("PATCH", f"{place}/{name}", query=query, body=obj, media=APPLY)
                 click.echo(f"{obj['kind']}/{name} applied")
@@ -157,6 +164,19 @@ async def _apply(objects: list[dict[str, Any]], kubeconfig: str, context: str) -
                 failures.append(f"{obj['kind']}/{name}: {_reason(error, place)}")
     if failures:
         raise ArtemonError("\n".join(failures))
+
+
+async def _is_anothers(client: Client, obj: dict[str, Any], path: str) -> bool:
+    """Whether somebody else gave the cluster a kind of Kubernetes' own."""
+    if "api-approved.kubernetes.io" not in obj["metadata"].get("annotations", {}):
+        return False
+    try:
+        found = (await client.request("GET", path)).value
+    except Rejected as error:
+        if error.code == 404:
+            return False
+        raise
+    return (found["metadata"].get("labels") or {}).get(PART_OF) != OURS
 
 
 def _reason(error: ArtemonError, place: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from artemon.inject.webhook import webhook_configuration
 from artemon.model.definition import definition
-from artemon.model.kinds import ACCESS, KINDS
+from artemon.model.gateway_api import GROUP as GATEWAY_API
+from artemon.model.kinds import ACCESS, GATEWAY_API_KINDS, KINDS
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
 from meshctl.install.daemons import daemons, objects
 from meshctl.install.gateway import gateway
@@ -41,7 +42,12 @@ _RULES: dict[str, list[Object]] = {
         _rule("discovery.k8s.io", ["endpointslices"], _READ),
     ],
     "galleyd": [
-        _rule("", ["namespaces"], ["get"]),
+        _rule("", ["namespaces", "services"], _READ),
+        _rule("", ["events"], ["create"]),
+        _rule("networking.k8s.io", ["ingresses", "ingressclasses"], _READ),
+        _rule("networking.k8s.io", ["ingresses/status"], ["patch"]),
+        _rule(GATEWAY_API, [kind.plural for kind in GATEWAY_API_KINDS], _READ),
+        _rule(GATEWAY_API, [f"{kind.plural}/status" for kind in GATEWAY_API_KINDS], ["patch"]),
         _rule(_HOOKS, ["validatingwebhookconfigurations"], [*_READ, "patch"]),
         *(
             rule
@@ -103,6 +109,11 @@ def in_cluster(values: Values) -> list[Part]:
 def everything(values: Values) -> list[Object]:
     """The objects of all parts that are switched on."""
     return [obj for part in in_cluster(values) if values.on(part.when) for obj in part.objects]
+
+
+def gateway_api_kinds() -> list[Object]:
+    """The part of Gateway API that is read, for clusters that have none of it."""
+    return [definition(kind) for kind in GATEWAY_API_KINDS]
 
 
 def _kept(kind: Object) -> Object:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from artemon.snapshot.edge.listeners import NAME_LABEL
 from meshctl.up import members
 from meshctl.up.layout import (
     APP_PORT,
@@ -152,7 +153,7 @@ def _mixerd(layout: Layout, registry: str) -> dict[str, Any]:
 def _proxyd(layout: Layout, instance: Instance) -> dict[str, Any]:
     address = layout.host(instance.number)
     if instance is GATEWAY:
-        labels = {"istio": "ingressgateway", "app": instance.service}
+        labels = {"istio": "ingressgateway", "app": instance.service, NAME_LABEL: "ingressgateway"}
         port = {"name": "http", "number": 80, "protocol": "HTTP", "listen_port": GATEWAY_PORT}
     else:
         labels = {"app": instance.service, "version": instance.version}

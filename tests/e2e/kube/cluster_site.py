@@ -136,32 +136,36 @@ class ClusterMesh:
 
     def start_proxy(self, namespace: str, account: str, pod: str) -> None:
         """A proxyd with its Envoy as the sidecar of a pod: it joins by the token that the pod has."""
-        self.proxy, status, ready, stats, admin = free_ports(5)
-        renew, join = self._citadeld
         shown = self.folder / "pod.token"
         shown.write_text(token(self.kube, namespace, account, pod=pod))
         shown.chmod(0o600)
-        settings = {
-            "data_dir": str(self.folder / "proxyd-data"),
-            "run_dir": str(self.folder / "proxyd-run"),
-            "citadeld": [renew],
-            "citadeld_join": [join],
-            "pilotd": [f"127.0.0.1:{self._pilot}"],
-            "ca_pin": str(self.root),
-            "attest_token_file": str(shown),
-            "namespace": namespace,
-            "service_account": account,
-            "http_proxy_port": self.proxy,
-            "status_port": status,
-            "ready_port": ready,
-            "stats_port": stats,
-            "admin_port": admin,
-        }
+        settings = {**self.proxy_settings(self.folder, shown), "service_account": account}
+        self.proxy = settings["http_proxy_port"]
         config = self.folder / "proxyd.yaml"
         config.write_text(json.dumps(settings))
         command = dying_with_parent(sys.executable, "-m", "proxyd", "run", "--config", str(config))
         with (self.folder / "proxyd.log").open("wb") as log:
             self.sidecar = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def proxy_settings(self, folder: Path, shown: Path) -> dict[str, Any]:
+        """Of a proxyd in namespace shop that shows a token."""
+        proxy, status, ready, stats, admin = free_ports(5)
+        renew, join = self._citadeld
+        return {
+            "data_dir": str(folder / "proxyd-data"),
+            "run_dir": str(folder / "proxyd-run"),
+            "citadeld": [renew],
+            "citadeld_join": [join],
+            "pilotd": [f"127.0.0.1:{self._pilot}"],
+            "ca_pin": str(self.root),
+            "attest_token_file": str(shown),
+            "namespace": "shop",
+            "http_proxy_port": proxy,
+            "status_port": status,
+            "ready_port": ready,
+            "stats_port": stats,
+            "admin_port": admin,
+        }
 
     def get(self, url: str) -> tuple[int, str]:
         """Status and text that the proxy answers; (0, "") for nothing."""
@@ -223,7 +227,7 @@ def running(kube: KubeApi, page: Page, folder: Path) -> Iterator[ClusterMesh]:
     """The whole mesh: Service web of namespace shop is `page`, and a proxy of that namespace is there. Route
     `wrong` was written before anybody judged what is written."""
     made = ClusterMesh(folder, kube)
-    made.install("--injector", "https://127.0.0.1:9", "--secrets")
+    made.install("--injector", "https://127.0.0.1:9", "--secrets", "--gateway-api")
     _shop(kube, page)
     try:
         made.start()

@@ -343,3 +343,15 @@ async def test_who_was_first_keeps_what_he_has(api: Api, edge: dict[str, str]) -
     changed = routes("first.com", gateways=["istio-system/in"])
     changed["spec"]["http"][0]["timeout"] = "3s"
     await apply(api, changed, code=200, headers=edge)
+
+
+async def test_labels_of_namespaces_are_not_told_by_whom_they_let_in(
+    api: Api, editor: dict[str, str]
+) -> None:
+    """They are an annotation of routes that galleyd copies from clusters, and decide who may attach."""
+    meta = {"name": "x", "namespace": "shop", "annotations": {"artemon.io/namespace-labels": "{}"}}
+    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta, "spec": {}}
+    refused = await apply(api, route, code=403, headers=editor)
+    assert "is written by galleyd alone" in refused["message"]
+    del meta["annotations"]
+    await apply(api, route, code=200, headers=editor)

@@ -112,10 +112,10 @@ def test_ports_by_name_and_what_cannot_be_answered_is_said() -> None:
     assert found.reaches("shop.example/named") == "api:9090"
     assert found.reaches("shop.example/name") == "503"
     assert found.reaches("shop.example/bucket") == "503"
-    host = "api.shop.svc.cluster.local"
+    host, place = "api.shop.svc.cluster.local", "spec.rules[0].http.paths"
     assert found.derived.ingresses["shop/a"] == [
-        f"spec.rules[0].http.paths[1].backend.service.port: Service {host} has no port nope; requests get 503",
-        f"spec.rules[0].http.paths[2].backend.service.port: Service {host} has no port 99; requests get 503",
+        f"{place}[1].backend.service.port: Service {host} has no port nope; requests get 503",
+        f"{place}[2].backend.service.port: Service {host} has no port 99; requests get 503",
         "spec.rules[0].http.paths[3].backend.service: there is no Service gone.shop.svc.cluster.local;"
         " requests get 503",
         "spec.rules[0].http.paths[4].backend.resource: only Services are supported; requests get 503",

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from cryptography import x509
 
 from artemon.daemon.audit import AuditLog
 from artemon.errors import StoreError, Unknown
-from artemon.model.trust import SERIALS
+from artemon.model.trust import SERIALS, serial_name
 from artemon.pki.bundle import pem_list
 from artemon.pki.certificate import (
     SERIAL_BYTES,
@@ -72,21 +72,34 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is the same for all leaves of one authority. keys: digests of those of the whole chain."""
+    """What is the same for all leaves of one authority. keys: digests of those of the whole chain.
+    tells_serials: whether leaves may have a DNS name that nobody's constraints know."""
 
     fingerprint: str
     chain: tuple[str, ...]
     keys: frozenset[str]
+    tells_serials: bool
 
 
 def _known(authority: Authority) -> _Known:
-    return _known_of(authority.certificate, *authority.issuers)
+    return known_of(authority.certificate, *authority.issuers)
 
 
 @lru_cache(maxsize=4)
-def _known_of(*chain: x509.Certificate) -> _Known:
+def known_of(*chain: x509.Certificate) -> _Known:
+    """Computed once for an authority, which comes first, and those above it."""
     digests = frozenset(spki_sha256(check_public_key(one.public_key())) for one in chain)
-    return _Known(fingerprint(chain[0]), tuple(pem_list(chain)), digests)
+    return _Known(fingerprint(chain[0]), tuple(pem_list(chain)), digests, not any(map(_limits_names, chain)))
+
+
+def _limits_names(one: x509.Certificate) -> bool:
+    """Whether an authority may certify some DNS names only (RFC 5280 section 4.2.1.10)."""
+    try:
+        constraints = one.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    limits = (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
+    return any(isinstance(name, x509.DNSName) for name in limits)
 
 
 @contextmanager
@@ -169,6 +182,8 @@ class Issuer:
             validity = leaf_validity(leaf.lifetime, authority, now)
             record = _record(asked, _known(authority), validity=validity, now=now)
             await self._persist(asked, serial, record=record)
+            if _known(authority).tells_serials:
+                leaf = replace(leaf, names=(*leaf.names, serial_name(serial)))
             signed = make_leaf(leaf, authority, serial=serial, now=now)
             parsed = load_certificates(chain_pem([signed]))[0]
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)

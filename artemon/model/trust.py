@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from artemon.errors import Problem, Refused
@@ -14,6 +15,17 @@ REVOKED = "trust/revoked/"
 SERIALS, IDENTITIES, LISTS = f"{REVOKED}serials/", f"{REVOKED}identities/", f"{REVOKED}lists/"
 DRAIN = f"{REVOKED}drain"
 """Keys below `artemon/<mesh>/`; those that end with a slash are prefixes."""
+
+
+def serial_name(serial: int) -> str:
+    """The DNS name by which a leaf tells its own serial. gRPC has no revocation lists over xDS, but its RBAC
+    reads DNS names (gRFC A41). `.invalid` is nobody's (RFC 2606)."""
+    return f"serial-{serial:x}.invalid"
+
+
+@lru_cache(maxsize=2)
+def _serial_names(serials: frozenset[int]) -> tuple[str, ...]:
+    return tuple(sorted(map(serial_name, serials)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,11 @@ class Trust:
             serials=serials,
             drain="".join(texts[DRAIN]),
         )
+
+    @property
+    def serial_names(self) -> tuple[str, ...]:
+        """Those of the revoked certificates, in order."""
+        return _serial_names(self.serials)
 
     def refuses(self, identity: str, serial: int | None) -> bool:
         """Whether who shows a certificate of this identity, with this serial, is refused."""

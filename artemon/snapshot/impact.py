@@ -68,7 +68,7 @@ def differences(before: ProxyView, after: ProxyView) -> frozenset[str]:
     """The xDS types that two views of one proxy can differ in; exact for snapshots built from one another,
     whose equal parts are the same objects."""
     shared = ("mesh", "services", "virtual_services", "destinations", "sidecar")
-    own = ("proxy", "gateways", "own", "inbound_mtls", "bans", "drain")
+    own = ("proxy", "gateways", "own", "inbound_mtls", "bans", "revoked", "drain")
     same = all(getattr(before, name) is getattr(after, name) for name in shared)
     if not same or any(getattr(before, name) != getattr(after, name) for name in own):
         return _ALL if before.mesh is after.mesh else _ALL | {START}

@@ -10,7 +10,7 @@ from artemon.errors import Problem
 from artemon.model.egress import Gate
 from artemon.model.gateway import Gateway
 from artemon.model.mesh_config import MeshConfig
-from artemon.model.proxy import Proxy, ProxyType
+from artemon.model.proxy import GRPC, Proxy, ProxyType
 from artemon.model.resource import Resource
 from artemon.model.selector import matches
 from artemon.model.service import Endpoint, Service
@@ -160,6 +160,7 @@ class Snapshot:
             policies=frame.policies,
             reports=frame.reports,
             bans=self.config.trust.bans,
+            revoked=self.config.trust.serial_names if proxy.generator == GRPC else (),
             drain=self.config.trust.drain,
         )
 

@@ -119,7 +119,8 @@ class ProxyView:
     envoy_filters: those that select this proxy, in no order that matters.
     proxy_configs: how it is to be started, the weakest first.
     policies: who may ask what of it; for proxies without any all the same object.
-    bans: identities that nobody lets in. drain: connections that were open before it changed end.
+    bans: identities that nobody lets in. revoked: certificates that nobody lets in, by their serial names;
+    for those who take no revocation lists (gRPC). drain: connections that were open before it changed end.
     reports: what it reports of its traffic, and to whom.
     """
 
@@ -138,5 +139,6 @@ class ProxyView:
     proxy_configs: Sequence[Resource[ProxyConfig]] = ()
     policies: Policies = NO_POLICIES
     bans: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
     drain: str = ""
     reports: Reports = NO_REPORTS

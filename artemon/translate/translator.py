@@ -122,7 +122,7 @@ def messages(view: ProxyView) -> Mapping[str, Mapping[str, Message]]:
     }
 
 
-_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "bans", "drain")
+_OTHERWISE = ("endpoints", "trust_domain", "envoy_filters", "bans", "revoked", "drain")
 _PARTS = tuple(one.name for one in fields(ProxyView) if one.name not in _OTHERWISE)
 _parts = attrgetter(*_PARTS)
 

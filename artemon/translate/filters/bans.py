@@ -35,7 +35,7 @@ def shut_out(listener: Listener, view: ProxyView) -> Listener:
 
 
 def banned(bans: Sequence[str]) -> RBAC:
-    """Denies these identities, whatever they want."""
+    """Denies whoever is called so in a certificate, whatever they want."""
     policy = Policy(permissions=[Permission(any=True)])
     for identity in bans:
         policy.principals.add().authenticated.principal_name.exact = identity

@@ -54,8 +54,8 @@ def _rewrite(message: Message) -> None:
 
 
 def _rules(view: ProxyView) -> Iterator[tuple[str, RBAC]]:
-    if view.bans:
-        yield "bans", banned(view.bans)
+    if view.bans or view.revoked:
+        yield "bans", banned((*view.bans, *view.revoked))
     enforced = [one for one in view.policies.authorization if not is_dry_run(one)]
     custom = external(view, _of(enforced, "CUSTOM"), Speech.GRPC)
     if custom is not None:

@@ -1,5 +1,5 @@
-"""`meshctl certificate revoke --identity` and gRPC without a proxy: servers refuse who is banned, clients do
-not call him, and both take him back when he is reinstated."""
+"""`meshctl certificate revoke` and gRPC without a proxy: servers refuse who is banned or shows a certificate
+that is revoked, clients do not call him, and call him again when he is reinstated."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
 from policy_http2 import EMPTY_MESSAGE, Anything, Http2
 from servers import dying_with_parent, free_ports
-from trust_mesh import PLAINTEXT, SPACE, Mesh, Thief, Workload
+from trust_mesh import PLAINTEXT, SERVE, SPACE, Mesh, Thief, Workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(400)]
 
 TESTS = Path(__file__).parents[2]
-HOST = f"talk.{SPACE}.svc.cluster.local"
+HOST, COPIED = f"talk.{SPACE}.svc.cluster.local", f"copied.{SPACE}.svc.cluster.local"
 
 
 class Site:
@@ -31,8 +32,13 @@ class Site:
 
     def __init__(self, mesh: Mesh, folder: Path) -> None:
         self.mesh, self.folder = mesh, folder
+        self.app = grpc.server(ThreadPoolExecutor(2))
+        self.app.add_generic_rpc_handlers((Anything(),))
+        port = self.app.add_insecure_port(f"{mesh.net}.41:0")
+        self.app.start()
         self.foe = mesh.join("foe", 40)
-        mesh.ready(self.foe)
+        self.copied = mesh.join("copied", 41, protocol="GRPC", app=port)
+        mesh.ready(self.foe, self.copied)
         self.processes: list[subprocess.Popen[Any]] = []
 
     def bootstrap(self, name: str, **metadata: str) -> Path:
@@ -63,7 +69,19 @@ class Site:
         self.processes.append(process)
         return process
 
+    def serve(self, name: str) -> int:
+        """The port of a gRPC server that follows the mesh as a workload does."""
+        (port,), server = free_ports(1), self.mesh.workloads[name]
+        served = [{"number": port, "name": "grpc", "protocol": "GRPC", "listenPort": port}]
+        bootstrap = self.bootstrap(name, ARTEMON_PORTS=json.dumps(served))
+        process = self.run(TESTS / "policy_grpc_servers.py", bootstrap)
+        assert process.stdin is not None
+        process.stdin.write(f"{server.address}:{port}\n")
+        process.stdin.close()
+        return port
+
     def down(self) -> None:
+        self.app.stop(None)
         for process in self.processes:
             process.kill()
             process.wait()
@@ -90,13 +108,7 @@ def status(client: Http2) -> str:
 
 def test_t16_a_server_refuses_who_is_banned(site: Site) -> None:
     mesh, server = site.mesh, site.mesh.workloads["echo"]
-    (port,) = free_ports(1)
-    served = [{"number": port, "name": "grpc", "protocol": "GRPC", "listenPort": port}]
-    bootstrap = site.bootstrap("echo", ARTEMON_PORTS=json.dumps(served))
-    process = site.run(TESTS / "policy_grpc_servers.py", bootstrap)
-    assert process.stdin is not None
-    process.stdin.write(f"{server.address}:{port}\n")
-    process.stdin.close()
+    port = site.serve("echo")
     friend, foe = (caller(mesh.workloads[name], port, server) for name in ("good", "foe"))
     for client in (friend, foe):
         mesh.eventually(lambda client=client: status(client) == "OK", "both are served")
@@ -107,7 +119,10 @@ def test_t16_a_server_refuses_who_is_banned(site: Site) -> None:
         assert status(friend) == "OK"
     finally:
         mesh.meshctl("certificate", "reinstate", "--identity", mesh.workloads["foe"].identity)
-    mesh.eventually(lambda: status(caller(mesh.workloads["foe"], port, server)) == "OK", "served again")
+    assert status(caller(mesh.workloads["foe"], port, server)) == "PERMISSION_DENIED", (
+        "certificates from before the ban stay revoked"
+    )
+    assert status(friend) == "OK"
 
 
 class Callers:
@@ -117,10 +132,10 @@ class Callers:
         script = TESTS / "e2e" / "proxyless" / "proxyless_client.py"
         self._process = site.run(script, site.bootstrap(name))
 
-    def call(self) -> list[str]:
+    def call(self, target: str = f"{HOST}:7070") -> list[str]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        question = {"target": f"xds:///{HOST}:7070", "credentials": "xds", "timeout": 10}
+        question = {"target": f"xds:///{target}", "credentials": "xds", "timeout": 10}
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         answers = list(json.loads(self._process.stdout.readline()))
@@ -160,3 +175,22 @@ def test_t16_a_client_does_not_call_who_is_banned(site: Site) -> None:
         mesh.eventually(lambda: friend.call() == [""], "he is called again")
     finally:
         server.stop(None)
+
+
+def test_t16_a_certificate_revoked_by_its_serial(site: Site) -> None:
+    """Servers refuse whoever shows it, also on open connections; who joined with it is called no more."""
+    mesh, server, copied = site.mesh, site.mesh.workloads["echo"], site.copied
+    rule = {"host": COPIED, "trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}
+    mesh.apply({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+                "metadata": {"name": "copied", "namespace": SPACE}, "spec": rule})  # fmt: skip
+    port, friend = site.serve("echo"), Callers(site, "good")
+    clients = [caller(mesh.workloads[name], port, server) for name in ("good", "copied")]
+    for client in clients:
+        mesh.eventually(lambda client=client: status(client) == "OK", "both are served")
+    mesh.eventually(lambda: friend.call(f"{COPIED}:{SERVE}") == [""], "he is called")
+    serial = x509.load_pem_x509_certificate(copied.file("cert-chain.pem").read_bytes()).serial_number
+    mesh.meshctl("certificate", "revoke", "--serial", f"{serial:x}", "--reason", "copied")
+    mesh.eventually(lambda: status(clients[1]) == "PERMISSION_DENIED", "refused on the connection he has")
+    assert status(caller(copied, port, server)) == "PERMISSION_DENIED"
+    assert status(clients[0]) == "OK"
+    mesh.eventually(lambda: friend.call(f"{COPIED}:{SERVE}")[0].startswith("UNAVAILABLE"), "nobody calls him")

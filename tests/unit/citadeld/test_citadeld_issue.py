@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
 from citadel_rig import CART, CREATE, TOKENS, Rig, bundle, running, settings_in
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from artemon.api.v1 import join_tokens_pb2
 from artemon.daemon.audit import check_chain
 from artemon.daemon.identity_tls import grpc_channel_credentials
 from artemon.errors import ArtemonError
-from artemon.pki.certificate import load_certificates
+from artemon.model.trust import serial_name
+from artemon.pki.certificate import load_certificates, make_root
 from artemon.pki.csr import make_csr
 from artemon.pki.keys import generate_key
 from artemon.pki.spiffe import SpiffeId
 from artemon.pki.verify import check_leaf
 from artemon.store.open import open_store
 from citadeld.app import key_room
+from citadeld.issuer import known_of
 
 STATUS = grpc.StatusCode
 GALLEYD = SpiffeId("cluster.local", "artemon-system", "galleyd")
@@ -176,7 +179,32 @@ async def test_only_daemons_have_dns_names(tmp_path: Path, identity: SpiffeId, n
     async with running(settings_in(tmp_path, names=given)) as rig:
         leaf = leaf_of(await rig.by_token(request_for(identity), await rig.token(identity)))
     found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert [str(name.value) for name in found][1:] == names
+    assert [str(name.value) for name in found][1:] == [*names, serial_name(leaf.serial_number)]
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_where_an_authority_may_not_certify_any_dns_name_leaves_do_not_tell_their_serial(
+    permitted: bool,
+) -> None:
+    """A company's authority: the name would make the whole chain invalid (RFC 5280 section 4.2.1.10)."""
+    key = generate_key()
+    root = make_root(key, "cluster.local", serial=1, now=datetime.now(UTC), lifetime=timedelta(days=1))
+    name = [x509.DNSName("corp.example")]
+    limits = x509.NameConstraints(name, None) if permitted else x509.NameConstraints(None, name)
+    limited = (
+        x509.CertificateBuilder(
+            root.subject,
+            root.subject,
+            key.public_key(),
+            2,
+            datetime.now(UTC),
+            datetime(2100, 1, 1, tzinfo=UTC),
+        )
+        .add_extension(limits, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    assert known_of(root).tells_serials
+    assert not known_of(limited, root).tells_serials
 
 
 async def test_tokens_are_managed_by_operators_only(rig: Rig, tmp_path: Path) -> None:

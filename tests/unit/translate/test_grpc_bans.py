@@ -7,9 +7,12 @@ from dataclasses import replace
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC as HttpRbac
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from translate_mesh import view_of
 
+from artemon.model.trust import serial_name
+from artemon.translate.grpc.guard import filters_of
 from artemon.translate.grpc.translator import GrpcTranslator
 from artemon.xds.resource import Resource
 from artemon.xds.types import CLUSTER, ENDPOINTS
@@ -62,6 +65,16 @@ def test_an_identity_that_is_banned_is_not_called() -> None:
     assert names(after[CLUSTER][NAME]) == [GOOD]
     assert addresses(before[ENDPOINTS][NAME]) == {"10.0.0.1", "10.0.0.2"}
     assert addresses(after[ENDPOINTS][NAME]) == {"10.0.0.1"}
+
+
+def test_a_server_refuses_certificates_by_their_serial_names() -> None:
+    name = serial_name(0xABC)
+    (only,) = filters_of(replace(view_of(MESH, {"metadata": {"GENERATOR": "grpc"}}), revoked=(name,))) or ()
+    rules = HttpRbac()
+    assert only.typed_config.Unpack(rules)
+    (policy,) = rules.rules.policies.values()
+    assert [one.authenticated.principal_name.exact for one in policy.principals] == [name]
+    assert name == "serial-abc.invalid"
 
 
 def test_when_all_are_banned_nobody_is_taken_for_them() -> None:

@@ -38,6 +38,30 @@ def cluster_access(file: str, *, context: str = "") -> Access:
         raise ArtemonError(f"{file}: is not a kubeconfig that can be used: {error!r}") from error
 
 
+def access_in(text: str) -> Access:
+    """The cluster of a kubeconfig that somebody else wrote: what it names by files is refused, as these would
+    be ours, and so is a server that is not to be verified. Raises ArtemonError."""
+    documents = list(parse(text))
+    if len(documents) != 1 or documents[0].problems or not isinstance(documents[0].value, dict):
+        raise ArtemonError("is not a kubeconfig")
+    config = documents[0].value
+    try:
+        for part, field in (("clusters", "cluster"), ("users", "user")):
+            for entry in config.get(part) or ():
+                for key in _FILES & (entry.get(field) or {}).keys():
+                    raise ArtemonError(f"{key}: is not taken from here; put it into {key}-data or token")
+        access = _chosen(config, "", Path())
+    except (KeyError, TypeError, AttributeError, binascii.Error, OSError, UnicodeDecodeError) as error:
+        raise ArtemonError(f"is not a kubeconfig that can be used: {error!r}") from error
+    if access.insecure:
+        raise ArtemonError("insecure-skip-tls-verify: is not taken from here")
+    access.ssl()
+    return access
+
+
+_FILES = {"certificate-authority", "client-certificate", "client-key", "tokenFile"}
+
+
 def _chosen(config: Mapping[str, Any], context: str, folder: Path) -> Access:
     name = context or config.get("current-context") or ""
     chosen = _named(config, "contexts", "context", name)

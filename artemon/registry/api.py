@@ -6,8 +6,8 @@ what vanished in numbers is held by the sink (`artemon.registry.view`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -91,6 +91,16 @@ class Plugin(Protocol):
     def open(self, url: str, settings: RegistrySettings) -> Registry:
         """The registry at `url`, whose query has been read into `settings` (its name filled in). Reads files,
         connects to nothing. Raises StoreError."""
+
+
+class RemotePlugin(Plugin, Protocol):
+    """A kind of registry that can tell of further ones."""
+
+    def remotes(
+        self, url: str, settings: RegistrySettings, said: Callable[[str], None]
+    ) -> AsyncIterator[tuple[Any, ...]] | None:
+        """All further registries (`artemon.registry.open.Opened`) whenever they change, until cancelled; None
+        where the settings ask for none. said: told what is wrong with them."""
 
 
 class ExportingPlugin(Plugin, Protocol):

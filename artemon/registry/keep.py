@@ -129,6 +129,13 @@ class Keep:
         self._pass_on(self._view.release())
         return count
 
+    def forget(self) -> None:
+        """The registry is none any more: an operator took it out, with all that it told."""
+        self._pass_on([*self._view.replace((), proven=True, now=self._now()), *self._view.release()])
+        self._metrics.forget(self.name)
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
     async def run(self) -> None:
         """Keep the view true until cancelled."""
         await self._start_cold()

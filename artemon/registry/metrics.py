@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from artemon.registry.view import View
@@ -23,6 +25,13 @@ class RegistryMetrics:
             "artemon_registry_failures", "Times that it could not be read.", ["registry"], registry=registry
         )
         self._held: dict[str, int] = {}
+
+    def forget(self, name: str) -> None:
+        """The registry is none any more."""
+        for metric in (self.up, self.age, self.services, self.instances, self.held, self.failures):
+            with suppress(KeyError):
+                metric.remove(name)
+        self._held.pop(name, None)
 
     def tell(self, name: str, view: View, *, held: int) -> bool:
         """Show a view; whether more is held than before."""

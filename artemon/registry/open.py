@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from artemon import plugins
@@ -12,17 +13,21 @@ from artemon.errors import Problem, Refused
 from artemon.registry.api import GROUP, Plugin, Registry, RegistrySettings
 from artemon.registry.exports import Exporter
 
+Remotes = Callable[[Callable[[str], None]], "AsyncIterator[tuple[Opened, ...]] | None"]
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A registry with what it was told. address: its URL without settings. exporter: makes what shows it the
-    services of a mesh, by the mesh's name; None where that is not asked for."""
+    services of a mesh, by the mesh's name; None where that is not asked for. remotes: tells of the further
+    registries that this one knows of, all of them whenever they change; None where it knows of none."""
 
     name: str
     address: str
     settings: RegistrySettings
     registry: Registry
     exporter: Callable[[str], Exporter | None] = lambda _: None
+    remotes: Remotes = lambda _: None
 
 
 def open_registries(urls: Iterable[str]) -> tuple[Opened, ...]:
@@ -44,7 +49,13 @@ def open_registry(url: str) -> Opened:
     values = {"name": kind, **plugins.in_query(query)}
     settings = plugins.checked(plugin.settings, values, owner="registry", subject=address)
     registry = plugin.open(address, settings)
-    return Opened(settings.name or kind, address, settings, registry, _exporter(plugin, address, settings))
+    exporter, remotes = _exporter(plugin, address, settings), _remotes(plugin, address, settings)
+    return Opened(settings.name or kind, address, settings, registry, exporter, remotes)
+
+
+def _remotes(plugin: Plugin, address: str, settings: RegistrySettings) -> Remotes:
+    tell: Any = getattr(plugin, "remotes", None)
+    return partial(tell, address, settings) if tell is not None else lambda _: None
 
 
 def _exporter(plugin: Plugin, address: str, settings: RegistrySettings) -> Callable[[str], Exporter | None]:

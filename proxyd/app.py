@@ -40,6 +40,7 @@ from proxyd.istio_metrics import IstioMetrics, Own
 from proxyd.launch import plain
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
+from proxyd.pod.probers import Probers
 from proxyd.probes import Probes
 from proxyd.saving import Saving
 from proxyd.sds import SecretStreams
@@ -47,7 +48,7 @@ from proxyd.secrets import ROOTS, told_lists, told_roots
 from proxyd.server import ADS, SDS, serve
 from proxyd.settings import ProxydSettings
 from proxyd.start import Start
-from proxyd.status import status_routes
+from proxyd.status import drain_routes, status_routes
 from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
 from proxyd.unit import UnitState
@@ -89,7 +90,8 @@ class Agent:
         file, name = Path(settings.data_dir) / lastgood.FILE, node_id(settings, context.node)
         self._view = _view(settings, lastgood.load(file, name, self._log))
         self._saving = Saving(self._view, file, name, moved=self._moved, log=self._log, metrics=self._metrics)
-        subject = subject_text(settings.service or context.node, settings.labels, settings.cluster_id)
+        workload = settings.workload or settings.service or context.node
+        subject = subject_text(workload, settings.labels, settings.cluster_id)
         self._istio = IstioMetrics(Own(settings.namespace, subject))
         options = replace(settings.identity_options, node=context.node, workload=subject)
         self._identity = IdentityKeeper(options, self._log)
@@ -156,7 +158,9 @@ class Agent:
             ADS: {"DeltaAggregatedResources": streams.delta},
             SDS: {"DeltaSecrets": secrets.delta, "StreamSecrets": secrets.sotw},
         }
+        probers = Probers(settings.app_probers, settings.app_probers_host or settings.ip_address, self._log)
         routes = status_routes(context.health, context.metrics, self._admin, self._istio)
+        routes += [*probers.routes(), *drain_routes(self._wellbeing)]
         async with AsyncExitStack() as stack:
             stack.callback(self._supervisor.give_up)
             await stack.enter_async_context(serve_http(settings.status_address, routes))

@@ -51,7 +51,7 @@ def metadata(settings: ProxydSettings, name: str) -> Json:
         "SERVICE_ACCOUNT": settings.service_account,
         "NAME": name,
         "LABELS": dict(settings.labels),
-        "WORKLOAD_NAME": settings.service or settings.workload_group or name,
+        "WORKLOAD_NAME": settings.workload or settings.service or settings.workload_group or name,
         "CLUSTER_ID": settings.cluster_id,
         "INSTANCE_IPS": settings.ip_address,
         "INTERCEPTION_MODE": settings.interception,
@@ -84,7 +84,7 @@ def _captured(settings: ProxydSettings) -> Json:
 
 def trace_environment(settings: ProxydSettings, name: str) -> dict[str, str]:
     """Whose spans a collector gets (`service.name` of OpenTelemetry as Istio's `APP_LABEL_AND_NAMESPACE`)."""
-    workload = settings.service or name
+    workload = settings.workload or settings.service or name
     attributes = {
         "service.name": f"{canonical_name(workload, settings.labels)}.{settings.namespace}",
         "service.instance.id": f"{name}.{settings.namespace}",

@@ -65,6 +65,9 @@ class CaptureSettings(BaseModel):
         (), description="Interfaces that are left alone; a name may end in *."
     )
 
+    virtual_interfaces: tuple[str, ...] = Field(
+        (), description="Interfaces of virtual machines behind this one, whose connections are outbound ones."
+    )
     intercept_dir: str = Field(
         "/var/lib/artemon/intercept", description="What is known of rules that were applied (root's, 0700)."
     )
@@ -99,7 +102,7 @@ class CaptureSettings(BaseModel):
                 raise ValueError(f'"{value}" is not an address or CIDR block') from error
         return values
 
-    @field_validator("exclude_interfaces")
+    @field_validator("exclude_interfaces", "virtual_interfaces")
     @classmethod
     def _are_interfaces(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for value in values:

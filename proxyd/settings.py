@@ -82,6 +82,7 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     namespace: str = Field("default", min_length=1, description="Namespace of the workload.")
     service_account: str = Field("default", min_length=1, description="Service account of its identity.")
     service: str = Field("", description="The service that this workload is an instance of; empty: none.")
+    workload: str = Field("", description="Name of the workload; empty: of its service or group.")
     workload_group: str = Field(
         "",
         description="WorkloadGroup of its namespace that makes it a WorkloadEntry; empty: none.",
@@ -112,6 +113,12 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
         None,
         description="How the application says that it is ready: `probe` of a WorkloadGroup; JSON in flags.",
     )
+    app_probers: dict[str, dict[str, object]] = Field(
+        default_factory=dict,
+        description="Path of the status port -> what is asked of the application there (httpGet, tcpSocket or"
+        " grpc of a probe); JSON in flags.",
+    )
+    app_probers_host: str = Field("", description="Where app_probers ask; empty: at ip_address.")
     application_unit: str = Field(
         "",
         description="Unit of systemd that must be active for peers to send requests; empty: none.",

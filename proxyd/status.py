@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -12,6 +13,7 @@ from artemon.daemon.health import Health
 from artemon.daemon.http import health_routes
 from proxyd.admin import Admin
 from proxyd.istio_metrics import IstioMetrics
+from proxyd.wellbeing import Wellbeing
 
 
 def status_routes(
@@ -39,3 +41,19 @@ def status_routes(
         web.get("/healthz/ready", ready),
         web.get("/stats/prometheus", merged),
     ]
+
+
+def drain_routes(wellbeing: Wellbeing) -> list[web.RouteDef]:
+    """/drain, as hooks of pods call it (`pilot-agent request POST drain`): peers send nothing more here."""
+
+    async def drain(request: web.Request) -> web.Response:
+        try:
+            near = ip_address(request.remote or "").is_loopback
+        except ValueError:
+            near = False
+        if not near:
+            raise web.HTTPForbidden(text="only from within the pod or machine\n")
+        wellbeing.drain(True)
+        return web.Response(text="OK\n")
+
+    return [web.post("/drain", drain)]

@@ -25,10 +25,12 @@ import os
 import sys
 
 os.environ["PYTHONSAFEPATH"] = "1"  # for Python processes that this one starts
-from {name}.__main__ import main
+from {module}.__main__ import main
 
 sys.exit(main())
 """
+_MODULES = {"pilot-agent": "proxyd.pod", "artemon-cni": "proxyd.cni"}
+"""Of programs that are not named as their module is."""
 
 
 def uv(*arguments: str) -> None:
@@ -66,7 +68,7 @@ def fill(root: Path, package: Package, wheel: Path, platform: str, pythons: Sequ
     (prefix / "pyvenv.cfg").write_text(_CONFIG)
     for name in package.programs:
         program = prefix / "bin" / name
-        program.write_text(_PROGRAM.format(prefix=package.prefix, name=name))
+        program.write_text(_PROGRAM.format(prefix=package.prefix, module=_MODULES.get(name, name)))
         program.chmod(0o755)
     _modes(prefix)
     _share(prefix)

@@ -25,10 +25,10 @@ IMAGE = Package(
     "artemon",
     "service mesh: every daemon, the proxy and Envoy",
     "",
-    (*DAEMONS.programs, *PROXY.programs),
+    (*DAEMONS.programs, *PROXY.programs, "pilot-agent", "artemon-cni"),
     base.GROUP,
 )
-ENTRYPOINT = ["proxyd"]
+ENTRYPOINT = ["pilot-agent"]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 PORTS = (15001, 15006, 15012, 15013, 15014, 15017, 15020, 15021, 15090)
 OURS = ("artemon", "pilotd", "citadeld", "galleyd", "injectord", "mixerd", "proxyd", "meshctl")

@@ -43,7 +43,8 @@ class Capture:
 
     transparent: inbound connections keep their source address (TPROXY, else REDIRECT). proxy_uid: whose
     connections are the proxy's own. past_inbound: ports that peers reach directly. inbound, users, groups,
-    outbound: what is captured, EVERY or these. outbound_ports: captured wherever they lead. dns: resolvers
+    outbound: what is captured, EVERY or these. virtual_interfaces: what comes in there is outbound, of
+    virtual machines. outbound_ports: captured wherever they lead. dns: resolvers
     whose queries are answered by the proxy at `dns_port`; none: queries are left alone.
     """
 
@@ -62,6 +63,7 @@ class Capture:
     groups: frozenset[int] | Every = EVERY
     past_groups: frozenset[int] = frozenset()
     past_interfaces: tuple[str, ...] = ()
+    virtual_interfaces: tuple[str, ...] = ()
     dns: tuple[Network, ...] = ()
     dns_port: int = 0
     mark: int = TPROXY_MARK

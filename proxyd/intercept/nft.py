@@ -62,8 +62,10 @@ def _transparent_chains(capture: Capture) -> Iterator[str]:
     lines += [f"{SYN} {line.format(capture.inbound_port)}" for line in take]
     yield from _chain("inbound", lines)
     head = "type route hook output priority mangle; policy accept;"
-    own = f"meta skuid {capture.proxy_uid} meta mark {capture.mark} ct mark set meta mark return"
-    yield from _chain("answers", [head, own, f"ct mark {capture.mark} meta mark set ct mark"])
+    who = [f"meta skuid {capture.proxy_uid}"]  # in pods Envoy may be root then, and is known by its group
+    who += [f"meta skgid {{ {_listed(sorted(capture.past_groups))} }}"] if capture.past_groups else []
+    own = [f"{one} meta mark {capture.mark} ct mark set meta mark return" for one in who]
+    yield from _chain("answers", [head, *own, f"ct mark {capture.mark} meta mark set ct mark"])
 
 
 def _zones(captures: Sequence[Capture]) -> Iterator[str]:

@@ -60,6 +60,7 @@ def resolve(settings: ProxydSettings, *, sessions: Iterable[int], resolvers: Ite
         groups=every("include_groups", _group),
         past_groups=numbers("exclude_groups", _group),
         past_interfaces=settings.exclude_interfaces,
+        virtual_interfaces=settings.virtual_interfaces,
         dns=_asked(settings, resolvers) if dns_port else (),
         dns_port=dns_port,
     )

@@ -7,7 +7,7 @@ Only the first packet of a connection is looked at: connections that were there 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -70,9 +70,19 @@ def _inbound(capture: Capture) -> Iterator[Rule]:
     yield Rule(Action.PAST, "from this machine", interfaces=(LO,))
     if capture.past_interfaces:
         yield Rule(Action.PAST, "interface left out", interfaces=capture.past_interfaces)
+    yield from _virtual(capture)
     yield Rule(Action.PAST, "only passes through", local=False)
     yield from _past_ports(capture)
     yield Rule(Action.INBOUND, "to a service of this machine", TCP, at=capture.inbound_port)
+
+
+def _virtual(capture: Capture) -> Iterator[Rule]:
+    """What virtual machines behind this one send, as if it were sent here; they have no users here."""
+    if not capture.virtual_interfaces:
+        return
+    everybody = replace(capture, users=EVERY, groups=EVERY, past_users=frozenset(), past_groups=frozenset())
+    for rule in (*left_out(everybody), *captured(everybody)):
+        yield replace(rule, interfaces=capture.virtual_interfaces)
 
 
 def _past_ports(capture: Capture, **conditions: object) -> Iterator[Rule]:

@@ -148,5 +148,6 @@ def _capture(shown: dict[str, Any]) -> Capture:
         values[name] = values[name] if values[name] == EVERY else networks(*values[name])
     for name in _SETS:
         values[name] = values[name] if values[name] == EVERY else frozenset(values[name])
-    values["past_interfaces"] = tuple(values["past_interfaces"])
+    for name in ("past_interfaces", "virtual_interfaces"):
+        values[name] = tuple(values.get(name, ()))
     return Capture(**values)

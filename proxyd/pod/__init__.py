@@ -1,0 +1,1 @@
+"""proxyd in a pod: what injection makes of `istio-proxy` and `istio-init`, run."""

@@ -185,11 +185,12 @@ class Writer:
         if staged:
             known = {check.key: check.version or ABSENT for check in checks if check.key not in now}
             return await self.stager.write(staged, known, checks=mine, ops=[*direct, record])
-        while True:
+        for _ in range(TRIES):
             result = await self._plain.txn([*mine, self.stager.idle], [*direct, record])
             if result.ok or self.stager.idle.key not in result.failed:
                 return Staged(result, {})
             await self.stager.settled()
+        raise Busy("large writes of configuration follow one another; try again")
 
     async def _newest(self) -> int:
         """The number of the newest record of history: greater than every revision, where the registry was

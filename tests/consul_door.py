@@ -15,6 +15,8 @@ from consul_servers import Cluster
 
 MINIMAL = 'key_prefix "artemon/" { policy = "write" }\nsession_prefix "" { policy = "write" }'
 """What docs/operate/registries.md says that the mesh needs."""
+READING = MINIMAL.replace('"artemon/" { policy = "write"', '"artemon/" { policy = "read"')
+"""The same without the right to write keys."""
 AGENT = 'node_prefix "" { policy = "write" } service_prefix "" { policy = "read" }'
 EVERY_KEY = 'key_prefix "" { policy = "write" }\nsession_prefix "" { policy = "write" }'
 
@@ -72,6 +74,12 @@ class SecureCluster:
 
         for server in self.cluster.servers:
             server.until(lambda one=server: refused(one), "a token to be forgotten")
+
+    def change(self, secret: str, rules: str) -> None:
+        """The token may from now on what these rules say."""
+        first = self.cluster.servers[0]
+        policy = first.call("GET", "/v1/acl/token/self", token=secret)["Policies"][0]
+        first.call("PUT", f"/v1/acl/policy/{policy['ID']}", {"Name": policy["Name"], "Rules": rules})
 
     def settings(self, secret: str, file: str = "token") -> dict[str, str]:
         """What opens the door with the token."""

@@ -45,7 +45,9 @@ def failure(agent: str, status: int, body: str, *, safe: bool) -> StoreError | N
     if status in {200, 404}:
         return None
     if status == 409:
-        return Conflict(_faults(body))
+        faults = _faults(body)
+        denied = next((fault.reason for fault in faults if "permission denied" in fault.reason.lower()), "")
+        return Denied(f"consul {agent}: {_line(denied)}") if denied else Conflict(faults)
     if status in {401, 403} or "acl not found" in lower:
         return Denied(text)
     if status == 413:

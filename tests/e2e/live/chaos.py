@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "proxyd"), str(HERE.parents[1])]
+TESTS = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent / "proxyd"), str(TESTS), str(TESTS / "conformance")]
 
 from chaos_faults import Fault, Site, every_line, faults_of  # noqa: E402
+from chaos_proxies import proxy_faults_of  # noqa: E402
 from lines import relayed  # noqa: E402
 from live_mesh import wait  # noqa: E402
 from load import Load, load  # noqa: E402
@@ -27,6 +29,8 @@ from meshlet_net import upstream_app  # noqa: E402
 from whole_site import URL  # noqa: E402
 
 SERVERS = CLIENTS = 4
+PROXIES = SERVERS + CLIENTS + 1
+"""With the bystander, who sends nothing that counts."""
 
 
 def campaign(site: Site, found: Load, faults: dict[str, Fault], *, minutes: float) -> list[tuple[str, float]]:
@@ -40,7 +44,9 @@ def campaign(site: Site, found: Load, faults: dict[str, Fault], *, minutes: floa
             time.sleep(site.chance.uniform(3, 12))
         seconds = wait(site.green, f"all is well after {name}", 180)
         done.append((name, seconds))
-        say(f"{name}: well after {seconds:.1f} s; {len(found.failures) - before} failed requests")
+        told = "".join(f"; {note}" for note in site.notes)
+        site.notes.clear()
+        say(f"{name}: well after {seconds:.1f} s; {len(found.failures) - before} failed requests{told}")
     return done
 
 
@@ -58,7 +64,7 @@ def equal_to_fresh(site: Site) -> bool:
     site.spare.wait_ready()
     for pilot in site.pilots:
         pilot.stop()
-    wait(lambda: len(site.dumps([site.spare])) == SERVERS + CLIENTS, "everyone is at the fresh pilotd", 120)
+    wait(lambda: len(site.dumps([site.spare])) == PROXIES, "everyone is at the fresh pilotd", 120)
     deadline = time.monotonic() + 30
     while different := _different(before, site.dumps([site.spare])):
         if time.monotonic() > deadline:
@@ -94,17 +100,18 @@ def main() -> int:
     options.add_argument("--only", default="", help="faults whose names start with this")
     options.add_argument("--folder", help="where data and logs stay")
     asked = options.parse_args()
-    faults = {name: one for name, one in faults_of(asked.registry).items() if name.startswith(asked.only)}
+    every = faults_of(asked.registry) | proxy_faults_of(asked.registry)
+    faults = {name: one for name, one in every.items() if name.startswith(asked.only)}
     with ExitStack() as stack:
         folder = asked.folder or stack.enter_context(tempfile.TemporaryDirectory())
         site = Site(Path(folder), asked.registry, random.Random(asked.seed))
         stack.callback(site.stop_all)
         applications = [stack.enter_context(upstream_app(f"s{n}")) for n in range(SERVERS)]
         stack.enter_context(relayed(every_line(site)))
-        site.start(applications, clients=CLIENTS)
+        site.start(applications, clients=CLIENTS + 1)
         wait(site.green, "all is well at the start", 240)
-        say(f"seed {asked.seed}: 3 {asked.registry}, 2 of each daemon, {SERVERS + CLIENTS} Envoys")
-        with load(site.clients(), URL, rate=25) as found:
+        say(f"seed {asked.seed}: 3 {asked.registry}, 2 of each daemon, {PROXIES} Envoys")
+        with load(site.clients()[:CLIENTS], URL, rate=25) as found:
             done = campaign(site, found, faults, minutes=asked.minutes)
             equal = equal_to_fresh(site)
         slowest = max((seconds for _, seconds in done), default=0.0)

@@ -1,7 +1,8 @@
 """What the chaos lane breaks and mends: faults that must cost no request.
 
-Not drawn are F4 and F5 (no injectord and no mixerd in the lane), F7 (ends what its Envoy was doing), F11
-(conformance/test_store_etcd_faults.py), F18 and F19 (loads of their own), F20 (a NACK stays until mended).
+Not drawn are F4 (nothing here is injected: tests/e2e/kube) and F5 (no request here asks a mixerd:
+tests/e2e/telemetry). What costs a proxy its requests (F7) happens to a bystander, whose requests are not
+counted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from consul_servers import Cluster
 from lines import Line
-from live_mesh import Process
+from live_mesh import Process, Sidecar
 from servers import EtcdCluster, encoded
 from whole_site import WholeSite
 
@@ -28,16 +29,21 @@ POISON = "artemon/default/config/virtualservices/shop/poison"
 
 class Site(WholeSite):
     """What is broken and mended. chance: decides what. lines: of each daemon, by its name, to each member.
-    left: faults that are to be drawn before any is drawn again."""
+    left: faults that are to be drawn before any is drawn again. notes: what faults have to tell."""
 
     def __init__(self, folder: Path, registry: str, chance: random.Random) -> None:
         super().__init__(folder, registry=registry, jumps=True)
-        self.chance, self.left = chance, list[str]()
+        self.chance, self.left, self.notes = chance, list[str](), list[str]()
         self.lines: dict[str, list[Line]] = {}
         for one in (*self.everything(), self.spare):
             own = self.lines[one.name] = [Line(member.port) for member in self.members]
             targets = ",".join(f"127.0.0.1:{line.port}" for line in own)
             one.settings["registry"] = f"{registry}://{targets}"
+
+    @property
+    def bystander(self) -> Sidecar:
+        """The last of the clients."""
+        return self.clients()[-1]
 
     @property
     def etcd(self) -> EtcdCluster:

@@ -6,24 +6,69 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from consul_servers import Cluster
 from live_mesh import LiveMesh, Sidecar, wait
 from meshlet_net import upstream_app
+from required_servers import require_consul, require_etcd
+from servers import EtcdCluster
 
 from pilotd.ingest import SETTLE_SECONDS
 
 pytestmark = pytest.mark.envoy
 
 
+@contextmanager
+def sqlite(folder: Path) -> Iterator[str]:
+    yield f"sqlite://{folder}/mesh.db"
+
+
+@contextmanager
+def etcd(folder: Path) -> Iterator[str]:
+    require_etcd()
+    cluster = EtcdCluster(folder / "etcd").start()
+    try:
+        yield cluster.url
+    finally:
+        cluster.kill()
+
+
+@contextmanager
+def consul(folder: Path) -> Iterator[str]:
+    require_consul()
+    cluster = Cluster(folder / "consul").start()
+    try:
+        yield cluster.url
+    finally:
+        cluster.kill()
+
+
+ETCD = pytest.param(etcd, marks=pytest.mark.etcd)
+CONSUL = pytest.param(consul, marks=pytest.mark.consul)
+SLOW = (
+    pytest.param(etcd, marks=[pytest.mark.etcd, pytest.mark.slow]),
+    pytest.param(consul, marks=[pytest.mark.consul, pytest.mark.slow]),
+)
+
+
 @pytest.fixture
-def mesh(tmp_path: Path) -> Iterator[LiveMesh]:
-    made = LiveMesh(tmp_path, f"sqlite://{tmp_path}/mesh.db")
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Three members, but for SQLite."""
+    with request.param(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, registry: str) -> Iterator[LiveMesh]:
+    made = LiveMesh(tmp_path, registry)
     yield made
     made.clean()
 
 
+@pytest.mark.parametrize("registry", [sqlite, ETCD, CONSUL], indirect=True)
 def test_the_only_instance_leaves_with_its_machine_and_most_of_a_service_does_not(mesh: LiveMesh) -> None:
     with upstream_app("app") as app:
         mesh.start()
@@ -35,7 +80,8 @@ def test_the_only_instance_leaves_with_its_machine_and_most_of_a_service_does_no
         wait(lambda: len(client.endpoints(cluster("many"))) == 3, "all are known")
         wait(lambda: client.get("http://alone.shop.svc.cluster.local:9080/") == (200, "app"), "it answers")
         power_off(alone)
-        wait(lambda: client.endpoints(cluster("alone")) == {}, "the dead one is out", 90)
+        out = wait(lambda: client.endpoints(cluster("alone")) == {}, "the dead one is out", 90)
+        print(f"out after {out:.1f} s")  # noqa: T201
         for sidecar in many:
             power_off(sidecar)
         pilot = mesh.pilots[0]
@@ -43,9 +89,10 @@ def test_the_only_instance_leaves_with_its_machine_and_most_of_a_service_does_no
         assert len(client.endpoints(cluster("many"))) >= 2
 
 
-def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("registry", [sqlite, *SLOW], indirect=True)
+def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(registry: str, tmp_path: Path) -> None:
     """Long before the lease of its record is over."""
-    mesh = LiveMesh(tmp_path, f"sqlite://{tmp_path}/mesh.db", pilots=2, lease_ttl=600)
+    mesh = LiveMesh(tmp_path, registry, pilots=2, lease_ttl=600)
     try:
         with upstream_app("app") as app:
             mesh.start()

@@ -1,5 +1,5 @@
-"""Rights that are taken away while citadeld, galleyd and pilotd run: each says so, works on with what it
-knows, and goes on when they are back, in the same process."""
+"""Rights that are taken away while citadeld, galleyd and pilotd run, all or those to write alone: each says
+so, works on with what it knows, and goes on when they are back, in the same process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consul_door import MINIMAL, SecureCluster
+from consul_door import MINIMAL, READING, SecureCluster
 from live_mesh import Process, wait
 from required_servers import require_consul, require_etcd
 from servers import EtcdCluster, encoded
@@ -20,17 +20,21 @@ from whole_site import WholeSite
 
 KEYS = {"key": encoded("artemon/"), "range_end": encoded("artemon0")}
 ROLE = {"permType": "READWRITE", **KEYS}
+UNWRITTEN = "workloads are not written"
 
 
 @dataclass
 class Door:
-    """A registry with users. url: of the mesh. take, give: its rights, and give back. words: what is said."""
+    """A registry with users. url: of the mesh. take, give: its rights, and give back. words: what is said.
+    seal, open: take the right to write alone, and give it back."""
 
     cluster: Any
     url: str
     take: Callable[[], None]
     give: Callable[[], None]
     words: str
+    seal: Callable[[], None]
+    open: Callable[[], None]
 
 
 @contextmanager
@@ -54,12 +58,17 @@ def etcd_door(folder: Path) -> Iterator[Door]:
             request = urllib.request.Request(url, json.dumps(body).encode(), {"Authorization": token})
             urllib.request.urlopen(request, timeout=10).read()
 
+        def granted(right: str) -> None:
+            operator("auth/role/grant", {"name": "artemon", "perm": {**ROLE, "permType": right}})
+
         yield Door(
             cluster,
             f"{cluster.url}?user=artemon&password_file={folder / 'password'}&stale_after=5",
             lambda: operator("auth/role/revoke", {"role": "artemon", **KEYS}),
-            lambda: operator("auth/role/grant", {"name": "artemon", "perm": ROLE}),
+            lambda: granted("READWRITE"),
             "permission denied",
+            lambda: granted("READ"),
+            lambda: granted("READWRITE"),
         )
     finally:
         cluster.kill()
@@ -80,6 +89,8 @@ def consul_door(folder: Path) -> Iterator[Door]:
             lambda: secure.revoke(token),
             lambda: file.write_text(secure.token(MINIMAL)) and None,
             "ACL not found",
+            lambda: secure.change(file.read_text().strip(), READING),
+            lambda: secure.change(file.read_text().strip(), MINIMAL),
         )
     finally:
         secure.cluster.kill()
@@ -120,6 +131,14 @@ def test_each_daemon_says_so_and_nothing_is_dropped(door: Door, tmp_path: Path) 
         wait(lambda: not any(map(silent, daemons)), "they read again", 90)
         assert site.apply(0, "three.example.com", "/") == 201
         wait(lambda: known(site) == 2, "pilotd has the next", 60)
+        door.seal()
+        wait(lambda: UNWRITTEN in site.pilots[0].ready()["degraded"], "pilotd says that it cannot write", 90)
+        assert site.apply(0, "four.example.com", "/") >= 400
+        assert not any(map(silent, daemons)), "reading goes on"
+        door.open()
+        wait(lambda: UNWRITTEN not in site.pilots[0].ready()["degraded"], "pilotd writes again", 90)
+        assert site.apply(0, "five.example.com", "/") == 201
+        wait(lambda: known(site) == 3, "pilotd has it", 60)
         assert [one.process for one in daemons if one.alive] == processes
     finally:
         mixerd.kill()

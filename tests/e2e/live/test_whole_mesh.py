@@ -7,12 +7,13 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from live_mesh import Process, Sidecar, wait
 from load import load
 from meshlet_net import upstream_app
-from required_servers import require_etcd
+from required_servers import require_consul, require_etcd
 from whole_site import CLUSTER, URL, WholeSite
 
 pytestmark = [pytest.mark.envoy, pytest.mark.etcd, pytest.mark.timeout(600)]
@@ -20,10 +21,19 @@ ORDERS = int(os.environ.get("ARTEMON_ORDERS", "1"))
 """How many orders of a cold start are drawn, beside the one in which everybody comes before what it needs."""
 
 
+@pytest.fixture
+def consul_site(tmp_path: Path) -> Iterator[WholeSite]:
+    require_consul()
+    yield from started(WholeSite(tmp_path, registry="consul"))
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeSite]:
     require_etcd()
-    made = WholeSite(tmp_path_factory.mktemp("site"))
+    yield from started(WholeSite(tmp_path_factory.mktemp("site")))
+
+
+def started(made: WholeSite) -> Iterator[WholeSite]:
     with ExitStack() as stack:
         stack.callback(made.stop_all)
         made.start([stack.enter_context(upstream_app(f"s{n}")) for n in range(2)])
@@ -68,6 +78,17 @@ def test_a_pilotd_that_returns_gets_its_share_and_one_that_dies_leaves_it(site: 
 
 
 def test_everything_off_and_on_in_any_order_is_green(site: WholeSite) -> None:
+    off_and_on(site)
+
+
+@pytest.mark.consul
+@pytest.mark.slow
+def test_everything_off_and_on_is_green_on_consul_too(consul_site: WholeSite) -> None:
+    off_and_on(consul_site)
+
+
+def off_and_on(site: WholeSite) -> None:
+    """In an order in which everybody comes before what it needs, and in some that are drawn."""
     things = [*site.members, *site.everything(), *site.sidecars]
     orders = [list(reversed(things))]
     for seed in range(ORDERS):

@@ -163,9 +163,10 @@ class WholeSite:
             "spec": spec,
         }
         url = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices"
-        return self._https(galleyd, "POST", url, body)
+        return self.https(galleyd, "POST", url, body)
 
-    def _https(self, galleyd: Process, method: str, path: str, body: Any) -> int:
+    def https(self, galleyd: Process, method: str, path: str, body: Any) -> int:
+        """Ask a galleyd as its administrator; the status."""
         context = ssl.create_default_context(cafile=str(self._root))
         context.check_hostname = False
         host, port = galleyd.settings["listen"].rsplit(":", 1)
@@ -173,7 +174,7 @@ class WholeSite:
         connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
-            connection.request(method, path, json.dumps(body), headers)
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             answer.read()
             return answer.status

@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 import grpc
 import pytest
 
+from artemon.backoff import Backoff
+from pilotd.server import OPTIONS as SERVER_OPTIONS
 from proxyd.reach import Lost, reach
+from proxyd.upstream import FIRST_SECONDS, OPTIONS
+
+LEAST_BETWEEN_PINGS_MS = 1000
+"""gRPC's own limit for clients (src/core/ext/transport/chttp2/transport/ping_rate_policy.cc)."""
 
 
 @pytest.fixture
@@ -65,6 +71,17 @@ async def test_nobody_waits_for_one_that_refuses_or_says_nothing(
     assert (address, connect.open) == (alive, [alive])
     await channel.close(None)
     assert connect.open == []
+
+
+def test_a_frozen_pilotd_is_left_in_time_for_another_one() -> None:
+    """What is certain without a clock: when it is given up at the latest, and what is left of two seconds."""
+    options = dict(OPTIONS)
+    asked = max(options["grpc.keepalive_time_ms"], LEAST_BETWEEN_PINGS_MS)
+    silent = max(options["grpc.keepalive_timeout_ms"], options["grpc.http2.ping_timeout_ms"])
+    again = 1000 * Backoff(first=FIRST_SECONDS).next(0.999)
+    assert asked + silent + again <= 1700
+    assert silent >= 500, "a busy machine is not a dead one"
+    assert dict(SERVER_OPTIONS)["grpc.http2.max_ping_strikes"] == 0, "pilotd takes so many questions"
 
 
 async def test_when_all_refuse_that_is_said(refusing: str) -> None:

@@ -225,6 +225,13 @@ def test_a_conflict_names_its_operations() -> None:
     assert problem.faults == (Fault(2, "stale"),)
 
 
+def test_an_operation_without_the_right_is_no_failed_check() -> None:
+    body = json.dumps({"Errors": [{"OpIndex": 0, "What": "Permission denied: token lacks 'key:write'"}]})
+    problem = failure("http://a", 409, body, safe=False)
+    assert isinstance(problem, Denied)
+    assert str(problem) == "consul http://a: Permission denied: token lacks 'key:write'"
+
+
 @pytest.mark.parametrize(("text", "wanted"), [("10s", 10), ("1m30s", 90), ("200ms", 0.2), ("24h0m0s", 86400)])
 def test_durations(text: str, wanted: float) -> None:
     assert seconds(text) == pytest.approx(wanted)

@@ -86,11 +86,25 @@ class Deliveries:
         """At `revision` etcd held what was delivered."""
         self.next = max(self.next, revision + 1)
 
-    def differing(self, kvs: Iterable[Any]) -> list[str]:
-        """Keys that etcd held otherwise, which `kvs` says, than they were delivered."""
-        held = {name_of(kv): kv.mod_revision for kv in kvs}
-        keys = held.keys() | self._versions.keys()
-        return sorted(key for key in keys if held.get(key) != self._versions.get(key))
+    def told(self) -> Told:
+        """What was delivered up to now, to be compared."""
+        return Told(dict(self._versions))
+
+
+class Told:
+    """What was delivered up to a revision: the version of each key."""
+
+    def __init__(self, versions: dict[str, int]) -> None:
+        self._left = versions
+
+    def differing(self, kvs: Iterable[Any], *, last: bool) -> str | None:
+        """A key that etcd held otherwise than it was delivered; None: none. kvs: the next keys that it held,
+        each of which is said once. last: there are no more."""
+        for kv in kvs:
+            key = name_of(kv)
+            if self._left.pop(key, None) != kv.mod_revision:
+                return key
+        return min(self._left, default=None) if last else None
 
 
 def _cancelled(answer: Any) -> StoreError:

@@ -25,6 +25,9 @@ from artemon.store.limits import end_of
 
 log = Log("artemon.store.etcd")
 
+PAGE = 500
+"""Keys that are compared at once: news wait no longer than for so many."""
+
 
 class Reset(StoreError):
     """The store was wiped, restored or replaced."""
@@ -82,6 +85,7 @@ class Resumption:
         self._deliveries.restart()
         idle = min(self._settings.bookmark, self._settings.compare)
         call = member.watch(metadata=self._client.metadata)
+        comparing: asyncio.Future[None] | None = None
         try:
             await call.write(pb.WatchRequest(create_request=self._request()))
             async with aclosing(_answers(call, self._client.timeout, idle)) as answers:
@@ -91,14 +95,20 @@ class Resumption:
                         yield Bookmark(self._deliveries.position)
                     elif (item := await self._received(member, answer)) is not None:
                         yield item
-                    if clock.now() >= self._compare_at:
-                        await self._compare(member)
+                    if comparing is not None and comparing.done():
+                        await comparing
+                        comparing = None
+                    if comparing is None and clock.now() >= self._compare_at:
+                        comparing = asyncio.ensure_future(self._compare(member))
         except grpc.aio.AioRpcError as error:
             raise translate(error, member.target, safe=True) from error
         except asyncio.InvalidStateError as error:
             raise Unavailable(f"etcd {member.target}: the stream is closed") from error
         finally:
             call.cancel()
+            if comparing is not None:
+                comparing.cancel()
+                await asyncio.wait([comparing])
 
     def _request(self) -> Any:
         return pb.WatchCreateRequest(
@@ -126,23 +136,30 @@ class Resumption:
 
     async def _compare(self, member: Member) -> None:
         """What was delivered must be what etcd held: servers have lost events of watches (etcd issues 15220
-        and 18089), and nothing else would tell. What was current at the last comparison has come since."""
+        and 18089), and nothing else would tell. What was current at the last comparison has come since. The
+        stream goes on meanwhile: what it tells is newer than what is compared."""
         self._compare_at = clock.now() + self._settings.compare
         revision = max(self._deliveries.position.revision, self._seen)
+        told, after = self._deliveries.told(), b""
         try:
-            answer = await self._read(member, revision=revision, keys_only=True)
+            while True:
+                answer = await self._read(member, after, revision=revision, keys_only=True, limit=PAGE)
+                self._seen = answer.header.revision
+                wrong = told.differing(answer.kvs, last=not answer.more)
+                if wrong is not None:
+                    raise Diverged(f"etcd {member.target}: the watch did not tell all, as of {wrong}")
+                if not answer.more:
+                    break
+                after = answer.kvs[-1].key + b"\0"
         except Compacted:  # nothing happened here for long
             self._seen = (await self._read(member, count_only=True)).header.revision
             return
-        self._seen = answer.header.revision
-        if wrong := self._deliveries.differing(answer.kvs):
-            raise Diverged(f"etcd {member.target}: the watch did not tell all, as of {wrong[0]}")
         self._deliveries.reached(revision)
 
-    async def _read(self, member: Member, **how: Any) -> Any:
+    async def _read(self, member: Member, after: bytes = b"", **how: Any) -> Any:
         """A linearizable read of the prefix. Raises Reset where it is that of another store."""
         end = end_of(self._prefix).encode()
-        request = pb.RangeRequest(key=self._prefix.encode() or b"\0", range_end=end, **how)
+        request = pb.RangeRequest(key=after or self._prefix.encode() or b"\0", range_end=end, **how)
         answer = await self._client.call(RANGE, request, member=member)
         if self._client.history.epoch != self._deliveries.epoch:
             raise Reset(f"etcd: the store is another one, or was reset ({self._client.history.epoch})")

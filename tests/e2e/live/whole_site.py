@@ -127,7 +127,8 @@ class WholeSite:
 
     def green(self) -> bool:
         """Every daemon is ready, every server is known to every client, and requests go through."""
-        ready = all(one.ready().get("ready") and not one.ready()["degraded"] for one in self.everything())
+        said = [one.ready() for one in self.everything()]
+        ready = all(one.get("ready") and not one["degraded"] for one in said)
         return ready and self.converged() and all(one.get(URL)[0] == 200 for one in self.clients())
 
     def converged(self) -> bool:

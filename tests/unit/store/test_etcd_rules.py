@@ -69,10 +69,13 @@ def test_what_was_delivered_is_not_repeated(deliveries: Deliveries) -> None:
 def test_what_was_not_told_or_told_otherwise_is_found(deliveries: Deliveries) -> None:
     deliveries.receive(answer(event("gone", 11), event("b", 12), event("gone", 13, gone=True)))
     held = [event("k", 5).kv, event("b", 12).kv]
-    assert deliveries.differing(held) == []
-    assert deliveries.differing(held[:1]) == ["b"]
-    assert deliveries.differing([*held, event("c", 13).kv]) == ["c"]
-    assert deliveries.differing([event("k", 6).kv, event("b", 12).kv]) == ["k"]
+    assert deliveries.told().differing(held, last=True) is None
+    assert deliveries.told().differing(held[:1], last=True) == "b"
+    assert deliveries.told().differing([*held, event("c", 13).kv], last=True) == "c"
+    assert deliveries.told().differing([event("k", 6).kv, event("b", 12).kv], last=True) == "k"
+    pages = deliveries.told()
+    assert pages.differing(held[:1], last=False) is None
+    assert pages.differing(held[1:], last=True) is None
 
 
 def test_events_in_a_wrong_order_are_put_right(deliveries: Deliveries) -> None:

@@ -6,15 +6,18 @@ import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from artemon.errors import StoreError
-from artemon.store.api import Entry
+from artemon.store.api import Entry, Put
+from artemon.store.limits import check_txn
 
 MAGIC = b"artemon-registry-1"
+ROOT = re.compile(r"artemon/[^/]+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,33 @@ def read(path: Path) -> Archive:
         raise StoreError(f"{path}: is not an export of a registry")
     if first.split(b" ")[1] != hashlib.sha256(body).hexdigest().encode():
         raise StoreError(f"{path}: its checksum does not fit: the file is damaged or was cut off")
-    head, *lines = body.decode().split("\n")
-    about = json.loads(head)
-    items = tuple((key, base64.b64decode(value)) for key, value in map(json.loads, lines))
-    if len(items) != about["keys"]:
-        raise StoreError(f"{path}: holds {len(items)} keys, not {about['keys']}")
-    return Archive(about["root"], about["revision"], items)
+    try:
+        head, *lines = body.decode().split("\n")
+        about = json.loads(head)
+        items = tuple(
+            (str(key), base64.b64decode(value, validate=True)) for key, value in map(json.loads, lines)
+        )
+        made = Archive(str(about["root"]), int(about["revision"]), items)
+        count = int(about["keys"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{path}: is no whole export of a registry: {error}") from error
+    if len(items) != count:
+        raise StoreError(f"{path}: holds {len(items)} keys, not {count}")
+    _check(path, made)
+    return made
+
+
+def _check(path: Path, made: Archive) -> None:
+    """Whoever made the file, it is of one mesh, and any registry takes it. Raises StoreError."""
+    if not ROOT.fullmatch(made.root):
+        raise StoreError(f"{path}: is of {made.root!r}, which is no mesh")
+    keys = [key for key, _ in made.items]
+    if keys != sorted(set(keys)):
+        raise StoreError(f"{path}: its keys are not in order, or one is there twice")
+    for key, value in made.items:
+        if not key.startswith(made.root):
+            raise StoreError(f"{path}: {key!r} is not of {made.root}")
+        try:
+            check_txn((), [Put(key, value)])
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}") from error

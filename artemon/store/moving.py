@@ -53,7 +53,9 @@ async def export(store: Store, root: str) -> Archive:
 
 async def restore(store: Store, archive: Archive) -> Moved:
     """Write what is missing, and verify. A call that was cut off is simply repeated. Raises StoreError, with
-    nothing written, when the target holds anything else."""
+    nothing written, when the target holds anything else, or the archive a schema that is too new."""
+    key = key_of(archive.root)
+    Schema.of(_find([Entry(*item, version=0) for item in archive.items], key)).check(key)
     target = Target(store, archive.root)
     await target.open(archive.items)
     written = await target.write(archive.items)

@@ -46,10 +46,10 @@ def consul(folder: Path) -> Iterator[str]:
         cluster.kill()
 
 
-ETCD = pytest.param(etcd, marks=pytest.mark.etcd)
+ETCD = pytest.param(etcd, marks=[pytest.mark.etcd, pytest.mark.slow])
 CONSUL = pytest.param(consul, marks=pytest.mark.consul)
 SLOW = (
-    pytest.param(etcd, marks=[pytest.mark.etcd, pytest.mark.slow]),
+    ETCD,
     pytest.param(consul, marks=[pytest.mark.consul, pytest.mark.slow]),
 )
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -95,6 +99,53 @@ async def test_a_damaged_file_is_refused(stores: tuple[Store, Store], tmp_path: 
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(StoreError, match=words):
         archive.read(file)
+
+
+def forged(*lines: object, root: str = ROOT, **about: object) -> bytes:
+    """A file whose checksum fits, whatever is in it."""
+    head = {"root": root, "revision": 1, "keys": len(lines), **about}
+    body = "\n".join(json.dumps(one) for one in (head, *lines)).encode()
+    return archive.MAGIC + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(forged([f"{ROOT}a", "eA=="], keys=2), "holds 1 keys, not 2", id="too-few"),
+        pytest.param(forged([f"{ROOT}a"]), "is no whole export", id="no-value"),
+        pytest.param(forged([f"{ROOT}a", "?"]), "is no whole export", id="no-base64"),
+        pytest.param(forged(keys="many"), "is no whole export", id="no-number"),
+        pytest.param(forged(["artemon/other/a", "eA=="]), "'artemon/other/a' is not of", id="another-mesh"),
+        pytest.param(forged(["x", "eA=="], root=""), "is of '', which is no mesh", id="no-mesh"),
+        pytest.param(forged([f"{ROOT}../x", "eA=="]), "no part between slashes", id="way-out"),
+        pytest.param(forged(*[[f"{ROOT}a", "eA=="]] * 2), "one is there twice", id="twice"),
+        pytest.param(
+            forged([f"{ROOT}a", base64.b64encode(bytes(300_000)).decode()]), "at most 262144", id="too-large"
+        ),
+        pytest.param(
+            archive.MAGIC + b" " + hashlib.sha256(b"\xff").hexdigest().encode() + b"\n\xff",
+            "is no whole export",
+            id="no-text",
+        ),
+    ],
+)
+def test_a_file_that_nobody_exported_is_refused_before_anything_is_written(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    file = tmp_path / "backup"
+    file.write_bytes(content)
+    with pytest.raises(StoreError, match=re.escape(words)) as refused:
+        archive.read(file)
+    assert str(refused.value).startswith(f"{file}: ")
+    assert "\n" not in str(refused.value)
+
+
+async def test_a_backup_of_a_newer_release_is_not_imported(stores: tuple[Store, Store]) -> None:
+    newer = json.dumps({"version": 99, "reads": 99}).encode()
+    made = archive.Archive(ROOT, 1, ((LAYOUT.schema, newer),))
+    with pytest.raises(NewerSchema, match="upgrade it; nothing was changed"):
+        await moving.restore(stores[0], made)
+    assert (await stores[0].list(ROOT)).entries == ()
 
 
 async def test_an_export_of_nothing_is_no_export(stores: tuple[Store, Store]) -> None:

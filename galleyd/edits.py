@@ -41,13 +41,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What a caller expects of the object: "" is no matter."""
+    """What a caller expects of the object: "" is no matter. versioned: he must name the version that he has
+    seen."""
 
     version: str = ""
     uid: str = ""
+    versioned: bool = False
 
     def check(self, ref: Ref, stored: Stored) -> None:
-        """Raises ApiError 409 when the object is not the expected one."""
+        """Raises ApiError 409 when the object is not the expected one, 422 when a version is missing."""
+        if self.versioned and not self.version:
+            cause = status.Cause("metadata.resourceVersion", "must be specified for an update")
+            raise status.invalid(ref.kind, ref.name, [cause])
         uid = stored.object["metadata"].get("uid", "")
         if self.uid and self.uid != uid:
             raise status.conflict(ref.kind, ref.name, f"its uid is {uid}, not {self.uid}")

@@ -116,7 +116,7 @@ class Rest:
         ref, form = self._target(request)
         obj = await ask.mapping(request)
         ref = _written_ref(ref, obj, form)
-        expected = _expected(ref, obj)
+        expected = _expected(obj)
         return self._done(request, await self.edits.replace(ref, obj, ask.how(request), expected), form)
 
     async def patch(self, request: web.Request) -> web.StreamResponse:
@@ -129,7 +129,8 @@ class Rest:
         """PUT of `/status`."""
         ref, form = self._target(request)
         obj = await ask.mapping(request)
-        expected = _expected(_written_ref(ref, obj, form), obj)
+        _written_ref(ref, obj, form)
+        expected = _expected(obj)
         outcome = await self.edits.set_status(ref, lambda _: obj, ask.how(request), expected)
         return self._done(request, outcome, form)
 
@@ -265,10 +266,7 @@ def _written_ref(ref: Ref, obj: Object, form: Form) -> Ref:
     return ref if ref.name else replace(ref, name=name if isinstance(name, str) else "")
 
 
-def _expected(ref: Ref, obj: Object) -> Preconditions:
+def _expected(obj: Object) -> Preconditions:
     meta = meta_of(obj)
-    version = str(meta.get("resourceVersion") or "")
-    if not version:
-        cause = status.Cause("metadata.resourceVersion", "must be specified for an update")
-        raise status.invalid(ref.kind, ref.name, [cause])
-    return Preconditions(version, str(meta.get("uid") or ""))
+    version, uid = str(meta.get("resourceVersion") or ""), str(meta.get("uid") or "")
+    return Preconditions(version, uid, versioned=True)

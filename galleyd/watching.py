@@ -149,6 +149,8 @@ async def _changes(
             yield {"type": "BOOKMARK", "object": form.bookmark(revision, initial=False)}
         if not changes:
             await feed.moved(min(LOOK, end - loop.time()))
+    if watching.bookmarks and loop.time() >= end:  # the next watch then begins where this one ends
+        yield {"type": "BOOKMARK", "object": form.bookmark(revision, initial=False)}
 
 
 def event_of(

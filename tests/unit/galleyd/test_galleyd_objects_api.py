@@ -88,6 +88,7 @@ async def test_labels_change_without_a_new_generation(api: Api) -> None:
             "POST", SERVICES, virtual_service("a", namespace="b"), {}, 400, "BadRequest", id="namespace"
         ),
         pytest.param("PUT", f"{SERVICES}/reviews", virtual_service("x"), {}, 400, "BadRequest", id="name"),
+        pytest.param("PUT", f"{SERVICES}/x", virtual_service("x"), {}, 404, "NotFound", id="put-nothing"),
         pytest.param(
             "POST", SERVICES, {**virtual_service("a"), "kind": "Gateway"}, {}, 422, "Invalid", id="kind"
         ),

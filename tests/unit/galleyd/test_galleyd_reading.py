@@ -136,6 +136,14 @@ async def test_every_way_to_say_watch(api: Api, value: str) -> None:
     assert [json.loads(line)["type"] for line in (await response.text()).splitlines()] == ["ADDED"]
 
 
+async def test_a_watch_whose_time_is_up_ends_with_a_bookmark(api: Api) -> None:
+    made = await api.ask("POST", SERVICES, virtual_service(), code=201)
+    response = await api.send("GET", f"{SERVICES}?watch=1&allowWatchBookmarks=true&timeoutSeconds=1")
+    added, mark = map(json.loads, (await response.text()).splitlines())
+    assert (added["type"], mark["type"]) == ("ADDED", "BOOKMARK")
+    assert int(mark["object"]["metadata"]["resourceVersion"]) >= int(made["metadata"]["resourceVersion"])
+
+
 async def test_initial_events_end_with_a_bookmark(api: Api) -> None:
     await api.ask("POST", SERVICES, virtual_service(), code=201)
     query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"

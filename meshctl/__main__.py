@@ -120,6 +120,12 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(UNREACHABLE if isinstance(error, Unavailable | Unknown) else REFUSED)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:  # of a file: one that cannot be read, a full disk
+        _say(
+            ArtemonError(f"{error.filename}: {error.strerror}" if error.filename else str(error)),
+            verbose=verbose,
+        )
+        sys.exit(REFUSED)
     except Exception as error:  # noqa: BLE001 whatever it is, a user gets one line
         _say(error, verbose=verbose, head=f"this is a fault of meshctl itself: {type(error).__name__}: ")
         sys.exit(REFUSED)

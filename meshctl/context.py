@@ -64,9 +64,19 @@ class Target:
     ca_file: Path | None = None
 
 
+def home_folder() -> Path:
+    """The user's home directory. Raises ArtemonError where there is none."""
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ArtemonError(
+            "no home directory is known: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME"
+        ) from error
+
+
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the configuration file is."""
-    home = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    """Where the configuration file is. Raises ArtemonError."""
+    home = environ.get("XDG_CONFIG_HOME") or home_folder() / ".config"
     return Path(home) / "artemon" / "config.yaml"
 
 

@@ -66,6 +66,10 @@ def up(demo: bool, folder: Path | None, registry: str | None, addresses: IPv4Net
     console = Console(stderr=True)
     with console.status("") as progress:
         found = asyncio.run(bring_up(mesh, lambda step: report.step(console, progress, step)))
-    remember_context("artemon", server=layout.server, ca=layout.roots, token=layout.admin_token)
     report.show(mesh, found)
+    try:
+        remember_context("artemon", server=layout.server, ca=layout.roots, token=layout.admin_token)
+    except ArtemonError as error:  # the mesh runs all the same
+        way_out = f"--server {layout.server} --ca {layout.roots} --token-file {layout.admin_token}"
+        click.echo(f"warning: {error}; other commands need {way_out}", err=True)
     return 0 if all(check.ok for check in found) else 1

@@ -91,8 +91,7 @@ async def up(mesh: Mesh, say: Say) -> list[checks.Check]:
     if fresh:
         _preflight(mesh)
         _forget_other_addresses(mesh)
-    mesh.layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    plan.remember(mesh.layout, demo=mesh.demo, registry=mesh.registry)
+    _claim(mesh)
     try:
         await _start(mesh, say)
         say("waiting until everything works")
@@ -111,6 +110,16 @@ def _forget_other_addresses(mesh: Mesh) -> None:
     if before is not None and before.layout.network != mesh.layout.network:
         for name in CONTROL_PLANE:
             shutil.rmtree(mesh.layout.data(name) / "identity", ignore_errors=True)
+
+
+def _claim(mesh: Mesh) -> None:
+    """Make the mesh's folder and note what runs from it. Raises ArtemonError."""
+    folder = mesh.layout.folder
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        plan.remember(mesh.layout, demo=mesh.demo, registry=mesh.registry)
+    except OSError as error:
+        raise ArtemonError(f"{folder}: {error.strerror}; choose another folder with --dir") from error
 
 
 def _preflight(mesh: Mesh) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from meshctl.context import home_folder
+
 CONTROL_PLANE = ("citadeld", "galleyd", "pilotd", "mixerd")
 HEALTH_PORTS = {"citadeld": 15113, "galleyd": 15114, "pilotd": 15112, "mixerd": 15104}
 SOCKET_PATH_LIMIT = 80
@@ -125,6 +127,6 @@ PROXY_PORTS = {"admin": 15000, "status": 15020, "ready": 15021, "stats": 15090}
 
 
 def default_folder() -> Path:
-    """`$XDG_STATE_HOME/artemon`, by default below ~/.local/state."""
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    """`$XDG_STATE_HOME/artemon`, by default below ~/.local/state. Raises ArtemonError."""
+    home = os.environ.get("XDG_STATE_HOME") or home_folder() / ".local" / "state"
     return Path(home) / "artemon"

@@ -166,6 +166,31 @@ def commands(
             yield from commands(command, (*path, name))
 
 
+@pytest.mark.parametrize("inside", ["file/mesh", "/proc/mesh"])
+def test_a_folder_that_cannot_be_made(capfd: pytest.CaptureFixture[str], tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("")
+    code, said = run(capfd, "up", "--dir", str(tmp_path / inside), "--network", "127.0.93.0/24")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith(f"meshctl: {tmp_path / inside}: ")
+    assert "--dir" in said
+
+
+@pytest.mark.parametrize("command", [["get", "virtualservices"], ["status"], ["up"]])
+def test_without_a_home_directory(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert run(capfd, *command) == (
+        1,
+        "meshctl: no home directory is known: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME\n",
+    )
+
+
 def test_every_command_has_an_example() -> None:
     found = dict(commands(meshctl))
     assert {path[0] for path in found} >= set(COMMANDS)

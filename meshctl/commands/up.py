@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import Awaitable, Sequence
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from meshctl.context import remember_context
 from meshctl.up import report
 from meshctl.up.bring import Mesh
 from meshctl.up.bring import up as bring_up
+from meshctl.up.checks import Check
 from meshctl.up.layout import Layout, default_folder
 
 
@@ -35,6 +38,17 @@ def _registry(asked: str | None, known: Mesh | None, layout: Layout) -> str:
         way_out = "meshctl registry migrate moves it, or stop the mesh first: meshctl down"
         raise ArtemonError(f"the mesh runs on the registry {running}; {way_out}")
     return asked or running or layout.registry
+
+
+async def _stopped_whole(work: Awaitable[Sequence[Check]]) -> Sequence[Check]:
+    """`work`, which ends in order when the terminal closes or somebody ends this process, as with Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise click.exceptions.Abort from None
 
 
 @click.command()
@@ -65,7 +79,7 @@ def up(demo: bool, folder: Path | None, registry: str | None, addresses: IPv4Net
     mesh = Mesh(layout=layout, demo=demo, registry=_registry(registry, known, layout))
     console = Console(stderr=True)
     with console.status("") as progress:
-        found = asyncio.run(bring_up(mesh, lambda step: report.step(console, progress, step)))
+        found = asyncio.run(_stopped_whole(bring_up(mesh, lambda step: report.step(console, progress, step))))
     report.show(mesh, found)
     try:
         remember_context("artemon", server=layout.server, ca=layout.roots, token=layout.admin_token)

@@ -25,7 +25,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from meshctl.up.processes import start_time
+from meshctl.up.processes import load_processes, start_time
+from meshctl.up.supervisor import STATE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 NETWORK = "127.0.77.0/24"
@@ -429,3 +430,16 @@ def test_a_port_in_use_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert "127.0.78.10:8080 is in use" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "mesh" / "state.json").exists()
+
+
+def test_an_up_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "meshctl", "up", "--dir", str(tmp_path), "--network", "127.0.78.0/24"]
+    settings = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "xdg"), "PYTHONPATH": os.getcwd()}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=settings) as up:
+        eventually(lambda: len(load_processes(tmp_path / STATE)) > 1, 60)
+        started = load_processes(tmp_path / STATE)
+        up.terminate()
+        said = up.communicate(timeout=90)[1]
+    assert (up.returncode, "Traceback" in said) == (130, False), said
+    assert "stopping what was started" in said
+    assert [process.name for process in started if process.alive] == []

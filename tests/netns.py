@@ -157,6 +157,20 @@ def hosts(count: int) -> Iterator[list[Host]]:
             subprocess.run(["ip", "netns", "del", one.name], capture_output=True, check=False)
 
 
+@contextlib.contextmanager
+def reaching_us(switch: Host) -> Iterator[str]:
+    """An address at which the machines reach this one, outside of all namespaces."""
+    name, address = f"am{os.getpid()}", f"{NETWORK[0]}.2"
+    _ip("link", "add", name, "type", "veth", "peer", "name", "us", "netns", switch.name)
+    try:
+        _ip("-n", switch.name, "link", "set", "us", "master", "br0", "up")
+        _ip("addr", "add", f"{address}/24", "dev", name)
+        _ip("link", "set", name, "up")
+        yield address
+    finally:
+        subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
+
+
 def _addresses(host: Host, interface: str) -> None:
     _ip("-n", host.name, "addr", "add", f"{host.ipv4}/24", "dev", interface)
     _ip("-n", host.name, "addr", "add", f"{host.ipv6}/64", "dev", interface, "nodad")

@@ -23,6 +23,7 @@ from servers import dying_with_parent, free_ports
 
 API = "https://kubernetes.default.svc"
 SYSTEM = "artemon-system"
+EVERYWHERE = "0.0.0.0"
 NS = "/api/v1/namespaces/shop"
 ROUTES = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices"
 
@@ -41,6 +42,18 @@ def own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # sends nothing
         return str(probe.getsockname()[0])
+
+
+def ports_apart(offset: int) -> int:
+    """A free port whose neighbour so far on is free as well."""
+    while True:
+        port = free_ports(1)[0]
+        with socket.socket() as probe:
+            try:
+                probe.bind((EVERYWHERE, port + offset))
+            except OSError:
+                continue
+        return port
 
 
 class Page:
@@ -68,14 +81,21 @@ class Page:
 
 
 class ClusterMesh:
-    """citadeld, pilotd and galleyd over one registry, for one cluster that is called east."""
+    """citadeld, pilotd and galleyd over one registry, for one cluster that is called east.
+
+    Pods and machines in network namespaces reach the first two at any address of this machine; citadeld takes
+    those who join at its port plus 3.
+    """
 
     def __init__(self, folder: Path, kube: KubeApi) -> None:
         self.kube, self.folder = kube, folder
-        renew, join, self.galley_port, pilot, *http = free_ports(7)
+        self.galley_port, pilot, *http = free_ports(5)
+        renew = ports_apart(3)
+        join = renew + 3
         self.root = folder / "ca" / "root-cert.pem"
         self.registry = ("--registry", f"sqlite://{folder / 'mesh.db'}")
         self._http, self._pilot = http, pilot
+        self.renew_port, self.pilot_port = renew, pilot
         self._citadeld = (f"127.0.0.1:{renew}", f"127.0.0.1:{join}")
         self.daemons: list[Daemon] = []
         self.sidecar: subprocess.Popen[bytes] | None = None
@@ -85,16 +105,22 @@ class ClusterMesh:
         self.meshctl("install", "--kubeconfig", str(self.kube.kubeconfig()), *flags)
 
     def start(self) -> ClusterMesh:
-        renew, join = self._citadeld
-        where = f"kubernetes://{self._kubeconfig('citadeld')}?audience={AUDIENCE}&identities={SYSTEM}%2Cshop"
+        where = f"kubernetes://{self._kubeconfig('citadeld')}"
+        where += f"?audience={AUDIENCE}%2Cistio-ca&identities={SYSTEM}%2Cshop%2Cpods"
         self._run(
             "citadeld",
-            *("--data-dir", str(self.folder / "ca"), *self.registry, "--listen", renew),
-            *("--join-listen", join, "--socket", str(self.folder / "c.sock")),
-            *("--attestors", f"certificate:,{where}", "--leaf-seconds", "3600"),
+            *("--data-dir", str(self.folder / "ca"), *self.registry),
+            *("--listen", f"{EVERYWHERE}:{self.renew_port}"),
+            *(
+                "--join-listen",
+                f"{EVERYWHERE}:{self.renew_port + 3}",
+                "--socket",
+                str(self.folder / "c.sock"),
+            ),
+            *("--attestors", f"certificate:,token:,{where}", "--leaf-seconds", "3600"),
             *(
                 "--clusters",
-                f"kubernetes://{self._kubeconfig('citadeld')}?name=east&namespaces=shop&secrets=shop",
+                f"kubernetes://{self._kubeconfig('citadeld')}?name=east&namespaces=shop%2Cpods&secrets=shop",
             ),
         )
         self._run(
@@ -105,7 +131,7 @@ class ClusterMesh:
         self._run(
             "pilotd",
             *(*self.registry, *self._identity("pilotd"), "--data-dir", str(self.folder / "pilotd-data")),
-            *("--listen", f"127.0.0.1:{self._pilot}"),
+            *("--listen", f"{EVERYWHERE}:{self._pilot}"),
             *("--registries", f"kubernetes://{self._kubeconfig('pilotd')}?name=east&proof=0.5"),
         )
         return self

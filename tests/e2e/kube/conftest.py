@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from cluster_site import ClusterMesh, Page, running
 from kube_server import KubeApi, find_kube_apiserver
 from servers import find_etcd
+
+sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("machines", "proxyd")]
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ class Relay:
         page = f"/{request.match_info['page']}?{urlencode(query)}"
         found = await self._page("mixerd", self.settings.mixerd, page)
         if found.status != 200:
-            kind = "NotFound" if found.status == 404 else "BadRequest"
+            kind = {404: "NotFound", 502: "ServiceUnavailable"}.get(found.status, "BadRequest")
             raise status.ApiError(found.status, kind, _reason(found.body))
         return web.Response(body=found.body, content_type="application/json")
 

@@ -16,7 +16,9 @@ from artemon.daemon.http import serve_app
 from artemon.kube.access import Access
 
 PAGE = "artemon/v1/dashboard"
-_SHOWN = re.compile(r"(?!.*\.\.)(artemon/v1/(dashboard|proxies|telemetry/[a-z]+)|apis/[a-z0-9./-]+)")
+_SHOWN = re.compile(
+    r"(?!.*\.\.)(artemon/v1/(dashboard|proxies|certificates|telemetry/[a-z]+)|apis/[a-z0-9./-]+)"
+)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _PASSED_ON = ("Content-Type", "Content-Security-Policy", "X-Content-Type-Options")
 

@@ -27,6 +27,7 @@ from mixerd.counts import Counts
 from mixerd.desk import Desk
 from mixerd.dispatch import Dispatch
 from mixerd.handling import Handlers
+from mixerd.history import History
 from mixerd.keep import Keep
 from mixerd.limits import Limits
 from mixerd.pages import Pages
@@ -76,6 +77,7 @@ class Parts:
             replicas=settings.replicas,
             me=settings.advertise or settings.listen,
         )
+        self._history = History(settings.prometheus, time.time)
         self._counting = Counting(self._shares, metrics, root=settings.root_namespace)
         self._rules: Rules | None = None
         self._store: Store | None = None
@@ -97,7 +99,7 @@ class Parts:
         settings, context = self._settings, self._context
         stack.callback(self._keep.close)
         await self._open_rules(stack)
-        pages = Pages(self._desk, self._handlers, self._rules)
+        pages = Pages(self._desk, self._handlers, self._rules, self._history)
         services = Services(
             self._desk,
             self._dispatch,

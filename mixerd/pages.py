@@ -9,9 +9,11 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from artemon.errors import ArtemonError
 from mixerd.desk import Desk
 from mixerd.graph import graph, services
 from mixerd.handling import Handlers
+from mixerd.history import LONGEST, SHORTEST, History
 from mixerd.rules import Rules
 
 WINDOW_SECONDS = 60.0
@@ -23,8 +25,15 @@ Page = Callable[[Mapping[str, str], frozenset[str] | None], Awaitable[Any]]
 class Pages:
     """Answers. `namespaces` in a query, which galleyd sets: what the asker may see; absent: everything."""
 
-    def __init__(self, desk: Desk, handlers: Handlers | None = None, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        handlers: Handlers | None = None,
+        rules: Rules | None = None,
+        history: History | None = None,
+    ) -> None:
         self._desk, self._handlers, self._rules = desk, handlers, rules
+        self._long = history or History("", desk.now)
         self._table: dict[str, Page] = {
             "graph": self._graph,
             "top": self._top,
@@ -32,6 +41,7 @@ class Pages:
             "trace": self._trace,
             "logs": self._logs,
             "handlers": self._status,
+            "history": self._history,
         }
 
     async def answer(self, path: str) -> tuple[int, bytes]:
@@ -49,6 +59,8 @@ class Pages:
             return 200, _body(await page(query, namespaces))
         except ValueError as error:
             return 400, _body({"error": str(error)})
+        except ArtemonError as error:
+            return 502, _body({"error": str(error)})
 
     async def _graph(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
         seconds = _seconds(query)
@@ -78,6 +90,15 @@ class Pages:
             "problems": [one for one in problems if _seen(one["object"].split("/")[-2], namespaces)],
         }
 
+    async def _history(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
+        """Of `service`, `<namespace>/<name>`: beyond what mixerd keeps, where there is a Prometheus."""
+        namespace, slash, name = query.get("service", "").partition("/")
+        if not slash or not name:
+            raise ValueError("service must be <namespace>/<name>")
+        if not _seen(namespace, namespaces):
+            return {"configured": False, "at": []}
+        return await self._long.of(namespace, name, _number(query, SHORTEST, LONGEST))
+
     async def _kept(self, read: Callable[..., Any], *arguments: Any) -> Any:
         await self._desk.flush()
         async with self._desk.access:
@@ -93,12 +114,16 @@ def _dashboard() -> bytes:
 
 
 def _seconds(query: Mapping[str, str]) -> float:
+    return _number(query, 5, 86400)
+
+
+def _number(query: Mapping[str, str], least: float, most: float) -> float:
     try:
         found = float(query.get("seconds") or WINDOW_SECONDS)
     except ValueError as error:
         raise ValueError("seconds must be a number") from error
-    if not 5 <= found <= 86400:
-        raise ValueError("seconds must be 5 to 86400")
+    if not least <= found <= most:
+        raise ValueError(f"seconds must be {least:.0f} to {most:.0f}")
     return found
 
 

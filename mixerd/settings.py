@@ -28,6 +28,9 @@ class MixerSettings(IdentitySettings):
         "",
         description="File of galleyd's public signing keys (signing.pub); empty: those it endorses.",
     )
+    prometheus: str = Field(
+        "", description="URL of a Prometheus that has the proxies' metrics, for history beyond keep_minutes."
+    )
     replicas: tuple[str, ...] = Field(
         (), description="Addresses of all mixerds, for limits and quotas that they count together."
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -194,8 +195,11 @@ def test_the_dashboard_shows_who_calls_whom(mesh: Mesh, tmp_path: Path) -> None:
             assert serving.wait(timeout=30) == 0
         finally:
             serving.kill()
-    for text in ("bookinfo/productpage", "Versions in effect", "reviews-v2.bookinfo", "Recent traces"):
+    for text in ("bookinfo/productpage", "Versions in effect", "proxy reviews-v2", "Recent traces"):
         assert text in shown
+    assert "as it should be" in shown
+    assert re.search(r"\d+ (s|min) old, \d+ min left", shown), "the age of a certificate"
+    assert re.search(r"<td>127\.0\.\d+\.\d+</td>", shown.split("Endpoints")[1])
 
 
 LIMIT = """

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NETWORK = "127.0.92."
+"""Where the sample of these tests is."""
 PAGES = Path(__file__).parents[1] / "docs" / "tasks"
 
 

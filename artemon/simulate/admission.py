@@ -14,6 +14,7 @@ from envoy.extensions.filters.network.ext_authz.v3.ext_authz_pb2 import ExtAuthz
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import HttpFilter
 from envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRbac
 
+from artemon.simulate.narrowed import within
 from artemon.simulate.outcome import Verdict
 from artemon.simulate.rbac import Subject, matching
 from artemon.simulate.values import fits_metadata
@@ -28,9 +29,10 @@ def admit(filters: Iterable[HttpFilter | Filter], subject: Subject) -> Verdict:
     """What the filters say, up to the first that refuses."""
     verdict, metadata = NO_OBJECTION, dict(subject.metadata)
     for one in filters:
-        for message, judge in _JUDGES:
+        inner = within(one.typed_config, subject.request)
+        for message, judge in _JUDGES if inner is not None else ():
             config = message()
-            if one.typed_config.Unpack(config):
+            if inner is not None and inner.Unpack(config):
                 judged = _Case(one.name, config, replace(subject, metadata=metadata), verdict)
                 verdict = judge(judged)
                 metadata |= judged.said

@@ -21,10 +21,12 @@ from artemon.model.rate_limit import MIXERD, MIXERD_PORT
 from artemon.snapshot.checks import AskedRule
 from artemon.snapshot.policies import MIXERD_ASKED
 from artemon.snapshot.view import ProxyView
+from artemon.translate.narrowed import Condition, any_of, condition, negated, skipped_when
 from artemon.translate.telemetry.providers import grpc_to
 from artemon.translate.wire import duration, packed
 
 EXT_AUTHZ, RBAC_FILTER = "envoy.filters.http.ext_authz", "envoy.filters.http.rbac"
+OPEN = f"{EXT_AUTHZ}.open"
 JWT = "envoy.filters.http.jwt_authn"
 PATIENCE = 2_500_000_000
 """Nanoseconds: a little more than mixerd gives a handler."""
@@ -32,28 +34,42 @@ UNAVAILABLE = 503
 
 
 def check_filters(view: ProxyView) -> Iterator[HttpFilter]:
-    """The filter of a proxy whose requests a rule could be about; where nobody is seen who can be asked, all
-    are refused, unless every such rule lets them go on."""
+    """The filters of a proxy whose requests a rule could be about: one question for each such request. Where
+    mixerd cannot be asked, or nobody is seen who can be, those are refused that a rule without `failOpen`
+    could be about; all others go on."""
     service, version = _workload(view)
     rules = [one for one in view.policies.checks if _concerns(one, view, service, version)]
-    if not rules:
+    shut = [condition(one.match) for one in rules if not one.fail_open]
+    open_ = [condition(one.match) for one in rules if one.fail_open]
+    closing = any_of(shut) if shut else None
+    seen = bool(view.policies.authorizers.get(MIXERD_ASKED))
+    if shut:
+        inner = _asking(view, service, version, EXT_AUTHZ, fail_open=False) if seen else _closed()
+        yield inner if closing is None else skipped_when(negated(closing), inner)
+    if not seen or not open_ or (shut and closing is None):
         return
-    open_ = all(one.fail_open for one in rules)
-    if not view.policies.authorizers.get(MIXERD_ASKED):
-        if not open_:
-            yield _closed()
-        return
-    out = ExtAuthz(transport_api_version=ApiVersion.V3, failure_mode_allow=open_)
+    inner = _asking(view, service, version, OPEN, fail_open=True)
+    wanted = any_of(open_)
+    unwanted: list[Condition] = [
+        *([closing] if closing is not None else []),
+        *([negated(wanted)] if wanted else []),
+    ]
+    either = any_of(unwanted) if unwanted else None
+    yield inner if either is None else skipped_when(either, inner)
+
+
+def _asking(view: ProxyView, service: str, version: str, name: str, *, fail_open: bool) -> HttpFilter:
+    out = ExtAuthz(transport_api_version=ApiVersion.V3, failure_mode_allow=fail_open)
     out.grpc_service.CopyFrom(grpc_to(MIXERD, MIXERD_PORT))
     out.grpc_service.timeout.CopyFrom(duration(PATIENCE))
-    for name, value in ((ASKED_SERVICE, service), (ASKED_VERSION, version)):
+    for key, value in ((ASKED_SERVICE, service), (ASKED_VERSION, version)):
         if value:
-            out.grpc_service.initial_metadata.append(HeaderValue(key=name, value=value))
+            out.grpc_service.initial_metadata.append(HeaderValue(key=key, value=value))
     out.include_tls_session = True
     out.include_peer_certificate = view.proxy.type is ProxyType.SIDECAR  # what gateways see may be anybody's
     out.metadata_context_namespaces.append(JWT)
     out.status_on_error.code = UNAVAILABLE
-    yield HttpFilter(name=EXT_AUTHZ, typed_config=packed(out))
+    return HttpFilter(name=name, typed_config=packed(out))
 
 
 def _workload(view: ProxyView) -> tuple[str, str]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from real_envoy import envoy
-from task_page import PAGES, run_page
+from task_page import NETWORK, PAGES, run_page
 
 TOOLS = ("openssl", "curl")
 pytestmark = [
@@ -26,28 +23,6 @@ ELSEWHERE = {"README.md", "ansible.md", "egress-gateway.md", "kubernetes.md", "v
 """The list, a page that needs no mesh (`tests/unit/meshctl` runs it), one that needs a cluster
 (`tests/e2e/kube`), and those that need machines (`tests/e2e/machines`, `tests/fleet`)."""
 TASKS = sorted(one.name for one in PAGES.glob("*.md") if one.name not in ELSEWHERE)
-NETWORK = "127.0.92."
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """A running sample, and what finds its meshctl."""
-    envoy()
-    folder = tmp_path_factory.mktemp("tasks")
-    tools = folder / "bin"
-    tools.mkdir()
-    (tools / "meshctl").write_text(f'#!/bin/sh\nexec {sys.executable} -m meshctl "$@"\n')
-    (tools / "meshctl").chmod(0o755)
-    path = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": os.getcwd()}
-    found = {**os.environ, **path, "XDG_CONFIG_HOME": str(folder / "xdg")}
-    command, place = [str(tools / "meshctl")], ["--dir", str(folder / "mesh")]
-    up = [*command, "up", "--demo", *place, "--network", f"{NETWORK}0/24"]
-    try:
-        brought = subprocess.run(up, env=found, check=False, capture_output=True, text=True, timeout=200)
-        assert brought.returncode == 0, brought.stdout + brought.stderr
-        yield found
-    finally:
-        subprocess.run([*command, "down", *place], env=found, check=False, capture_output=True, timeout=60)
 
 
 @pytest.fixture

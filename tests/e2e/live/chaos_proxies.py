@@ -15,12 +15,14 @@ from typing import Any
 
 from chaos_faults import Site, freeze, thaw
 from etcd_relay import changing_relay
-from live_mesh import wait
+from live_mesh import Process, wait
 from losing import Losing
 from meshlet import ROOT
 from whole_site import URL
 
 STORM, STUCK, CHANGES = 300, 50, 8
+STUCK_MB = 64
+"""What those that are stuck may cost a pilotd."""
 FILTERS = "/apis/networking.istio.io/v1alpha3/namespaces/shop/envoyfilters"
 BROKEN = {
     "apiVersion": "networking.istio.io/v1alpha3",
@@ -81,11 +83,22 @@ def storm(site: Site) -> Iterator[None]:
 
 @contextmanager
 def stuck(site: Site) -> Iterator[None]:
-    """F19: many proxies ask, and read nothing of what they are told."""
+    """F19: many proxies ask, and read nothing of what they are told, which is more and more."""
+    before = [_memory(pilot) for pilot in site.pilots]
     with _strangers(site, STUCK, "stuck") as told:
+        wait(lambda: "are stuck" in told(), "they have asked", 120)
+        for _ in range(CHANGES):
+            assert site.apply(0, f"f19-{site.chance.randrange(1 << 30):x}.example.com", "/") == 201
         yield
-        seconds = wait(lambda: "left alone" in told(), "who reads nothing is left alone", 120)
-        site.notes.append(f"{told().splitlines()[-1]}, {seconds:.1f} s later")
+        grown = max(_memory(pilot) - old for pilot, old in zip(site.pilots, before, strict=True))
+        assert grown < STUCK_MB, f"a pilotd grew by {grown} MB"
+        site.notes.append(f"{told().strip()}; a pilotd grew by {grown} MB")
+
+
+def _memory(pilot: Process) -> int:
+    """Resident memory in MB."""
+    assert pilot.process
+    return int(Path(f"/proc/{pilot.process.pid}/statm").read_text().split()[1]) * 4096 // 1_000_000
 
 
 @contextmanager

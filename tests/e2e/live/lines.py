@@ -23,12 +23,12 @@ class Line:
     port: int = field(default_factory=lambda: free_ports(1)[0])
     delay: float = 0.0
     cut: bool = False
-    _ends: set[asyncio.StreamWriter] = field(default_factory=set)
+    _ends: dict[asyncio.StreamWriter, asyncio.AbstractEventLoop] = field(default_factory=dict)
 
     def hang_up(self) -> None:
         """End every connection; from any thread."""
-        for end in list(self._ends):
-            end.transport.get_loop().call_soon_threadsafe(end.transport.abort)  # type: ignore[attr-defined]
+        for end, loop in list(self._ends.items()):
+            loop.call_soon_threadsafe(end.transport.abort)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Bytes of one direction, until an end closes."""
@@ -63,10 +63,11 @@ class Line:
         except OSError:
             writer.close()
             return
-        self._ends |= {writer, back}
+        loop = asyncio.get_running_loop()
+        self._ends |= {writer: loop, back: loop}
         with contextlib.suppress(asyncio.CancelledError):  # asyncio's streams would report it as a fault
             await asyncio.gather(self.carry(reader, back), self.carry(there, writer))
-        self._ends -= {writer, back}
+        del self._ends[writer], self._ends[back]
 
 
 @contextmanager

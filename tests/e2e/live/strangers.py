@@ -102,8 +102,6 @@ async def _stuck(address: str, identity: Identity, account: str, count: int) -> 
             channel = await stack.enter_async_context(_channel(address, identity, *SMALL))
             calls.append(await _ask(channel, number, account))
         _say(f"{count} are stuck")
-        await asyncio.gather(*(call.code() for call in calls))
-        _say(f"{count} were left alone")
         await asyncio.Event().wait()
 
 

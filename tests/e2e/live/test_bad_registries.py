@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from live_mesh import Pilotd, Process, wait
 from meshlet import Ca
 from required_servers import require_etcd
 from servers import Etcd, EtcdCluster, encoded, free_ports
+
+from artemon.daemon.identity_files import save_identity
+from artemon.daemon.identity_tls import server_name
+from artemon.store.open import open_store
 
 pytestmark = pytest.mark.etcd
 UNTRUSTED = "its certificate is not trusted"
@@ -72,6 +77,60 @@ def test_each_is_named_in_a_line(etcd: EtcdCluster, tmp_path: Path) -> None:
 
 def said(pilot: Process) -> str:
     return pilot.log.read_text() if pilot.log.exists() else ""
+
+
+def everyone(folder: Path, registry: str) -> list[Process]:
+    """One of each daemon that uses a registry, with identities of nobody's mesh; not started."""
+    ca, made = Ca(), list[Process]()
+    nowhere = f"127.0.0.1:{free_ports(1)[0]}"
+    for module in ("pilotd", "citadeld", "galleyd", "mixerd"):
+        port, http, join = free_ports(3)
+        home = folder / module
+        own = {
+            "pilotd": {"data_dir": str(home / "data"), "socket": str(home / "p.sock")},
+            "citadeld": {
+                "data_dir": str(home / "data"),
+                "socket": str(home / "c.sock"),
+                "join_listen": f"127.0.0.1:{join}",
+            },
+            "galleyd": {"state_dir": str(home / "data"), "citadeld": [nowhere]},
+            "mixerd": {"data_dir": str(home / "data"), "citadeld": [nowhere]},
+        }[module]
+        if module != "citadeld":
+            own["identity_dir"] = str(home / "identity")
+            save_identity(home / "identity", ca.identity("artemon-system", module, server_name(module)))
+        addresses = {"http": f"127.0.0.1:{http}", "listen": f"127.0.0.1:{port}"}
+        made.append(Process(home, module, {"node": module, "registry": registry, **addresses, **own}))
+    return made
+
+
+def test_a_newer_schema_ends_every_daemon_with_a_line(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/mesh.db"
+
+    async def stored(*, write: bool) -> list[tuple[str, bytes]]:
+        store = await open_store(url)
+        if write:
+            await store.put("artemon/default/schema", NEWER)
+        found = [(entry.key, entry.value) for entry in (await store.list("")).entries]
+        await store.close()
+        return found
+
+    before = asyncio.run(stored(write=True))
+    daemons = everyone(tmp_path, url)
+    try:
+        for one in daemons:
+            one.start()
+        for one in daemons:
+            assert one.process is not None
+            assert one.process.wait(120) == 1, one.name
+            lines = [line for line in said(one).splitlines() if "schema 99" in line]
+            assert len(lines) == 1, said(one)
+            assert "upgrade it; nothing was changed" in lines[0]
+            assert "Traceback" not in said(one)
+        assert asyncio.run(stored(write=False)) == before
+    finally:
+        for one in daemons:
+            one.kill()
 
 
 def test_a_wrong_authority_is_named_by_every_daemon(tmp_path: Path) -> None:

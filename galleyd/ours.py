@@ -13,6 +13,7 @@ from artemon.model.decode import decode_message, subject_of
 from artemon.model.envelope import meta_problems
 from artemon.model.kinds import VIRTUAL_SERVICE
 from artemon.model.mesh_config import MeshConfig
+from artemon.model.tolerant import decode_tolerantly
 from artemon.pki.signing import split
 from artemon.store.api import ABSENT
 from artemon.validate import mesh_problems
@@ -69,7 +70,7 @@ class Ours:
             raise status.bad_request('a transaction is {"objects": [...], "deletes": [...]}')
         if len(objects) + len(deletes) > MAX_ITEMS:
             raise status.bad_request(f"a transaction names at most {MAX_ITEMS} objects")
-        wanted, unwanted = _refs(objects), _refs(deletes)
+        wanted, unwanted = _refs(objects, whole=True), _refs(deletes, whole=False)
         _once([*wanted, *unwanted])
         _insist(request, "update", wanted)
         _insist(request, "delete", unwanted)
@@ -170,21 +171,26 @@ def _version(text: str) -> int | None:
     return int(text) or ABSENT
 
 
-def _refs(objects: Sequence[Any]) -> list[Ref]:
-    """Which objects are meant. Raises ApiError 422 for all that cannot be told."""
-    refs, causes = [], []
+def _refs(objects: Sequence[Any], *, whole: bool) -> list[Ref]:
+    """Which objects are meant. Raises ApiError 422 for all that cannot be told; then also with what cannot be
+    read of the others, where they are `whole`."""
+    refs, causes, named = [], [], []
     for obj in objects:
         obj = obj if isinstance(obj, dict) else {}
         kind, problems = kind_of(obj)
         meta = obj.get("metadata")
         meta = meta if isinstance(meta, dict) else {}
         name, namespace = str(meta.get("name")), meta.get("namespace") or "default"
-        causes += [status.cause_of(problem, subject_of(obj)) for problem in problems]
         wrong = [problem for problem in meta_problems(obj.get("metadata")) if problem.path in _NAMING]
-        causes += [status.cause_of(problem, subject_of(obj)) for problem in wrong]
+        causes += [status.cause_of(problem, subject_of(obj)) for problem in (*problems, *wrong)]
         if kind and not wrong:
             refs.append(Ref(kind, namespace, name))
+            named.append(obj)
     if causes:
+        for obj in named if whole else ():
+            decoded = decode_tolerantly(obj)
+            unread = [*decoded.unknown, *decoded.wrong]
+            causes += [status.cause_of(problem, subject_of(obj)) for problem in unread]
         text = "; ".join(f"{cause.subject}: {cause.field}: {cause.message}" for cause in causes)
         raise status.ApiError(422, "Invalid", f"nothing was written: {text}", causes=causes)
     return refs

@@ -76,14 +76,20 @@ class Lazy(click.Group):
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--verbose", is_flag=True, help="On an error, show what led to it.")
+@click.option("-n", "--namespace", help="As after the command, like the next ones.")
+@click.option("--context", metavar="NAME", help="Which mesh of the configuration file.")
+@click.option("--server", metavar="URL", help="URL of galleyd.")
+@click.option("--ca", metavar="FILE", help="File (PEM) of the mesh's root certificates.")
+@click.option("--token-file", "token", metavar="FILE", help="File of the bearer token.")
+@click.option("--insecure", is_flag=True, help="Do not verify the server's certificate.")
 @click.version_option(__version__, prog_name="meshctl")
 @click.pass_context
-def meshctl(ctx: click.Context, verbose: bool) -> None:
+def meshctl(ctx: click.Context, /, verbose: bool, **before: Any) -> None:
     """Steer an Artemon service mesh.
 
     Example: meshctl up --demo, then meshctl get virtualservices -A.
     """
-    ctx.obj = {"verbose": verbose}
+    ctx.obj = {"verbose": verbose, "before": before}
 
 
 @meshctl.command()

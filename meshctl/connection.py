@@ -14,6 +14,7 @@ from artemon.kube import Client, Rejected
 from artemon.model.kinds import ALL_KINDS, find
 from artemon.model.resource import Kind
 from meshctl.context import Target, find_target
+from meshctl.forms import before_the_command
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -41,8 +42,10 @@ def connected_unless(offline: str) -> Callable[[Command], Command]:
 def _connected(offline: str, command: Command) -> Command:
     @wraps(command)
     def run(**given: Any) -> Any:
-        flags = {field: given.pop(field) for field in (*_PLACES, "namespace")}
-        context, insecure = given.pop("context") or "", given.pop("insecure")
+        before = before_the_command()
+        flags = {field: given.pop(field) or before.get(field) for field in (*_PLACES, "namespace")}
+        context = given.pop("context") or before.get("context") or ""
+        insecure = given.pop("insecure") or bool(before.get("insecure"))
         alone = given.get(offline) is not None
         target = None if alone else find_target(context=context, flags=flags, insecure=insecure)
         try:
@@ -84,6 +87,24 @@ def talk(target: Target, work: Callable[[Client], Awaitable[T]]) -> T:
     except BaseExceptionGroup as group:
         found = next((error for error in group.exceptions if isinstance(error, ArtemonError)), None)
         raise (found or group) from group
+
+
+def slashed(kind: str, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Kind and names, where each is written as `KIND/NAME` (kubectl's other way). Raises UsageError."""
+    if "/" not in kind:
+        return kind, tuple(names)
+    pairs = [word.partition("/") for word in (kind, *names)]
+    if any(not (one and name) or find(one) is not find(pairs[0][0]) for one, _, name in pairs):
+        raise click.UsageError("write KIND/NAME of one kind, or KIND NAME...")
+    return pairs[0][0], tuple(name for _, _, name in pairs)
+
+
+def one_of(kind: str, name: str | None) -> tuple[Kind, str]:
+    """The one object that is meant by `KIND NAME` or `KIND/NAME`. Raises UsageError."""
+    word, names = slashed(kind, [name] if name else [])
+    if len(names) != 1:
+        raise click.UsageError("name one object: KIND NAME, or KIND/NAME")
+    return kind_of(word), names[0]
 
 
 def kind_of(word: str) -> Kind:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 import yaml
 
 Command = Callable[..., Any]
+
+
+def before_the_command() -> Mapping[str, Any]:
+    """Options that were written before the command (`meshctl -n shop get virtualservices`), by name."""
+    said: Mapping[str, Any] = (click.get_current_context().find_root().obj or {}).get("before", {})
+    return said
 
 
 def output(*forms: str) -> Callable[[Command], Command]:

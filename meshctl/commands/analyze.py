@@ -16,8 +16,8 @@ from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context
 from meshctl.connection import connected_unless, talk
 from meshctl.context import Target
+from meshctl.forms import before_the_command, show
 from meshctl.forms import output as output_form
-from meshctl.forms import show
 from meshctl.inputs import FILE, read_mesh_config, read_objects
 
 PATH = "/artemon/v1/analysis"
@@ -75,7 +75,8 @@ def analyze(
     """
     rules = [_rule(one) for one in suppress]
     objects = read_objects([*paths, *more])
-    written = click.get_current_context().params.get("namespace")
+    said = click.get_current_context().params.get("namespace")
+    written = said or before_the_command().get("namespace")
     if target is None:
         found = _of_files(objects, read_mesh_config(mesh_config), namespace=written or "default")
     else:

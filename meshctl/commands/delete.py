@@ -9,7 +9,7 @@ import click
 
 from artemon.kube import Client, Rejected
 from meshctl.commands.apply import placed
-from meshctl.connection import connected, files, kind_of, talk
+from meshctl.connection import connected, files, kind_of, slashed, talk
 from meshctl.context import Target
 from meshctl.inputs import read_objects
 from meshctl.waiting import reached, tell, wait_option
@@ -37,6 +37,8 @@ def delete(
 
     Example: meshctl delete virtualservice reviews -n bookinfo
     """
+    if kind:
+        kind, names = slashed(kind, names)
     if bool(kind) == bool(paths) or bool(kind) != bool(names):
         raise click.UsageError("name a KIND and a NAME, or files with -f")
     if kind:

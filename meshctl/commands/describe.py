@@ -10,7 +10,7 @@ import yaml
 
 from artemon.model.kinds import ENVOY_FILTER
 from meshctl.commands.proxy_status import left_out
-from meshctl.connection import connected, kind_of, talk
+from meshctl.connection import connected, one_of, talk
 from meshctl.context import Target
 
 _META = (
@@ -25,14 +25,14 @@ _META = (
 
 @click.command()
 @click.argument("kind")
-@click.argument("name")
+@click.argument("name", required=False)
 @connected
-def describe(target: Target, kind: str, name: str) -> int:
+def describe(target: Target, kind: str, name: str | None) -> int:
     """Tell about one object.
 
     Example: meshctl describe virtualservice reviews -n bookinfo
     """
-    found = kind_of(kind)
+    found, name = one_of(kind, name)
     obj = talk(target, lambda client: client.get(found, target.namespace, name))
     click.echo(described(obj))
     if obj["kind"] == ENVOY_FILTER.name:

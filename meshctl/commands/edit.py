@@ -13,7 +13,7 @@ from artemon.errors import ArtemonError, Refused
 from artemon.kube import Client, Rejected
 from artemon.model.decode import load_yaml
 from artemon.model.resource import Kind
-from meshctl.connection import connected, kind_of, talk, warn
+from meshctl.connection import connected, one_of, talk, warn
 from meshctl.context import Target
 
 _HEAD = "# Change what you like and save; leave the file as it is to change nothing.\n"
@@ -22,14 +22,14 @@ _OURS = ("uid", "creationTimestamp", "generation")
 
 @click.command()
 @click.argument("kind")
-@click.argument("name")
+@click.argument("name", required=False)
 @connected
-def edit(target: Target, kind: str, name: str) -> int:
+def edit(target: Target, kind: str, name: str | None) -> int:
     """Change one object in $EDITOR. What is refused comes back into the editor with the reasons.
 
     Example: EDITOR=vi meshctl edit virtualservice reviews -n bookinfo
     """
-    found = kind_of(kind)
+    found, name = one_of(kind, name)
     before = talk(target, lambda client: client.get(found, target.namespace, name))
     shown = {**before, "metadata": {k: v for k, v in before["metadata"].items() if k not in _OURS}}
     text, reasons = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), ""

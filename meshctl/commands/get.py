@@ -10,7 +10,7 @@ import click
 from artemon.errors import Unavailable
 from artemon.kube import TABLE, Client, Gone
 from artemon.model.resource import Kind
-from meshctl.connection import connected, kind_of, table, talk
+from meshctl.connection import connected, kind_of, slashed, table, talk
 from meshctl.context import Target
 from meshctl.forms import output, show
 
@@ -35,10 +35,11 @@ def get(
     watch: bool,
     output: str,
 ) -> int:
-    """Show objects: KIND is a kind, its plural or short name, or several with commas.
+    """Show objects: KIND is a kind, its plural or short name, or several with commas; or KIND/NAME.
 
     Example: meshctl get virtualservices -A -o wide
     """
+    kinds, names = slashed(kinds, names)
     wanted = [kind_of(word) for word in kinds.split(",") if word]
     if watch and (len(wanted) != 1 or len(names) > 1 or output in {"json", "yaml"}):
         raise click.UsageError("--watch shows one kind, as text")

@@ -11,8 +11,8 @@ import click
 from artemon.model.mesh_config import MeshConfig
 from artemon.translate.envoy_values import problems_of
 from artemon.validate import Context
+from meshctl.forms import before_the_command, show
 from meshctl.forms import output as output_form
-from meshctl.forms import show
 from meshctl.inputs import FILE, read_mesh_config
 from meshctl.validation import STDIN, Report, validate_paths
 
@@ -27,17 +27,22 @@ from meshctl.validation import STDIN, Report, validate_paths
     metavar="PATH",
     help="File, folder (with all below it) or - for standard input; may be repeated.",
 )
-@click.option("-n", "--namespace", default="default", show_default=True, help="Of objects that name none.")
+@click.option("-n", "--namespace", help="Of objects that name none (default).")
 @output_form("text", "json", "yaml")
 @click.option("--mesh-config", type=FILE, help="MeshConfig, as YAML: for providers that policies name.")
 @click.argument("more", nargs=-1, metavar="[PATH]...")
 def validate(
-    paths: tuple[str, ...], namespace: str, output: str, mesh_config: Path | None, more: tuple[str, ...]
+    paths: tuple[str, ...],
+    namespace: str | None,
+    output: str,
+    mesh_config: Path | None,
+    more: tuple[str, ...],
 ) -> int:
     """Check configuration without a mesh; exit status 1 when something is invalid. Warnings alone are fine.
 
     Example: meshctl validate -f mesh.yaml -f rules/ -o json
     """
+    namespace = namespace or before_the_command().get("namespace") or "default"
     missing = [path for path in (*paths, *more) if path != STDIN and not Path(path).exists()]
     if missing:
         raise click.BadParameter(f"no such file or folder: {', '.join(missing)}", param_hint="-f")

@@ -63,6 +63,13 @@ async def test_refused_transactions_change_nothing(api: Api, body: dict[str, Any
     assert (await api.ask("GET", SERVICES))["items"] == []
 
 
+async def test_an_object_of_no_kind_does_not_hide_what_is_wrong_with_others(api: Api) -> None:
+    wrong = {**virtual_service("a"), "spec": {"hostz": []}}
+    refusal = await api.ask("POST", TRANSACTIONS, {"objects": [{"kind": "X"}, wrong]}, code=422)
+    fields = [cause["field"] for cause in refusal["details"]["causes"]]
+    assert {"apiVersion", "metadata", "spec.hostz"} <= set(fields)
+
+
 async def test_as_many_as_fit_are_one_revision(api: Api) -> None:
     objects = [virtual_service(f"v{number}") for number in range(MAX_OBJECTS)]
     done = await api.ask("POST", TRANSACTIONS, {"objects": objects}, code=200)

@@ -17,6 +17,7 @@ from artemon.pki.certificate import Authority, Leaf, chain_pem, make_leaf, make_
 from artemon.pki.keys import generate_key, private_pem
 from artemon.pki.spiffe import SpiffeId
 from meshctl.__main__ import COMMANDS, main, meshctl
+from meshctl.connection import one_of, slashed
 
 TOKEN = "CANARY-" + "t" * 32
 
@@ -189,6 +190,33 @@ def test_without_a_home_directory(
         1,
         "meshctl: no home directory is known: set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME\n",
     )
+
+
+def test_options_before_the_command_count(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, said = run(capfd, "--server", "https://127.0.0.1:1", "--insecure", "get", "vs")
+    assert (code, "127.0.0.1:1" in said) == (3, True)
+    assert 'there is no context "nowhere"' in run(capfd, "--context", "nowhere", "get", "vs")[1]
+    file = tmp_path / "a.yaml"
+    file.write_text("{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: a}, spec: {}}")
+    assert run(capfd, "-n", "shop", "validate", "-f", str(file))[1].startswith("Gateway/shop/a: ")
+    said = run(capfd, "-n", "shop", "validate", "-n", "own", "-f", str(file))[1]
+    assert said.startswith("Gateway/own/a: ")
+
+
+@pytest.mark.parametrize("command", ["get", "delete", "describe", "edit"])
+@pytest.mark.parametrize("words", [["vs/"], ["vs/a", "dr/b"], ["vs/a", "b"]])
+def test_kind_and_name_with_a_slash_are_whole(
+    capfd: pytest.CaptureFixture[str], command: str, words: list[str]
+) -> None:
+    code, said = run(capfd, "--server", "https://127.0.0.1:1", "--insecure", command, *words)
+    assert (code, "KIND/NAME" in said) == (2, True)
+
+
+def test_kind_and_name_with_a_slash() -> None:
+    assert slashed("vs/a", ["virtualservice/b"]) == ("vs", ("a", "b"))
+    assert slashed("vs,dr", []) == ("vs,dr", ())
+    kind, name = one_of("gateways/edge", None)
+    assert (kind.name, name) == ("Gateway", "edge")
 
 
 def test_every_command_has_an_example() -> None:

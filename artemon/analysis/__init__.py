@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
 
-from artemon.analysis import annotated, edges, patches, platform, policies, routes, schema, services
+from artemon.analysis import annotated, edges, images, patches, platform, policies, routes, schema, services
 from artemon.analysis.codes import LEVEL_OF, LEVELS, NAME_OF, Level, at_least
 from artemon.analysis.material import Material, Offer, Port, Running
 from artemon.analysis.things import Finding, Findings, Thing
@@ -19,6 +19,7 @@ ANALYZERS: Sequence[Callable[[Material], Findings]] = (
     *policies.ANALYZERS,
     *patches.ANALYZERS,
     *platform.ANALYZERS,
+    *images.ANALYZERS,
     *annotated.ANALYZERS,
 )
 

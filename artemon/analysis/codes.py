@@ -28,6 +28,7 @@ _TABLE: Mapping[Level, str] = {
     "0137 DeploymentConflictingPorts, 0138 GatewayDuplicateCertificate, 0144 InvalidApplicationUID, "
     "0150 ExternalNameServiceTypeInvalidPortName, 0151 EnvoyFilterUsesRelativeOperation, "
     "0155 EnvoyFilterUsesRelativeOperationWithProxyVersion, 0157 InvalidTelemetryProvider, "
+    "0158 PodsIstioProxyImageMismatchInNamespace, "
     "0162 GatewayPortNotDefinedOnService, 0165 ReferencedInternalGateway, 0166 IneffectiveSelector, "
     "0171 NegativeConditionStatus, 0174 UnknownDestinationRuleHost, "
     "0177 ConflictingServiceEntryProtocol",

@@ -16,6 +16,7 @@ CODES = {
     "annotations.K8sAnalyzer": "0107 0108 0125 0135",
     "gateway.IngressGatewayPortAnalyzer": "0101 0162",
     "gateway.ConflictingGatewayAnalyzer": "0145",
+    "injection.ImageAnalyzer": "0158",
     "service.PortNameAnalyzer": "0118 0150",
     "virtualservice.ConflictingMeshGatewayHostsAnalyzer": "0109",
     "virtualservice.DestinationHostAnalyzer": "0101 0112",
@@ -34,7 +35,6 @@ CODES = {
 }
 """The codes that one of Istio's analyzers tells; our run has all analyzers at once."""
 ELSEWHERE = {
-    "injection.ImageAnalyzer": "IST0158 compares images with a ConfigMap of Istio's installation",
     "multicluster.MeshNetworksAnalyzer": "IST0126 reads MeshNetworks, which this mesh does not have",
     "externalcontrolplane.ExternalControlPlaneAnalyzer": "IST0163, IST0164 read Istio's webhooks",
     "authn.BlockedCIDRsAnalyzer": "IST0175: pilotd refuses such addresses without being told to",

@@ -167,3 +167,34 @@ def test_the_command_says_what_is_wrong_with_itself(tmp_path: Path) -> None:
     assert "must be CODE=RESOURCE" in wrong.output
     listed = CliRunner().invoke(meshctl, ["analyze", "-L"])
     assert "IST0101  error    ReferencedResourceNotFound" in listed.output
+
+
+INJECTED = """
+{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {istio-injection: enabled}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio-sidecar-injector, namespace: istio-system}
+data: {values: '{"global": {"hub": "hub.example", "tag": "1.2", "proxy": {"image": "proxyv2"}}}'}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: cart, namespace: shop, annotations: {}}
+spec: {containers: [{name: app, image: app:1}, {name: istio-proxy, image: "hub.example/proxyv2:1.1"}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ((), ["IST0158"]),
+        ((":1.1", ":1.2"), []),
+        (("name: istio-proxy", "name: other"), ["IST0103"]),
+        (("annotations: {}", "annotations: {sidecar.istio.io/proxyImage: x}"), []),
+        (("istio-injection: enabled", "istio.io/rev: canary"), []),
+        (('"image": "proxyv2"', '"image": "hub.example/proxyv2:1.1"'), []),
+        (("{values:", "{other:"), []),
+    ],
+)
+def test_proxies_of_another_image_than_is_injected(changes: tuple[str, ...], codes: list[str]) -> None:
+    assert [code for code, _ in found(INJECTED.replace(*changes) if changes else INJECTED)] == codes

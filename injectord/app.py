@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +26,7 @@ from artemon.kube.kubeconfig import cluster_access
 from artemon.tls import server_context
 from injectord.cluster import oldest_version
 from injectord.metrics import Counts
+from injectord.proxy_configs import ProxyConfigs
 from injectord.server import Webhook
 from injectord.settings import InjectorSettings
 
@@ -60,6 +62,7 @@ async def _run(settings: InjectorSettings, context: Context) -> None:
             tasks.create_task(keeper.run(), name="identity")
         if client:
             tasks.create_task(parts.keep_bundle(client), name="bundle")
+            tasks.create_task(parts.proxy_configs.run(client), name="proxyconfigs")
         await parts.reloads(tls)
 
 
@@ -86,6 +89,11 @@ class Parts:
         self._settings, self._context = settings, context
         self._keeper, self._client = keeper, client
         self._injector = Injector()
+        self.proxy_configs = ProxyConfigs(context.log, context.health)
+
+    def injector(self) -> Injector:
+        """As of now."""
+        return replace(self._injector, proxy_configs=self.proxy_configs.now)
 
     async def read(self) -> None:
         """Read configuration and the cluster's version (again). Raises ArtemonError or OSError."""
@@ -99,7 +107,7 @@ class Parts:
         """The HTTPS application."""
         context = self._context
         made = web.Application(client_max_size=MAX_BODY)
-        made.add_routes(Webhook(lambda: self._injector, Counts(context.metrics), context.log).routes())
+        made.add_routes(Webhook(self.injector, Counts(context.metrics), context.log).routes())
         made.add_routes(health_routes(context.health, context.metrics))
         return made
 

@@ -25,7 +25,7 @@ from artemon.daemon.run import Context
 from artemon.errors import ArtemonError
 from artemon.pki.subject import subject_text
 from artemon.xds.resource import Resource
-from artemon.xds.types import CLUSTER, LISTENER, NAMES, SECRET, START
+from artemon.xds.types import SECRET
 from proxyd import lastgood
 from proxyd.admin import Admin
 from proxyd.bells import Bells
@@ -40,6 +40,7 @@ from proxyd.istio_metrics import IstioMetrics, Own
 from proxyd.launch import plain
 from proxyd.lock import alone_in
 from proxyd.metrics import Metrics
+from proxyd.output_certs import output_certs
 from proxyd.pod.probers import Probers
 from proxyd.probes import Probes
 from proxyd.saving import Saving
@@ -54,7 +55,6 @@ from proxyd.supervisor import Supervisor
 from proxyd.unit import UnitState
 from proxyd.upgrade import anew
 from proxyd.upstream import Upstream, mesh_channel
-from proxyd.view import View
 from proxyd.wellbeing import PROBE, UNIT, Wellbeing
 from proxyd.workload_api import Allowed, WorkloadApi
 
@@ -88,7 +88,7 @@ class Agent:
         self._changed, self._moved = Bells(), Bells()
         self._joined = asyncio.Event()
         file, name = Path(settings.data_dir) / lastgood.FILE, node_id(settings, context.node)
-        self._view = _view(settings, lastgood.load(file, name, self._log))
+        self._view = lastgood.initial_view(settings, lastgood.load(file, name, self._log))
         self._saving = Saving(self._view, file, name, moved=self._moved, log=self._log, metrics=self._metrics)
         workload = settings.workload or settings.service or context.node
         subject = subject_text(workload, settings.labels, settings.cluster_id)
@@ -192,6 +192,7 @@ class Agent:
         yield from (one.follow() for one in self._probes)
         yield from (one.follow() for one in self._units)
         yield from (one.follow(self._changed) for one in names)
+        yield from output_certs(self._settings, self._identity, self._joined, self._log)
         yield self._keep_identity()
         yield self._saving.follow()
         yield self._keep_trust()
@@ -292,11 +293,3 @@ class Agent:
 
     def _view_seconds(self) -> float:
         return 0.0 if self._upstream.connected else time.monotonic() - self._upstream.silent_since
-
-
-def _view(settings: ProxydSettings, good: lastgood.Good) -> View:
-    """The view to begin with, from what was good before."""
-    own = (START, NAMES) if settings.dns_listen else (START,)
-    good = {url: named for url, named in good.items() if url != NAMES or NAMES in own}
-    never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
-    return View(good, never_empty=never_empty, own=own, pinned={SECRET: frozenset({ROOTS})})

@@ -16,6 +16,10 @@ from artemon.daemon.files import read_secret, write_secret
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from artemon.xds.resource import Resource
+from artemon.xds.types import CLUSTER, LISTENER, NAMES, SECRET, START
+from proxyd.secrets import ROOTS
+from proxyd.settings import ProxydSettings
+from proxyd.view import View
 
 FILE = "last-good.json"
 _FORMAT = "artemon-last-good-1"
@@ -83,3 +87,11 @@ def load(path: Path, node: str, log: Log) -> dict[str, dict[str, Resource]]:
 def save(path: Path, node: str, good: Good, *, now: datetime | None = None) -> None:
     """Write it whole. Raises ArtemonError."""
     write_secret(path, encode(node, good, saved=now or datetime.now(UTC)))
+
+
+def initial_view(settings: ProxydSettings, good: Good) -> View:
+    """The view to begin with, from what was good before."""
+    own = (START, NAMES) if settings.dns_listen else (START,)
+    good = {url: named for url, named in good.items() if url != NAMES or NAMES in own}
+    never_empty = (CLUSTER, LISTENER) if settings.type == "sidecar" else (CLUSTER,)
+    return View(good, never_empty=never_empty, own=own, pinned={SECRET: frozenset({ROOTS})})

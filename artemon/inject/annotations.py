@@ -187,7 +187,7 @@ CHECKS: Final[Mapping[str, Check]] = {
 }
 """Annotation -> what its value must be.
 
-Those of statistics are read by the proxy, from the pod's own metadata.
+Those of statistics have no effect: they are the mesh's to say.
 """
 
 REFUSED: Final[Mapping[str, str]] = {

@@ -21,7 +21,7 @@ from artemon.inject.parts import compact, variable
 from artemon.inject.patch import Operation, difference
 from artemon.inject.policy import skip_reason
 from artemon.inject.probes import PROBERS, rewrite_probes
-from artemon.inject.proxy import proxy_settings
+from artemon.inject.proxy import Located, applying, proxy_settings
 from artemon.inject.request import Request
 from artemon.inject.shape import shape_problems
 from artemon.inject.words import named
@@ -46,11 +46,15 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class Injector:
-    """Injection under one configuration. environment: variables for every proxy, from the webhook's URL."""
+    """Injection under one configuration.
+
+    environment: variables for every proxy, from the webhook's URL. proxy_configs: ProxyConfig objects.
+    """
 
     config: InjectConfig = field(default_factory=InjectConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     environment: Mapping[str, str] = field(default_factory=dict)
+    proxy_configs: tuple[Located, ...] = ()
 
     def inject(self, obj: Mapping[str, Any], *, namespace: str = "") -> Injection:
         """What gives the pods of `obj` a proxy; `namespace` where the object names none.
@@ -86,7 +90,8 @@ class Injector:
     def _pod(
         self, obj: Mapping[str, Any], pod: words.Pod, path: tuple[str, ...], namespace: str
     ) -> Injection:
-        metadata, spec = pod.get("metadata") or {}, pod["spec"]
+        pod = _without_nulls(pod)
+        metadata, spec = pod.get("metadata", {}), pod["spec"]
         reason = skip_reason(metadata, spec, namespace, self.config)
         if reason:
             return Injection(skipped=reason, result=obj)
@@ -107,10 +112,13 @@ class Injector:
         native = annotations.get(words.NATIVE)
         environment = self.environment
         values = self.config.values
+        objects = applying(
+            self.proxy_configs, namespace=owner.namespace, labels=labels, root=self.mesh.root_namespace
+        )
         return Request(
             config=self.config,
             mesh=self.mesh,
-            proxy=proxy_settings(self.mesh.default_config, annotations),
+            proxy=proxy_settings(self.mesh.default_config, annotations, objects),
             pod=pod,
             owner=owner,
             native=self.config.native if native is None else native == "true",
@@ -158,6 +166,13 @@ class Injector:
         put_in_order(
             spec, holds=request.holds, before_proxy=[name.strip() for name in before.split(",") if name]
         )
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field that is null is not there, to the API server and to injection."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def _namespace(obj: Mapping[str, Any], pod: words.Pod) -> str:

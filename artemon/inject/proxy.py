@@ -7,16 +7,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from artemon.errors import Problem, Refused
 from artemon.inject import words
 from artemon.model.decode import decode_message, encode_spec
 from artemon.model.mesh_proxy import MeshProxyConfig
-from artemon.model.proxy_config import ProxyConfig
+from artemon.model.proxy_config import LOADER, ProxyConfig
+from artemon.model.selector import matches
 from artemon.model.yaml_text import parse
 
 _WHERE = f'metadata.annotations["{words.PROXY_CONFIG}"]'
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A ProxyConfig object, and where it is."""
+
+    namespace: str
+    name: str
+    config: ProxyConfig
+
+
+def applying(
+    found: Iterable[Located], *, namespace: str, labels: Mapping[str, str], root: str
+) -> list[ProxyConfig]:
+    """The objects that are about a pod, weakest first: the root namespace's, its namespace's, those that
+    select it; among equals by name.
+    """
+    ranked = [
+        ((one.config.selector is not None, one.namespace != root, one.name), one.config)
+        for one in found
+        if one.namespace in {namespace, root} and _selects(one, namespace, labels)
+    ]
+    return [config for _, config in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _selects(one: Located, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Selectors reach within their own namespace."""
+    selector = one.config.selector
+    return selector is None or (one.namespace == namespace and matches(selector.match_labels, labels))
 
 
 def proxy_settings(
@@ -58,6 +89,11 @@ def _read(text: str) -> dict[str, Any]:
     if wrong:
         raise Refused(wrong)
     value: dict[str, Any] = documents[0].value
+    told = value.get("proxyMetadata")
+    loaders = [str(name) for name in told if str(name).startswith(LOADER)] if isinstance(told, dict) else []
+    if loaders:
+        why = "decides which code the proxy and its init container load; that is the image's"
+        raise Refused([Problem(f"{_WHERE}.proxyMetadata.{name}", why) for name in loaders])
     return value
 
 

@@ -26,11 +26,12 @@ class ProxyConfig(Message):
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOADER = ("LD_", "GLIBC_", "MALLOC_")
+LOADER = ("LD_", "GLIBC_", "MALLOC_")
+"""How variables begin that decide which code a process loads."""
 _AGENT = ("ARTEMON_", "NOTIFY_", "WATCHDOG_", "LISTEN_")
 
 
 def is_variable(name: str) -> bool:
     """Whether a proxy's process may be given an environment variable of this name. Those that decide which
     code it loads are the machine's; those of the agent are not for Envoy."""
-    return _NAME.fullmatch(name) is not None and not name.startswith(_LOADER + _AGENT)
+    return _NAME.fullmatch(name) is not None and not name.startswith(LOADER + _AGENT)

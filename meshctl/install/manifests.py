@@ -10,7 +10,7 @@ from typing import Any
 from artemon.inject.webhook import webhook_configuration
 from artemon.model.definition import definition
 from artemon.model.gateway_api import GROUP as GATEWAY_API
-from artemon.model.kinds import ACCESS, GATEWAY_API_KINDS, KINDS
+from artemon.model.kinds import ACCESS, GATEWAY_API_KINDS, KINDS, PROXY_CONFIG
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
 from meshctl.install.daemons import daemons, objects
 from meshctl.install.gateway import gateway
@@ -61,6 +61,7 @@ _RULES: dict[str, list[Object]] = {
     "injectord": [
         _rule(_HOOKS, ["mutatingwebhookconfigurations"], [*_READ, "patch"]),
         _rule("", ["nodes"], ["list"]),
+        _rule(PROXY_CONFIG.group, [PROXY_CONFIG.plural], _READ),
     ],
 }
 """What each daemon may do in the cluster, and nothing else."""

@@ -80,6 +80,7 @@ def flags(
         made["dns_listen"] = DNS
     if environ.get("OUTPUT_CERTS"):
         made["output_certs"] = environ["OUTPUT_CERTS"]
+        made["output_certs_group"] = environ.get("OUTPUT_CERTS_GROUP", "")
     if told.readiness_probe is not None:
         made["probe"] = told.readiness_probe
     return made

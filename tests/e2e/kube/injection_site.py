@@ -12,8 +12,12 @@ from kube_server import KubeApi, Refusal, until
 from servers import dying_with_parent, free_ports
 
 from artemon.inject.webhook import webhook_configuration
+from artemon.model.definition import definition
+from artemon.model.kinds import PROXY_CONFIG
 
 HOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+PROXY_CONFIGS = "/apis/networking.istio.io/v1beta1/namespaces/{}/proxyconfigs"
 WEBHOOK = "artemon-sidecar-injector"
 
 
@@ -56,6 +60,7 @@ class Site:
             *("--data-dir", str(folder / "ca"), "--registry", f"sqlite://{folder / 'mesh.db'}"),
             *("--listen", f"127.0.0.1:{renew}", "--join-listen", f"127.0.0.1:{join}"),
             *("--socket", str(self._socket), "--leaf-seconds", str(leaf_seconds)),
+            *("--rotation-dwell-seconds", "1"),
         )
         self.injectord = Daemon(
             "injectord",
@@ -87,6 +92,8 @@ class Site:
     def start(self) -> Site:
         """Everything up; the webhook configuration is in force when this returns."""
         self.citadeld.start()
+        self.kube.create(CRDS, definition(PROXY_CONFIG))
+        until(lambda: self.kube.found(PROXY_CONFIGS.format("default")), "the kind ProxyConfig")
         self._token("injectord", "token")
         self.kube.create(HOOKS, webhook_configuration(WEBHOOK, {"url": f"https://127.0.0.1:{self.port}"}))
         self.injectord.start()
@@ -109,7 +116,17 @@ class Site:
         listen = ("--listen", f"127.0.0.1:{port}")
         self.galleyd = Daemon("galleyd", self._folder, http, *listen, *self._galleyd_flags)
         self.galleyd.start()
-        return f"https://127.0.0.1:{port}"
+        self.galley_url = f"https://127.0.0.1:{port}"
+        return self.galley_url
+
+    def meshctl_environment(self, ca: Path) -> dict[str, str]:
+        """For meshctl, once galleyd runs. ca: where it finds, and keeps, whom to trust."""
+        return {
+            "ARTEMON_SERVER": self.galley_url,
+            "ARTEMON_CA": str(ca),
+            "ARTEMON_TOKEN_FILE": str(self._folder / "galleyd-state" / "admin.token"),
+            "XDG_CONFIG_HOME": str(self._folder / "config"),
+        }
 
     def close(self) -> None:
         if self.galleyd:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from injection_site import HOOKS, WEBHOOK, Site, injected
+from injection_site import HOOKS, PROXY_CONFIGS, WEBHOOK, Site, injected
 from kube_server import KubeApi, Refusal, until
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
 LEAF_SECONDS = 10
+PROXY_CONFIG = {"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig"}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,27 @@ def test_labels_decide(
 ) -> None:
     site.namespace(namespace, labels)
     assert injected(site.pod(namespace, "p", labels=pod)) is expected
+
+
+def test_proxyconfig_objects_are_for_pods_from_then_on(site: Site, shop: str) -> None:
+    place = PROXY_CONFIGS.format(shop)
+    spec = {
+        "selector": {"matchLabels": {"app": "busy"}},
+        "concurrency": 3,
+        "environmentVariables": {"A": "1"},
+    }
+    site.kube.create(place, {**PROXY_CONFIG, "metadata": {"name": "busy"}, "spec": spec})
+
+    def environment(name: str) -> dict[str, str]:
+        made = site.pod(shop, name, labels={"app": name}, dry_run=True)
+        proxy = next(one for one in made["spec"]["initContainers"] if one["name"] == "istio-proxy")
+        return {one["name"]: one.get("value", "") for one in proxy["env"]}
+
+    until(lambda: environment("busy").get("A") == "1", "the object in force")
+    assert json.loads(environment("busy")["PROXY_CONFIG"])["concurrency"] == 3
+    assert "concurrency" not in environment("calm")["PROXY_CONFIG"]
+    site.kube.call("DELETE", f"{place}/busy")
+    until(lambda: "A" not in environment("busy"), "the object gone")
 
 
 def test_a_wrong_annotation_refuses_the_pod_with_the_reason(site: Site, shop: str) -> None:
@@ -146,3 +171,37 @@ def test_galleyd_judges_what_the_cluster_takes(site: Site, shop: str) -> None:
     until(lambda: "must be at least 1ms" in made("wrong", "0.1ms"), "the webhook in force")
     assert made("right", "5s") == ""
     assert site.works(shop)
+
+
+def test_a_new_root_of_the_mesh_is_in_the_webhooks_before_it_is_needed(
+    site: Site, shop: str, tmp_path: Path
+) -> None:
+    """No pod fails and none goes without while the mesh moves from one root to another."""
+    if site.galleyd is None:
+        site.start_galleyd()
+    old = site.root.read_text().strip()
+    (tmp_path / "ca.pem").write_text(old)
+    environ = site.meshctl_environment(tmp_path / "ca.pem")
+
+    def bundle() -> str:
+        found = site.webhook()["webhooks"][0]["clientConfig"]["caBundle"]
+        return base64.b64decode(found).decode().strip()
+
+    command = [sys.executable, "-m", "meshctl", "ca", "rotate", "--timeout", "240"]
+    before = bundle()
+    assert old in before
+    with subprocess.Popen(
+        command, env={**os.environ, **environ}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as rotation:
+        seen, made = {before}, 0
+        while rotation.poll() is None:
+            assert injected(site.pod(shop, f"moving-{made}", dry_run=True))
+            seen.add(bundle())
+            made += 1
+        assert rotation.stderr is not None
+        said = rotation.stderr.read().decode()
+    assert rotation.returncode == 0, said
+    assert made > 10
+    until(lambda: old not in bundle(), "the old root gone from the webhook configuration")
+    assert any(old in one and one != before for one in seen), "both roots were trusted for a while"
+    assert injected(site.pod(shop, "moved", dry_run=True))

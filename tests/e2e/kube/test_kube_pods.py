@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from netns import APP_UID, PROXY_UID, Host, hosts, missing, reaching_us
 
 from artemon.inject import Injector, read_config
 from artemon.model.decode import decode_mesh_config
+from artemon.pki.certificate import load_certificates
+from artemon.pki.verify import verify_chain
 
 pytestmark = [
     pytest.mark.kube,
@@ -31,6 +34,7 @@ pytestmark = [
 ]
 PODS = "/api/v1/namespaces/pods"
 PORT = 8080
+CERTS = "/var/lib/istio/data/certs"
 CLUSTER_IP = "10.96.7.7"
 
 
@@ -62,7 +66,9 @@ class Site:
         probe = {"httpGet": {"path": "/ready", "port": "http"}}
         app = {"name": "app", "image": "app:1", "readinessProbe": probe}
         app["ports"] = [{"name": "http", "containerPort": PORT}]
+        files = {"proxy.istio.io/config": f"proxyMetadata: {{OUTPUT_CERTS: {CERTS}}}"}
         metadata = {"name": "web-1", "namespace": "pods", "labels": {"app": "web", "version": "v1"}}
+        metadata["annotations"] = files
         spec = {"serviceAccountName": "web", "nodeName": "n1", "containers": [app]}
         injector = Injector(read_config(values), decode_mesh_config(config))
         made = injected({"metadata": metadata, "spec": spec}, injector)
@@ -229,6 +235,15 @@ def test_the_kubelets_probe_passes_and_says_what_the_application_says(site: Site
         assert answer.status == 200
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://{site.pod.ipv4}:{probe['port']}/app-health/other/livez", timeout=10)
+
+
+def test_programs_of_the_pod_find_the_certificate_as_files(site: Site) -> None:
+    folder = site.folder / "volumes" / "istio-data" / Path(CERTS).name
+    chain = load_certificates((folder / "cert-chain.pem").read_bytes())
+    roots = load_certificates((folder / "root-cert.pem").read_bytes())
+    identity = str(verify_chain(chain, roots, now=datetime.now(UTC)))
+    assert identity == "spiffe://cluster.local/ns/pods/sa/web"
+    assert b"PRIVATE KEY" in (folder / "key.pem").read_bytes()
 
 
 def test_hooks_of_the_pod_work(site: Site) -> None:

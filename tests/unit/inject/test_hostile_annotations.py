@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -82,3 +83,36 @@ def test_t23_annotations_are_values(name: str) -> None:
         found = shape(dict(done.result))
         assert found == plain, (name, payload)
     assert taken < len(PAYLOADS), "every text is taken"
+
+
+POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p"},
+    "spec": {"containers": [{"name": "app", "image": "app:1"}]},
+}
+
+
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "LD_LIBRARY_PATH", "GLIBC_TUNABLES"])
+def test_an_annotation_loads_no_code_into_the_privileged_init_container(name: str) -> None:
+    config = json.dumps({"proxyMetadata": {name: "/tmp/x.so"}})
+    obj = {**POD, "metadata": {"name": "p", "annotations": {"proxy.istio.io/config": config}}}
+    with pytest.raises(Refused, match=f"proxyMetadata.{name}: decides which code"):
+        Injector().inject(obj)
+
+
+@pytest.mark.parametrize(
+    "nulls",
+    [
+        {"metadata": None},
+        {"metadata": {"name": "p", "annotations": None, "labels": None, "ownerReferences": None}},
+        {"spec": {"containers": None}},
+        {"spec": {"containers": [{"name": "app", "env": None, "lifecycle": None, "livenessProbe": None}]}},
+        {"spec": {"containers": [], "initContainers": None, "volumes": [{"name": "v", "emptyDir": None}]}},
+    ],
+    ids=["metadata", "maps", "containers", "container", "lists"],
+)
+def test_null_is_as_good_as_absent(nulls: dict[str, Any]) -> None:
+    made = Injector().inject({**POD, **nulls})
+    assert "istio-proxy" in json.dumps(made.result)
+    assert not Injector().inject(made.result).patch

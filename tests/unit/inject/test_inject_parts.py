@@ -13,7 +13,9 @@ from artemon.inject import InjectConfig, difference, read_config
 from artemon.inject.annotations import CHECKS, REFUSED
 from artemon.inject.merge import merged
 from artemon.inject.policy import selected, skip_reason
+from artemon.inject.proxy import Located, applying
 from artemon.inject.quantity import canonical
+from artemon.model.proxy_config import ProxyConfig
 from galleyd.patch import json_patch
 
 ENABLED, DISABLED = {"istio-injection": "enabled"}, {"istio-injection": "disabled"}
@@ -157,3 +159,21 @@ def test_what_is_no_amount(written: Any) -> None:
 def test_the_page_names_every_annotation() -> None:
     page = (Path(__file__).parents[3] / "docs" / "injection.md").read_text()
     assert [name for name in (*CHECKS, *REFUSED) if f"`{name}`" not in page] == []
+
+
+def test_proxyconfig_objects_from_weak_to_strong() -> None:
+    def one(namespace: str, name: str, concurrency: int, **labels: str) -> Located:
+        spec: dict[str, Any] = {"concurrency": concurrency}
+        spec |= {"selector": {"matchLabels": labels}} if labels else {}
+        return Located(namespace, name, ProxyConfig.model_validate(spec))
+
+    found = [
+        one("shop", "selects", 4, app="web"),
+        one("shop", "other-pods", 9, app="api"),
+        one("shop", "all", 3),
+        one("istio-system", "mesh", 1),
+        one("istio-system", "selects-nobody-here", 8, app="web"),
+        one("other", "all", 7),
+    ]
+    chosen = applying(found, namespace="shop", labels={"app": "web"}, root="istio-system")
+    assert [config.concurrency for config in chosen] == [1, 3, 4]

@@ -7,6 +7,7 @@ import base64
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +70,18 @@ def encode(steps: Sequence[Step], *, who: str, at: str, room: int) -> bytes:
 def decode(value: bytes) -> dict[str, Any]:
     """A record as it was given to `encode`. Raises ValueError when it is none."""
     record: dict[str, Any] = json.loads(value)
+    if not isinstance(record, dict):
+        raise ValueError("a record is no JSON object")
     if "packed" in record:
-        packed = record.pop("packed")
-        record["changes"] = json.loads(gzip.decompress(base64.b64decode(packed)))
+        record["changes"] = json.loads(_unpacked(record.pop("packed")))
     return record
+
+
+def _unpacked(packed: object) -> bytes:
+    try:
+        return gzip.decompress(base64.b64decode(packed))  # type: ignore[arg-type]
+    except (TypeError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"what was packed cannot be unpacked: {error}") from error
 
 
 def _digest(obj: Object | None) -> str | None:

@@ -129,7 +129,7 @@ class Ours:
         for entry in reversed(snapshot.entries[-limit:] if limit else ()):
             try:
                 items.append({"revision": entry.version, **history.decode(entry.value)})
-            except (ValueError, OSError, KeyError, TypeError):
+            except (ValueError, RecursionError):
                 items.append({"revision": entry.version, "corrupt": True})
         return web.json_response({"items": items})
 

@@ -24,10 +24,8 @@ from artemon.pki.certificate import (
     SERIAL_BYTES,
     Authority,
     Leaf,
-    chain_pem,
     fingerprint,
     leaf_validity,
-    load_certificates,
     make_leaf,
     serial_number,
 )
@@ -184,8 +182,7 @@ class Issuer:
             await self._persist(asked, serial, record=record)
             if _known(authority).tells_serials:
                 leaf = replace(leaf, names=(*leaf.names, serial_name(serial)))
-            signed = make_leaf(leaf, authority, serial=serial, now=now)
-            parsed = load_certificates(chain_pem([signed]))[0]
+            parsed = make_leaf(leaf, authority, serial=serial, now=now)  # out of what was signed
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)
         except (CertificateRefused, StoreError):
             self.metrics.count("csr_sign_err")

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from artemon.pki.errors import CertificateRefused
-from artemon.pki.held import digest_for
+from artemon.pki.held import KeySigning, digest_for
 from artemon.pki.keys import PrivateKey, PublicKey
+from artemon.pki.mould import mould_of
 from artemon.pki.renewal import BACK_DATE, Validity
 from artemon.pki.spiffe import SpiffeId, SpiffeUri
 from artemon.pki.subject import subject_name
@@ -90,28 +91,21 @@ def make_intermediate(
 
 
 def make_leaf(leaf: Leaf, issuer: Authority, *, serial: int, now: datetime) -> x509.Certificate:
-    """An X.509-SVID for `leaf`. Raises CertificateRefused when the issuer is not valid now.
+    """An X.509-SVID for `leaf`, parsed from the bytes that were signed. Raises CertificateRefused when the
+    issuer is not valid now.
 
     Valid from five minutes ago, at most 24 hours ahead, and never longer than the issuer.
     """
-    subject = subject_name(leaf.subject)
-    builder = _builder(
-        subject,
-        issuer=issuer.certificate.subject,
-        key=leaf.key,
+    mould = mould_of(issuer.certificate)
+    tbs = mould.tbs(
         serial=serial,
         validity=leaf_validity(leaf.lifetime, issuer, now),
+        subject=subject_name(leaf.subject),
+        key=leaf.key,
+        uri=str(leaf.identity),
+        names=leaf.names,
     )
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(leaf.identity))]
-    names += [_general_name(name) for name in leaf.names]
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    builder = (
-        builder.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    )
-    return _sign(builder, leaf.key, issuer.key)
+    return mould.certificate(tbs, KeySigning(issuer.key).sign(tbs))
 
 
 def leaf_validity(lifetime: timedelta, issuer: Authority, now: datetime) -> Validity:
@@ -175,7 +169,7 @@ def _as_authority(
     uri = x509.UniformResourceIdentifier(str(SpiffeUri(trust_domain)))
     return (
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(_signs_others(), critical=True)
         .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
     )
 
@@ -187,15 +181,15 @@ def _sign(builder: x509.CertificateBuilder, key: PublicKey, signer: PrivateKey) 
     return builder.sign(signer, digest_for(signer.public_key()))
 
 
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
+def _signs_others() -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not authority,
+        digital_signature=False,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
+        key_cert_sign=True,
+        crl_sign=True,
         encipher_only=False,
         decipher_only=False,
     )
@@ -209,10 +203,6 @@ def _authority_name(trust_domain: str, role: str, serial: int) -> x509.Name:
             x509.NameAttribute(NameOID.COMMON_NAME, f"Artemon {role} {serial:040x}"[:64]),
         ]
     )
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    return x509.IPAddress(ipaddress.ip_address(name)) if _is_address(name) else x509.DNSName(name)
 
 
 def _is_address(text: str) -> bool:

@@ -68,10 +68,16 @@ class SpiffeId:
     @classmethod
     def parse(cls, text: str) -> SpiffeId:
         """The workload that `text` names. Raises InvalidSpiffeId, also for SPIFFE IDs of another form."""
-        uri = SpiffeUri.parse(text)
+        return cls.of(SpiffeUri.parse(text))
+
+    @classmethod
+    def of(cls, uri: SpiffeUri) -> SpiffeId:
+        """The workload that a SPIFFE ID names. Raises InvalidSpiffeId for those of another form."""
         parts = uri.path.split("/")
         if len(parts) != 5 or parts[1] != "ns" or parts[3] != "sa":
-            raise InvalidSpiffeId(f"{_shown(text)} is not of the form /ns/<namespace>/sa/<service account>")
+            raise InvalidSpiffeId(
+                f"{_shown(str(uri))} is not of the form /ns/<namespace>/sa/<service account>"
+            )
         return cls(uri.trust_domain, parts[2], parts[4])
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -48,7 +49,7 @@ def spiffe_uri(certificate: x509.Certificate) -> SpiffeUri:
 def spiffe_id(certificate: x509.Certificate) -> SpiffeId:
     """The workload that a certificate is for. Raises CertificateRefused."""
     try:
-        return SpiffeId.parse(str(spiffe_uri(certificate)))
+        return SpiffeId.of(spiffe_uri(certificate))
     except InvalidSpiffeId as error:
         raise CertificateRefused(str(error)) from error
 
@@ -60,12 +61,13 @@ def check_leaf(certificate: x509.Certificate) -> SpiffeId:
     """
     identity = spiffe_id(certificate)
     try:
-        extensions = certificate.extensions
-        usage = extensions.get_extension_for_class(x509.KeyUsage)
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        constraints = _value(certificate, x509.BasicConstraints)
-        extended = _value(certificate, x509.ExtendedKeyUsage)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+        found: Mapping[type, x509.Extension[Any]] = {type(one.value): one for one in certificate.extensions}
+        usage, names = found[x509.KeyUsage], found[x509.SubjectAlternativeName]
+        constraints, extended = (
+            one.value if (one := found.get(kind)) else None
+            for kind in (x509.BasicConstraints, x509.ExtendedKeyUsage)
+        )
+    except (KeyError, x509.DuplicateExtension, ValueError) as error:
         raise CertificateRefused(f"the certificate's extensions are incomplete: {error}") from error
     if constraints is not None and constraints.ca:
         raise CertificateRefused("the certificate is an authority, not a leaf")
@@ -171,9 +173,9 @@ def check_link(child: x509.Certificate, parent: x509.Certificate, *, depth: int)
         child.verify_directly_issued_by(parent)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise CertificateRefused("a certificate is not signed by the next in its chain") from error
-    if not is_authority(parent):
+    authority, most = _rights(parent)
+    if not authority:
         raise CertificateRefused("an issuer in the chain is not an authority")
-    most = path_length(parent)
     if most is not None and most < depth:
         raise CertificateRefused("the chain is longer than an issuer allows")
 
@@ -188,6 +190,12 @@ def is_authority(certificate: x509.Certificate) -> bool:
     """Whether it may sign others."""
     constraints, usage = _value(certificate, x509.BasicConstraints), _value(certificate, x509.KeyUsage)
     return constraints is not None and constraints.ca and usage is not None and usage.key_cert_sign
+
+
+@lru_cache(maxsize=64)
+def _rights(parent: x509.Certificate) -> tuple[bool, int | None]:
+    """Whether it may sign others, and how many authorities may be below it: issuers are few."""
+    return is_authority(parent), path_length(parent)
 
 
 def path_length(certificate: x509.Certificate) -> int | None:

@@ -90,7 +90,8 @@ class BareMachine(SystemdMachine):
     def traces(self) -> dict[str, object]:
         """All that installing, joining and running may leave behind."""
         up = self.folder / "up"
-        everything = (path for path in up.rglob("*") if not path.is_dir() and path.suffix != ".wants")
+        here = (path for path in up.rglob("*") if not path.is_char_device())  # hidden is not there
+        everything = (path for path in here if not path.is_dir() and path.suffix != ".wants")
         files = {str(path.relative_to(up)) for path in everything}
         kept = {one for one in files if not one.startswith(UNRELATED)} - ACCOUNTS
         return {

@@ -7,16 +7,18 @@ test`: it takes minutes."""
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_fleet import Fleet
-from debian_packages import PYTHON, build, missing_debian, newer
-from machine_daemons import write
-from machine_site import ANSWER, PORT
+from debian_packages import build, missing_debian, newer
+from fleet_applications import answers, applications, asked, ports, serve
+from machine_site import PORT, wait
 from netns import hosts, missing
 from servers import find_etcd
 from systemd_machine import missing_systemd
@@ -33,16 +35,17 @@ pytestmark = [
 SIZE = int(os.environ.get("ARTEMON_FLEET") or 5)
 
 
-def workload(namespace: str, name: str, port: dict[str, Any]) -> dict[str, Any]:
-    own = {"namespace": namespace, "service_account": name, "service": name, "ports": [port]}
-    return {"artemon_workload": own}
+def workload(namespace: str, name: str, *ports: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    own = {"namespace": namespace, "service_account": name, "service": name, "ports": list(ports)}
+    return {"artemon_workload": own | settings}
 
 
-WEB = workload("shop", "web", {"name": "http", "number": PORT, "protocol": "HTTP"})
+Groups = dict[str, dict[str, dict[str, Any]]]
+WEB = workload("shop", "web", *ports(), dns_listen="127.0.0.1:15053")
 GATEWAY = workload(
     "istio-system", "gateway", {"name": "http", "number": 80, "protocol": "HTTP", "listen_port": 8080}
 )
-GROUPS: dict[int, dict[str, dict[str, Any]]] = {
+GROUPS: dict[int, Groups] = {
     2: {
         "artemon_registry": {"m1": {}},
         "artemon_control": {"m1": {}},
@@ -73,17 +76,76 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
             made.clean()
 
 
-def serve(fleet: Fleet, name: str) -> None:
-    """An application of Debian's Python, which knows nothing of the mesh."""
+STRICT = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+"""
+
+
+def play(fleet: Fleet, *arguments: str) -> str:
+    """What ansible-playbook prints."""
+    command = ["ansible-playbook", "-i", "inventory.yml", *arguments]
+    done = subprocess.run(
+        command, cwd=fleet.playbooks, env=fleet.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def reboot(fleet: Fleet, name: str, groups: Groups) -> None:
+    """As if somebody pulled the plug, and put it in again."""
     machine = fleet.machines[name]
-    write(machine, "/root/application.py", ANSWER)
-    machine.check("systemd-run", "--unit=web", "--quiet", PYTHON, "/root/application.py", "web", str(PORT))
+    machine.power_off()
+    machine.host.check("nft", "flush", "ruleset")
+    machine.host.run("ip", "-6", "addr", "del", "::6/128", "dev", "lo")
+    machine.boot()
+    fleet.write(groups)
+
+
+def applications_go_on(fleet: Fleet, groups: Groups) -> None:
+    """They find each other by the mesh's names and addresses, over IPv4 and IPv6; strangers are not let in
+    once STRICT is said; it all comes back after kills and a reboot."""
+    proxies = list(groups["artemon_proxies"])
+    first = proxies[0]
+    caller, called = fleet.machines[proxies[-1]], fleet.machines[first]
+    here = called.host.ipv4
+
+    def all_answer(when: str) -> None:
+        began = time.monotonic()
+        for name in applications():
+            wait(
+                lambda one=name: answers(caller, one, here),
+                lambda one=name: f"{one} {when}: {asked(caller, one, here)}",
+                300,
+            )
+        print(f"{', '.join(applications())} answer {when}: {time.monotonic() - began:.1f} s")  # noqa: T201
+
+    all_answer("by mutual TLS, address")
+    assert answers(caller, "web", called.host.ipv6), "IPv6"
+    wait(lambda: answers(caller, "web", "web.shop.svc.cluster.local"), lambda: "no name of the mesh")
+    fleet.machines["m1"].check("meshctl", "apply", "-f", "-", "--wait=120", content=STRICT)
+    all_answer("with STRICT")
+    outside = ["nsenter", f"--net=/run/netns/{called.host.name.rsplit('-', 1)[0]}-sw"]
+    curl = [*outside, "curl", "-s", "-m", "10", f"http://{here}:{PORT}/"]
+    assert subprocess.run(curl, capture_output=True, check=False).returncode != 0, "a stranger without TLS"
+    called.check("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "artemon-proxy.service")
+    all_answer("after proxyd's death")
+    called.check("pkill", "-KILL", "-x", "envoy")
+    all_answer("after Envoy's death")
+    reboot(fleet, first, groups)
+    all_answer("after the machine's reboot")
+    assert subprocess.run(curl, capture_output=True, check=False).returncode != 0, (
+        "a stranger after the reboot"
+    )
+    fleet.machines["m1"].check("meshctl", "delete", "-f", "-", content=STRICT)
 
 
 def test_the_page_on_a_fleet_does_what_it_says(fleet: Fleet) -> None:
     groups = GROUPS[SIZE]
     for name in groups["artemon_proxies"]:
-        serve(fleet, name)
+        serve(fleet.machines[name])
     before = {name: machine.traces() for name, machine in fleet.machines.items()}
     fleet.write(groups)
     last = list(groups["artemon_proxies"])[-1]
@@ -94,6 +156,8 @@ def test_the_page_on_a_fleet_does_what_it_says(fleet: Fleet) -> None:
             text = text.replace(ours, theirs)
         return text
 
+    play(fleet, "site.yml")
+    applications_go_on(fleet, groups)
     run_page("ansible.md", fleet.playbooks, fleet.environment, adapted=adapted, seconds=1800)
     for name, machine in fleet.machines.items():
         assert machine.traces() == before[name], name

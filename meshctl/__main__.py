@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from artemon import __version__
+from artemon.daemon.commands import Lazy
 from artemon.errors import ArtemonError, Unavailable, Unknown
 from meshctl.forms import output as output_form
 from meshctl.forms import show
@@ -57,24 +57,11 @@ COMMANDS: Mapping[str, str] = {
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 
 
-class Lazy(click.Group):
-    """A group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table: the way a newcomer meets them."""
-        return [*COMMANDS, *sorted(self.commands)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported."""
-        module = COMMANDS.get(cmd_name)
-        if module is None:
-            return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
-        command.name = cmd_name
-        return command
-
-
-@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Lazy,
+    later=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option("--verbose", is_flag=True, help="On an error, show what led to it.")
 @click.option("-n", "--namespace", help="As after the command, like the next ones.")
 @click.option("--context", metavar="NAME", help="Which mesh of the configuration file.")

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -32,9 +32,6 @@ from proxyd.bells import Bells
 from proxyd.bootstrap import bootstrap, node, node_id
 from proxyd.callers import Callers
 from proxyd.control import control
-from proxyd.dns.names import Names
-from proxyd.dns.resolvers import resolvers
-from proxyd.dns.server import DnsServer
 from proxyd.envoylog import EnvoyLog
 from proxyd.istio_metrics import IstioMetrics, Own
 from proxyd.launch import plain
@@ -52,11 +49,12 @@ from proxyd.start import Start
 from proxyd.status import drain_routes, status_routes
 from proxyd.streams import ConfigurationStreams
 from proxyd.supervisor import Supervisor
-from proxyd.unit import UnitState
 from proxyd.upgrade import anew
 from proxyd.upstream import Upstream, mesh_channel
 from proxyd.wellbeing import PROBE, UNIT, Wellbeing
-from proxyd.workload_api import Allowed, WorkloadApi
+
+if TYPE_CHECKING:
+    from proxyd.dns.names import Names
 
 LEAVE_SECONDS = 0.2
 """How long before Envoy drains the others are told."""
@@ -118,8 +116,6 @@ class Agent:
         waits = [who for who, told in said_by.items() if told]
         self._wellbeing = Wellbeing(self._upstream.feel, self._log, waits=waits)
         self._probes = [Probes(settings.probe, self._wellbeing, http)] if settings.probe else []
-        unit = settings.application_unit
-        self._units = [UnitState(unit, self._wellbeing, self._log)] if unit else []
         self._admin = Admin(http, f"http://{address_text(settings.loopback, settings.admin_port)}")
         self._supervisor = self._supervise(binary)
         self._start = Start(
@@ -190,7 +186,10 @@ class Agent:
     def _work(self, names: Iterable[Names]) -> Iterator[Coroutine[Any, Any, None]]:
         """What goes on until the end."""
         yield from (one.follow() for one in self._probes)
-        yield from (one.follow() for one in self._units)
+        if self._settings.application_unit:
+            from proxyd.unit import UnitState  # D-Bus, which few need
+
+            yield UnitState(self._settings.application_unit, self._wellbeing, self._log).follow()
         yield from (one.follow(self._changed) for one in names)
         yield from output_certs(self._settings, self._identity, self._joined, self._log)
         yield self._keep_identity()
@@ -211,6 +210,8 @@ class Agent:
         """The Workload API, where the settings say so."""
         settings = self._settings
         if settings.workload_socket:
+            from proxyd.workload_api import Allowed, WorkloadApi
+
             programs = WorkloadApi(self._identity, self._lists)
             who = Allowed(settings.workload_socket_group, settings.workload_socket_users)
             path, run_dir = Path(settings.workload_socket), Path(settings.run_dir)
@@ -221,6 +222,10 @@ class Agent:
         settings = self._settings
         if not settings.dns_listen:
             return []
+        from proxyd.dns.names import Names
+        from proxyd.dns.resolvers import resolvers
+        from proxyd.dns.server import DnsServer
+
         own = split_address(settings.dns_listen)
         upstream = resolvers(settings.dns_upstream, own)
         self._log.info("names of the mesh are answered", address=settings.dns_listen, resolvers=upstream)

@@ -16,9 +16,6 @@ from artemon.daemon.run import run as run_daemon
 from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError
 from proxyd.app import app
-from proxyd.draining import drain
-from proxyd.intercept.commands import intercept
-from proxyd.joining.commands import check, join, leave
 from proxyd.settings import ProxydSettings
 
 NAME = "proxyd"
@@ -81,4 +78,12 @@ def _text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-proxyd = daemon(NAME, ProxydSettings, app, commands=(run, join, leave, check, drain, status, intercept))
+LATER = {
+    "join": "proxyd.joining.commands",
+    "leave": "proxyd.joining.commands",
+    "check": "proxyd.joining.commands",
+    "drain": "proxyd.draining",
+    "intercept": "proxyd.intercept.commands",
+}
+"""What needs much that a proxyd which runs does not."""
+proxyd = daemon(NAME, ProxydSettings, app, commands=(run, status), later=LATER)

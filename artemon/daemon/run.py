@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from artemon import __version__, log
 from artemon.daemon import memory
+from artemon.daemon.commands import Lazy
 from artemon.daemon.health import Health
 from artemon.daemon.http import health_routes, serve_http
 from artemon.daemon.settings import Settings, load, options
@@ -50,11 +51,19 @@ App = Callable[[S, Context], Awaitable[None]]
 
 
 def daemon(
-    name: str, settings: type[S], app: App[S], *, commands: Sequence[click.Command] = ()
+    name: str,
+    settings: type[S],
+    app: App[S],
+    *,
+    commands: Sequence[click.Command] = (),
+    later: Mapping[str, str] | None = None,
 ) -> click.Group:
-    """The command line of a daemon: without a subcommand it runs `app` until it is told to stop."""
+    """The command line of a daemon: without a subcommand it runs `app` until it is told to stop. later:
+    further commands, and the modules that have them."""
 
-    @click.group(name, invoke_without_command=True, help=(app.__doc__ or "").strip())
+    @click.group(
+        name, cls=Lazy, later=later or {}, invoke_without_command=True, help=(app.__doc__ or "").strip()
+    )
     @click.option("--config", metavar="FILE", help="YAML file of settings.")
     @click.option("--check-config", is_flag=True, help="Say whether the settings are valid, and exit.")
     @click.option("--print-config", is_flag=True, help="Print the settings in force, and exit.")

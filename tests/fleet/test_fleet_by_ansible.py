@@ -110,21 +110,21 @@ def applications_go_on(fleet: Fleet, groups: Groups) -> None:
     proxies = list(groups["artemon_proxies"])
     first = proxies[0]
     caller, called = fleet.machines[proxies[-1]], fleet.machines[first]
-    here = called.host.ipv4
+    here, name_of_all = called.host.ipv4, "web.shop.svc.cluster.local"
 
-    def all_answer(when: str) -> None:
+    def all_answer(when: str, host: str = name_of_all) -> None:
         began = time.monotonic()
         for name in applications():
             wait(
-                lambda one=name: answers(caller, one, here),
-                lambda one=name: f"{one} {when}: {asked(caller, one, here)}",
+                lambda one=name: answers(caller, one, host),
+                lambda one=name: f"{one} {when}: {asked(caller, one, host)}",
                 300,
             )
         print(f"{', '.join(applications())} answer {when}: {time.monotonic() - began:.1f} s")  # noqa: T201
 
-    all_answer("by mutual TLS, address")
+    all_answer("by the mesh's name")
+    all_answer("by their address", here)
     assert answers(caller, "web", called.host.ipv6), "IPv6"
-    wait(lambda: answers(caller, "web", "web.shop.svc.cluster.local"), lambda: "no name of the mesh")
     fleet.machines["m1"].check("meshctl", "apply", "-f", "-", "--wait=120", content=STRICT)
     all_answer("with STRICT")
     outside = ["nsenter", f"--net=/run/netns/{called.host.name.rsplit('-', 1)[0]}-sw"]

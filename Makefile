@@ -6,7 +6,7 @@ DIR    ?= .artemon
 # Without compiled files every program that is started compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench proto clean reference deb image chart man lock fleet
+.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench-path bench-join bench proto clean reference deb image chart man lock fleet
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -109,6 +109,12 @@ bench-csr: $(VENV)/.dev  ## certificates a second, and their latency under a flo
 
 bench-registry: $(VENV)/.dev  ## sync and latency of 10,000 workloads in the registries at URLS="etcd://... consul://..."
 	$(BIN)/python -m bench.registry $(URLS)
+
+bench-path: $(VENV)/.dev  ## 1 kB by both proxies, with metrics and without, against nginx alone; needs root, nginx, wrk
+	$(BIN)/python -m bench.intercepted
+
+bench-join: $(VENV)/.dev  ## how long a machine takes to join, and from power to serving; needs root and systemd
+	$(BIN)/python -m bench.joining
 
 bench: $(VENV)/.dev  ## figures of the control plane, as ratios
 	$(BIN)/python -m bench

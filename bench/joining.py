@@ -1,7 +1,7 @@
 """How long a machine of systemd takes to join, and to serve again after its power was cut.
 
-`python -m bench.joining` (`make bench-join`). Needs root, nftables and systemd; the control plane runs on the same
-machine, so that its work is in the figures.
+`python -m bench.joining` (`make bench-join`). Needs root, nftables and systemd; the control plane runs on the
+same machine, so that its work is in the figures.
 """
 
 from __future__ import annotations

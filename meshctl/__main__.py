@@ -12,7 +12,7 @@ from click.shell_completion import get_completion_class
 
 from artemon import __version__
 from artemon.daemon.commands import Lazy
-from artemon.errors import ArtemonError, Unavailable, Unknown
+from artemon.errors import ArtemonError, Refused, Unavailable, Unknown
 from meshctl.forms import output as output_form
 from meshctl.forms import show
 
@@ -126,7 +126,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _say(error: BaseException, *, verbose: bool, head: str = "") -> None:
-    click.echo(f"meshctl: {head}{error}", err=True)
+    own = (
+        "" if isinstance(error, Refused) else "meshctl: "
+    )  # what is refused names its own subject, line by line
+    click.echo(f"{own}{head}{error}", err=True)
     if verbose and head:
         click.echo("".join(traceback.format_exception(error)), err=True)
     cause = error.__cause__

@@ -51,6 +51,8 @@ def _conflicts(route: HTTPRoute, path: str, *, delegate: bool) -> Problems:
         for name in ("redirect", "route"):
             if getattr(route, name):
                 yield error(f"{path}.{name}", "must not be set together with delegate")
+        if not route.delegate.name:
+            yield warning(f"{path}.delegate.name", "is empty: no VirtualService has these requests")
         return
     if route.delegate is not None:
         yield error(

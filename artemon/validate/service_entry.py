@@ -41,9 +41,8 @@ def _hosts(spec: ServiceEntry) -> Problems:
     for index, host in enumerate(spec.hosts):
         path = f"spec.hosts[{index}]"
         yield from wrong(path, '"*" is not allowed; name a domain' if host == "*" else wildcard_domain(host))
-        reason = partial_wildcard(host)
-        if reason:
-            yield warning(path, reason)
+        if partial_wildcard(host):
+            yield warning(path, f'"{host}" takes every name that ends so; write "*." and a domain')
 
 
 def _ports(spec: ServiceEntry) -> Problems:

@@ -192,6 +192,18 @@ def test_without_a_home_directory(
     )
 
 
+def test_every_problem_is_a_line_that_begins_with_its_object(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    objects, proxy = tmp_path / "mesh.yaml", tmp_path / "proxy.yaml"
+    gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: a, namespace: b}\n"
+    objects.write_text(f"{gateway}spec: {{server: []}}\n---\n{gateway}spec: {{servers: 1}}\n")
+    proxy.write_text("type: sidecar")
+    code, said = run(capfd, "translate", "-f", str(objects), "--proxy", str(proxy))
+    assert code == 1
+    assert [line.split(": ")[0] for line in said.splitlines()] == ["Gateway/b/a"] * 2
+
+
 def test_options_before_the_command_count(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, said = run(capfd, "--server", "https://127.0.0.1:1", "--insecure", "get", "vs")
     assert (code, "127.0.0.1:1" in said) == (3, True)

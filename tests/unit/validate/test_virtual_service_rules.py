@@ -198,6 +198,7 @@ def test_is_accepted(spec: dict[str, Any]) -> None:
             {"hosts": ["1.1.1.1"], "tls": [{"match": [{"sniHosts": ["1.1.1.1"]}], "route": TO}]},
             "spec.tls[0].match[0].sniHosts[0]",
         ),
+        (only(delegate={"namespace": "b"}), f"{H}.delegate.name"),
     ],
 )
 def test_is_warned_about(spec: dict[str, Any], path: str) -> None:

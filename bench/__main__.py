@@ -1,10 +1,10 @@
-"""`python -m bench [snapshot] [config] [streams] [machine] [memory]`: all by default."""
+"""`python -m bench [snapshot] [config] [streams] [machine] [kube] [memory]`: all by default."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import config, machine, memory, snapshot, streams
+from bench import config, kube, machine, memory, snapshot, streams
 from bench.report import show
 
 TABLES = {
@@ -12,6 +12,7 @@ TABLES = {
     "config": ("Translation of 1,000 services, VirtualServices and DestinationRules", config.run),
     "streams": ("Streams over gRPC (plaintext, loopback), registry in memory", streams.run),
     "machine": ("A machine's proxyd", machine.run),
+    "kube": ("pilotd over a cluster: 5,000 Services, 50,000 endpoints", kube.run),
     "memory": ("Memory of pilotd (RSS)", memory.run),
 }
 

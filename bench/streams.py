@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from artemon.daemon.health import Health
 from artemon.log import Log
+from artemon.registry.open import Opened
 from artemon.store import clock
 from artemon.store.api import Put, Store
 from artemon.store.open import open_store
@@ -46,9 +47,9 @@ async def fill(store: Store) -> None:
 
 
 @asynccontextmanager
-async def served(store: Store) -> AsyncIterator[tuple[Discovery, int]]:
-    """A discovery over a registry; yields it with its plaintext port."""
-    options = Options(pilot="bench", require_identity=False)
+async def served(store: Store, registries: tuple[Opened, ...] = ()) -> AsyncIterator[tuple[Discovery, int]]:
+    """A discovery over a registry, and others beside it; yields it with its plaintext port."""
+    options = Options(pilot="bench", require_identity=False, registries=registries)
     discovery = Discovery(store, options, log=Log("pilotd"), registry=CollectorRegistry())
     async with asyncio.TaskGroup() as tasks:
         work = tasks.create_task(discovery.run(Health()))

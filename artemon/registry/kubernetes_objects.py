@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
+from sys import intern
 from typing import Any
 
 from artemon.errors import Problem, Refused
@@ -148,19 +150,66 @@ _SHAPES: Mapping[str, Any] = {
 """What of each kind is read, and its types; `!` marks what must be there. null counts as absent."""
 
 
+class Misfit(ValueError):
+    """An object has not the shape of its kind."""
+
+
 def projected(one: Fields) -> Fields:
-    """Only what is read of an object that has no problems: others' fields cost memory and change often."""
-    found: Fields = {"kind": one["kind"], **_part(one, _SHAPES[one["kind"]])}
+    """Only what is read of an object: others' fields cost memory and change often. Raises Misfit where
+    `object_problems` has something to say."""
+    found: Fields = {"kind": one["kind"], **_reader_of(one["kind"])(one)}
     return found
 
 
-def _part(value: Any, shape: Any) -> Any:
+Reader = Callable[[Any], Any]
+
+
+@cache
+def _reader_of(kind: str) -> Reader:
+    return _reader(_SHAPES[kind])
+
+
+def _reader(shape: Any) -> Reader:
+    """What reads values of a shape; made once, as clusters have very many objects."""
+    if isinstance(shape, dict):
+        fields = [(key.rstrip("!"), key.endswith("!"), _reader(inner)) for key, inner in shape.items()]
+        return partial(_read_fields, fields)
     if isinstance(shape, list):
-        return tuple(_part(each, shape[0]) for each in value)
-    if not isinstance(shape, dict):
-        return value
-    known = ((key.rstrip("!"), inner) for key, inner in shape.items())
-    return {key: _part(value[key], inner) for key, inner in known if value.get(key) is not None}
+        return partial(_read_list, _reader(shape[0]))
+    return _read_text if shape is str else partial(_read_value, shape)
+
+
+def _read_fields(fields: list[tuple[str, bool, Reader]], value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Misfit
+    found = {}
+    for name, required, read in fields:
+        inner = value.get(name)
+        if inner is not None:
+            found[name] = read(inner)
+        elif required:
+            raise Misfit
+    return found
+
+
+def _read_list(read: Reader, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise Misfit
+    return tuple(map(read, value))
+
+
+def _read_text(value: Any) -> str:
+    if type(value) is not str:
+        raise Misfit
+    return intern(value)
+
+
+def _read_value(shape: Any, value: Any) -> Any:
+    if _misfit(value, shape):
+        raise Misfit
+    if shape is _TEXTS:
+        return {intern(key): intern(text) for key, text in value.items()}
+    return intern(value) if type(value) is str else value
 
 
 def object_problems(one: Fields) -> list[Problem]:

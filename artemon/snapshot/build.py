@@ -74,6 +74,9 @@ def _config(world: World, before: Config, changes: ChangeSet, memo: Memo) -> Con
     }
     if changes.services and not changes.endpoints_only:
         updates |= _services(world, before, changes)
+    elif changes.claimed:
+        found = owners(before.owners, before.owners.services, changes.services, world.sources)
+        updates |= {} if found is before.owners else {"owners": found}
     updates |= _edge(world, replace(before, **updates), changes, memo)
     return replace(before, **updates, frames=Memo()) if updates else before
 
@@ -194,9 +197,7 @@ def _services(world: World, before: Config, changes: ChangeSet) -> dict[str, Any
             services.pop(key, None)
         elif services.get(key) != found:
             services[key] = found
-    updates: dict[str, Any] = {
-        "owners": owners(services, sorted(world.membership.sources.values(), key=lambda one: one.id))
-    }
+    updates: dict[str, Any] = {"owners": owners(before.owners, services, changes.services, world.sources)}
     hosts = {key.host for key in changes.services if services.get(key) is not before.owners.services.get(key)}
     if hosts:
         updates["services"] = _by_host(services, before.services, hosts)

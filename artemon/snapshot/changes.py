@@ -79,7 +79,7 @@ class ChangeSet:
 
     kinds: kinds of the objects that changed, with MESH and WORKLOAD. namespaces: theirs.
     services: services whose definition or instances may have changed. endpoints_only: only instances of
-    services that exist before and after.
+    services that exist before and after. claimed: addresses whose workloads serve other services than before.
     """
 
     position: Position = NOWHERE
@@ -87,6 +87,7 @@ class ChangeSet:
     namespaces: frozenset[str] = frozenset()
     services: frozenset[ServiceKey] = frozenset()
     endpoints_only: bool = True
+    claimed: frozenset[str] = frozenset()
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -108,6 +109,7 @@ class ChangeSet:
             namespaces=self.namespaces | later.namespaces,
             services=self.services | later.services,
             endpoints_only=self.endpoints_only and later.endpoints_only,
+            claimed=self.claimed | later.claimed,
         )
 
 

@@ -48,6 +48,8 @@ _OF_NAMESPACES = frozenset(
 
 def types(changes: ChangeSet) -> frozenset[str]:
     """The xDS types that can come out different."""
+    if changes.endpoints_only and changes.claimed:
+        return _ALL
     if changes.endpoints_only:
         return frozenset({CDS, EDS}) if changes.services else frozenset()
     return frozenset().union(*(_TYPES.get(kind, frozenset()) for kind in changes.kinds))
@@ -56,7 +58,8 @@ def types(changes: ChangeSet) -> frozenset[str]:
 def touches(changes: ChangeSet, view: ProxyView) -> bool:
     """Whether the proxy of `view` (as it was before) may have to be told. False is certain."""
     if changes.endpoints_only:
-        return any(key.host in view.services for key in changes.services)
+        seen = any(key.host in view.services for key in changes.services)
+        return seen or not changes.claimed.isdisjoint(view.proxy.ip_addresses)
     if types(changes) == {SDS} and TRUST not in changes.kinds:
         return view.proxy.type is ProxyType.ROUTER and view.proxy.namespace in changes.namespaces
     if changes.kinds and changes.kinds <= _OF_NAMESPACES:

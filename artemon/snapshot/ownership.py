@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from artemon.model.hosts import service_host
 from artemon.model.proxy import Proxy
@@ -14,6 +13,18 @@ from artemon.snapshot.changes import ServiceKey
 from artemon.snapshot.services import GATES, SERVICE_TAG, Source
 
 Claim = tuple[Mapping[str, str], ServiceKey]
+Place = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one service claims: workloads with labels, by where they are found, and those with addresses."""
+
+    labels: tuple[tuple[Place, Mapping[str, str]], ...] = ()
+    addresses: frozenset[str] = frozenset()
+
+
+NO_CLAIMS = Claims()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +32,14 @@ class Owners:
     """Services by what makes a workload one of their instances.
 
     by_label: claims with a selector, by namespace and one pair of it (("", "") when it is empty).
-    by_address: claims of endpoints that are written in a ServiceEntry, by their address.
+    by_address: claims of endpoints that are written in a ServiceEntry, or known to a registry, by address.
+    claims: the same by service.
     """
 
     services: Mapping[ServiceKey, Service] = field(default_factory=dict)
-    by_label: Mapping[tuple[str, str, str], tuple[Claim, ...]] = field(default_factory=dict)
+    by_label: Mapping[Place, tuple[Claim, ...]] = field(default_factory=dict)
     by_address: Mapping[str, tuple[ServiceKey, ...]] = field(default_factory=dict)
+    claims: Mapping[ServiceKey, Claims] = field(default_factory=dict)
 
     def of(self, proxy: Proxy, domain: str) -> tuple[Service, ...]:
         """The services of the proxy's workload, in the order of their hosts."""
@@ -42,21 +55,43 @@ class Owners:
         return tuple(self.services[key] for key in sorted(found) if key in self.services)
 
 
-def owners(services: Mapping[ServiceKey, Service], sources: Iterable[Source]) -> Owners:
-    """The claims that sources make on workloads."""
-    by_label: defaultdict[tuple[str, str, str], list[Claim]] = defaultdict(list)
-    by_address: defaultdict[str, list[ServiceKey]] = defaultdict(list)
+def owners(
+    before: Owners,
+    services: Mapping[ServiceKey, Service],
+    touched: Iterable[ServiceKey],
+    sources: Callable[[ServiceKey], Iterable[Source]],
+) -> Owners:
+    """The claims as they are after those of `touched` services may have changed. sources: of a service.
+    What does not change costs nothing but a copy of the indexes."""
+    fresh = {key: _claims(key, sources(key)) for key in touched}
+    changed = {key: found for key, found in fresh.items() if before.claims.get(key, NO_CLAIMS) != found}
+    if not changed:
+        return before if services is before.services else replace(before, services=services)
+    claims, by_label, by_address = dict(before.claims), dict(before.by_label), dict(before.by_address)
+    for key, found in changed.items():
+        old = claims.pop(key, NO_CLAIMS)
+        if found != NO_CLAIMS:
+            claims[key] = found
+        for address in old.addresses ^ found.addresses:
+            keys = {*by_address.pop(address, ())} ^ {key}
+            if keys:
+                by_address[address] = tuple(sorted(keys))
+        for place in {place for place, _ in (*old.labels, *found.labels)}:
+            others = [one for one in by_label.pop(place, ()) if one[1] != key]
+            many = [*others, *((selector, key) for at, selector in found.labels if at == place)]
+            if many:
+                by_label[place] = tuple(sorted(many, key=lambda one: (one[1], sorted(one[0].items()))))
+    return Owners(services, by_label, by_address, claims)
+
+
+def _claims(key: ServiceKey, sources: Iterable[Source]) -> Claims:
+    labels, addresses = [], set[str]()
     for source in sources:
-        keys = [ServiceKey(service.host, service.namespace) for service in source.services]
-        if not keys or source.rank == GATES:
+        if source.rank == GATES:
             continue
         if source.selector is not None and SERVICE_TAG not in source.selector:
             pair = min(source.selector.items(), default=("", ""))
-            by_label[(source.namespace, *pair)] += [(source.selector, key) for key in keys]
-        for endpoint in source.inline if source.claims else ():
-            by_address[endpoint.address] += keys
-    return Owners(
-        services=services,
-        by_label={pair: tuple(claims) for pair, claims in by_label.items()},
-        by_address={address: tuple(keys) for address, keys in by_address.items()},
-    )
+            labels.append(((source.namespace, *pair), source.selector))
+        if source.claims:
+            addresses.update(endpoint.address for endpoint in source.inline)
+    return Claims(tuple(labels), frozenset(addresses))

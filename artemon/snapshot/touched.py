@@ -13,6 +13,7 @@ class Touched:
         self.namespaces: set[str] = set()
         self.services: set[ServiceKey] = set()
         self.endpoints_only = True
+        self.claimed: set[str] = set()
 
     def add(self, kind: str, namespace: str, *, endpoints_only: bool = False) -> None:
         """An object of this kind changed."""
@@ -28,4 +29,5 @@ class Touched:
             namespaces=frozenset(self.namespaces),
             services=frozenset(self.services),
             endpoints_only=self.endpoints_only,
+            claimed=frozenset(self.claimed),
         )

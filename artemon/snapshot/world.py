@@ -143,7 +143,8 @@ class World:
             self.problems[key] = source.problems
 
     def _set_known_source(self, _: str, old: Source | None, new: Source | None, touched: Touched) -> None:
-        same = old is not None and new is not None and _same_but_instances(old, new)
+        same = old is not None and new is not None and replace(old, inline=()) == replace(new, inline=())
+        touched.claimed |= _claimed(old) ^ _claimed(new)
         for one in (old, new):
             if one is not None:
                 self._set_source(one.id, one if one is new else None, touched)
@@ -276,10 +277,9 @@ class World:
             self._set_joined(group, touched)
 
 
-def _same_but_instances(old: Source, new: Source) -> bool:
-    """Whether the sources differ in nothing but instances that decide nothing else."""
-    addresses = [{one.address for one in source.inline} if source.claims else set() for source in (old, new)]
-    return addresses[0] == addresses[1] and replace(old, inline=()) == replace(new, inline=())
+def _claimed(source: Source | None) -> set[str]:
+    """The addresses whose workloads serve it."""
+    return {one.address for one in source.inline} if source is not None and source.claims else set()
 
 
 def _same(old: Object | None, new: Object | None) -> bool:

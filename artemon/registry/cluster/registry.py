@@ -56,6 +56,7 @@ class _Reader:
             mesh=MeshConfig(),
             domain=settings.domain,
             only_known=bool(settings.namespaces),
+            loading=True,
         )
 
     async def run(self) -> None:

@@ -17,6 +17,7 @@ from artemon.registry.kubernetes_objects import (
     SERVICE_NAME_LABEL,
     Fields,
     Key,
+    Misfit,
     Objects,
     labels,
     name,
@@ -44,10 +45,20 @@ class ClusterView:
     """The services of one cluster.
 
     prefix: of the sources' ids. only_known: services of namespaces that were not told of are left out.
+    loading: until `every` is asked for the first time, nothing is said of what a word changes: in which order
+    the kinds of a large cluster come must not cost anything.
     """
 
     def __init__(
-        self, *, prefix: str, rank: int, created: str, mesh: MeshConfig, domain: str, only_known: bool
+        self,
+        *,
+        prefix: str,
+        rank: int,
+        created: str,
+        mesh: MeshConfig,
+        domain: str,
+        only_known: bool,
+        loading: bool = False,
     ) -> None:
         self._prefix, self._rank, self._created = prefix, rank, created
         self._mesh, self._domain, self._only_known = mesh, domain, only_known
@@ -56,18 +67,21 @@ class ClusterView:
         self._listed: defaultdict[str, set[Key]] = defaultdict(set)
         """Address -> the services whose slices list it."""
         self._told: set[str] = set()
+        self._loading = loading
 
     def replace(self, kind: str, objects: Iterable[Fields]) -> Delta:
         """These are all objects of a kind."""
         known, touched, problems, seen = self._known[kind], set[Key](), list[Problem](), set[Key]()
         for one in objects:
             one = {**one, "kind": kind}
-            wrong = object_problems(one)
-            problems += wrong
             key = _key(one)
             seen.add(key)
-            if not wrong:
-                touched |= self._put(kind, key, projected(one))
+            try:
+                found = projected(one)
+            except Misfit:
+                problems += object_problems(one)
+                continue
+            touched |= self._put(kind, key, found)
         for key in [key for key in known if key not in seen]:
             touched |= self._put(kind, key, None)
         return self._delta(touched, problems)
@@ -75,13 +89,15 @@ class ClusterView:
     def change(self, kind: str, one: Fields, *, deleted: bool = False) -> Delta:
         """This object is new, different or gone."""
         one = {**one, "kind": kind}
-        wrong = [] if deleted else object_problems(one)
-        if wrong:
-            return Delta(problems=tuple(wrong))
-        return self._delta(self._put(kind, _key(one), None if deleted else projected(one)), [])
+        try:
+            found = None if deleted else projected(one)
+        except Misfit:
+            return Delta(problems=tuple(object_problems(one)))
+        return self._delta(self._put(kind, _key(one), found), [])
 
     def every(self) -> tuple[Source, ...]:
         """All sources as of now."""
+        self._loading = False
         return self._delta(set(self._known["Service"]), []).sources
 
     def _put(self, kind: str, key: Key, new: Fields | None) -> set[Key]:
@@ -139,6 +155,8 @@ class ClusterView:
         if new is not None:
             self._objects.pods[key] = new
             self._objects.addresses.update(dict.fromkeys(pod_addresses(new), new))
+        if self._loading:
+            return touched
         return touched | set(self._selecting(key[0], [one for one in (old, new) if one is not None]))
 
     def _selecting(self, space: str, pods: list[Fields]) -> Iterator[Key]:
@@ -155,6 +173,8 @@ class ClusterView:
             self._objects.nodes.pop(node, None)
         else:
             self._objects.nodes[node] = new
+        if self._loading:
+            return set()
         touched = {owner for owner, slices in self._objects.slices.items() if _names_node(slices, node)}
         for (space, _), pod in self._objects.pods.items():
             if (pod.get("spec") or {}).get("nodeName") == node:
@@ -164,6 +184,8 @@ class ClusterView:
         return touched
 
     def _delta(self, touched: set[Key], problems: list[Problem]) -> Delta:
+        if self._loading:
+            return Delta(problems=tuple(problems))
         sources, gone = [], []
         for key in sorted(touched):
             service = self._known["Service"].get(key)

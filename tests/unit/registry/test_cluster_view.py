@@ -19,7 +19,7 @@ SPACES, NAMES, ADDRESSES = ("shop", "lab"), ("web", "db"), ("10.0.0.1", "10.0.0.
 WEB = "registry/east/Service/shop/web"
 
 
-def view(*, only_known: bool = False) -> ClusterView:
+def view(*, only_known: bool = False, loading: bool = False) -> ClusterView:
     return ClusterView(
         prefix="registry/east/",
         rank=4,
@@ -27,6 +27,7 @@ def view(*, only_known: bool = False) -> ClusterView:
         mesh=MeshConfig(),
         domain="cluster.local",
         only_known=only_known,
+        loading=loading,
     )
 
 
@@ -211,3 +212,20 @@ def test_a_node_changes_the_services_whose_slices_name_it() -> None:
     made.replace("EndpointSlice", [endpoint_slice("10.0.0.1")])
     delta = made.change("Node", node("n1", **{"topology.kubernetes.io/region": "r"}))
     assert [(one.id, one.inline[0].locality) for one in delta.sources] == [(WEB, "r")]
+
+
+def test_while_it_is_loaded_nothing_is_said_and_then_everything() -> None:
+    """Whatever comes first."""
+    objects = {
+        "Service": [service(), service("db")],
+        "EndpointSlice": [endpoint_slice("10.0.0.1")],
+        "Node": [node("n1", **{"topology.kubernetes.io/region": "r"})],
+    }
+    wanted = view()
+    for kind, many in objects.items():
+        wanted.replace(kind, many)
+    for order in (list(objects), list(reversed(objects))):
+        made = view(loading=True)
+        assert [made.replace(kind, objects[kind]) for kind in order] == [Delta()] * 3
+        assert made.every() == wanted.every()
+        assert made.change("EndpointSlice", endpoint_slice("10.0.0.2")).sources

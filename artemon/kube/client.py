@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -83,17 +83,29 @@ class Client:
         return _object(answer.value)
 
     async def list(
-        self, kind: Kind, namespace: str = "", *, query: Query | None = None, accept: str = "application/json"
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        query: Query | None = None,
+        accept: str = "application/json",
+        each: Callable[[Object], Object] | None = None,
     ) -> Object:
-        """All objects of a kind, of one namespace or ("") all: every page, as one list (or table)."""
+        """All objects of a kind, of one namespace or ("") all: every page, as one list (or table).
+
+        each: makes of an object what is kept of it, page by page, so that a large list is never there as a
+        whole."""
         asked: dict[str, str | int] = {"limit": PAGE, **(query or {})}
         whole: Object = {}
         while True:
             answer = await self.request("GET", path_of(kind, namespace), query=asked, accept=accept)
             page = _object(answer.value)
+            if each is not None and "items" in page:
+                page["items"] = [each(one) for one in page["items"]]
             for part in ("items", "rows"):
                 if whole and part in page:
-                    page[part] = [*whole[part], *page[part]]
+                    whole[part].extend(page[part])
+                    page[part] = whole[part]
             whole = page
             token = _object(page.get("metadata") or {}).get("continue")
             if not token:

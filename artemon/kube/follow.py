@@ -51,19 +51,20 @@ async def follow(
     namespace: str = "",
     *,
     query: Query | None = None,
+    each: Callable[[Object], Object] | None = None,
     jitter: Callable[[], float] = random.random,
 ) -> AsyncIterator[Item]:
     """The state of `kind`, until cancelled. Level, not edge: after every loss of history a new Listed comes.
 
     Bookmarks move the position without a change; a position that is too old (410) means to list again; an
     unreachable cluster is tried again with back-off, told once per try, and listed anew when it answers.
-    Raises Rejected when the caller is not known (any more).
+    each: as of `Client.list`. Raises Rejected when the caller is not known (any more).
     """
     since, backoff = "", Backoff(first=0.2, most=30)
     while True:
         try:
             if not since:
-                page = await client.list(kind, namespace, query=query)
+                page = await client.list(kind, namespace, query=query, each=each)
                 since = _version(page)
                 yield Listed(tuple(page.get("items") or ()))
             asked: Query = {**(query or {}), "timeoutSeconds": WATCH_SECONDS}

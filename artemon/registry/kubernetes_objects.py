@@ -154,11 +154,24 @@ class Misfit(ValueError):
     """An object has not the shape of its kind."""
 
 
+class Projected(dict[str, Any]):
+    """What `projected` made."""
+
+
 def projected(one: Fields) -> Fields:
     """Only what is read of an object: others' fields cost memory and change often. Raises Misfit where
     `object_problems` has something to say."""
-    found: Fields = {"kind": one["kind"], **_reader_of(one["kind"])(one)}
-    return found
+    if type(one) is Projected:
+        return one
+    return Projected(kind=one["kind"], **_reader_of(one["kind"])(one))
+
+
+def projected_if_fit(kind: str, one: dict[str, Any]) -> dict[str, Any]:
+    """The same of an object of a list, which says no kind itself; the whole of one that has problems."""
+    try:
+        return Projected(kind=kind, **_reader_of(kind)(one))
+    except Misfit:
+        return one
 
 
 Reader = Callable[[Any], Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from artemon.errors import ArtemonError, Problem
 from artemon.kube import Access, Client
@@ -14,6 +15,7 @@ from artemon.model.resource import Kind
 from artemon.registry.api import Sink
 from artemon.registry.cluster.settings import ClusterSettings
 from artemon.registry.cluster.view import ClusterView, Delta
+from artemon.registry.kubernetes_objects import projected_if_fit
 
 KINDS: tuple[Kind, ...] = (NAMESPACE, NODE, POD, ENDPOINT_SLICE, SERVICE)
 
@@ -69,7 +71,8 @@ class _Reader:
     async def _follow(self, kind: Kind) -> None:
         wanted = self._settings.namespaces if kind is NAMESPACE else ""
         query = {"labelSelector": wanted} if wanted else None
-        async for item in follow(self._client, kind, query=query):
+        each = partial(projected_if_fit, kind.name)
+        async for item in follow(self._client, kind, query=query, each=each):
             self._take(kind, item)
 
     def _take(self, kind: Kind, item: Item) -> None:

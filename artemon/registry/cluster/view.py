@@ -19,6 +19,7 @@ from artemon.registry.kubernetes_objects import (
     Key,
     Misfit,
     Objects,
+    Projected,
     labels,
     name,
     namespace,
@@ -73,7 +74,7 @@ class ClusterView:
         """These are all objects of a kind."""
         known, touched, problems, seen = self._known[kind], set[Key](), list[Problem](), set[Key]()
         for one in objects:
-            one = {**one, "kind": kind}
+            one = one if type(one) is Projected else {**one, "kind": kind}
             key = _key(one)
             seen.add(key)
             try:

@@ -6,7 +6,7 @@ DIR    ?= .artemon
 # Without compiled files every program that is started compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench-path bench-join bench proto clean reference deb image chart man lock fleet
+.PHONY: help up down status install check test slow unit conformance e2e histories spellings truth-table million chaos golden pods property soak-rotation revocations fuzz fuzz-briefly bench-csr bench-registry bench-path bench-join bench proto clean reference deb image chart man lock fleet
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,10 @@ histories: $(VENV)/.dev  ## etcd and Consul under RUNS=200 histories of faults e
 
 e2e: $(VENV)/.dev  ## whole meshes of real processes
 	$(BIN)/pytest -q tests/e2e
+
+REQUESTS ?= 1000000
+million: $(VENV)/.dev  ## REQUESTS=1000000 requests: counts of the client, both proxies and mixerd agree (half an hour)
+	ARTEMON_REQUESTS=$(REQUESTS) $(BIN)/pytest -q -s --durations=1 tests/e2e/tasks/test_counts_agree.py
 
 chaos: $(VENV)/.dev  ## faults by SEED for MINUTES, under load, on REGISTRY=etcd or consul: no request may fail
 	$(BIN)/python tests/e2e/live/chaos.py --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) --registry $(or $(REGISTRY),etcd)

@@ -18,6 +18,7 @@ from artemon.daemon.identity import Identity
 from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
 from galleyd import request as ask
 from galleyd import status
+from galleyd.gathered import gathered
 from galleyd.rights import Ask
 from galleyd.settings import GalleySettings
 
@@ -132,12 +133,25 @@ class Relay:
         query = {name: value for name, value in request.query.items() if name != "namespaces"}
         if seen is not None:
             query["namespaces"] = ",".join(sorted(seen))
-        page = f"/{request.match_info['page']}?{urlencode(query)}"
-        found = await self._page("mixerd", self.settings.mixerd, page)
-        if found.status != 200:
-            kind = {404: "NotFound", 502: "ServiceUnavailable"}.get(found.status, "BadRequest")
-            raise status.ApiError(found.status, kind, _reason(found.body))
-        return web.Response(body=found.body, content_type="application/json")
+        name = request.match_info["page"]
+        page = f"/{name}?{urlencode(query)}"
+        answers: dict[str, dict[str, Any]] = {}
+        silent: list[dict[str, str]] = []
+        for address in self.settings.mixerd or ("",):
+            try:
+                found = await self._page("mixerd", (address,) if address else (), page)
+            except status.ApiError as error:
+                silent.append({"mixerd": address, "error": str(error)})
+                failure = error
+                continue
+            if found.status != 200:
+                kind = {404: "NotFound", 502: "ServiceUnavailable"}.get(found.status, "BadRequest")
+                raise status.ApiError(found.status, kind, _reason(found.body))
+            answers[address] = json.loads(found.body)
+        if not answers:
+            raise failure
+        told = {"unreachable": silent} if silent else {}
+        return web.json_response({**gathered(name, answers, query), **told})
 
     async def dashboard(self, request: web.Request) -> web.Response:
         """GET: the page that shows it."""

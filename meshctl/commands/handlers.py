@@ -14,20 +14,25 @@ from meshctl.telemetry import known
 @output("text", "json", "yaml")
 @connected
 def handlers(target: Target, output: str) -> int:
-    """Show the handlers of rules: whether they work, what waits for them; and objects that cannot be used.
+    """Show the handlers of rules, at every mixerd: whether they work, what waits for them; and objects that
+    cannot be used.
 
-    Ends with 1 when a handler fails or an object cannot be used.
+    Ends with 1 when a handler fails, an object cannot be used, or a mixerd does not answer.
 
     Example: meshctl handlers
     """
     found = known(target, "handlers")
-    bad = bool(found["problems"]) or any(one["state"] != "ok" for one in found["items"])
+    bad = bool(found["problems"] or found.get("unreachable")) or any(
+        one["state"] != "ok" for one in found["items"]
+    )
     if output != "text":
         show(found, output)
         return int(bad)
+    several = len({one.get("mixerd") for one in found["items"]}) > 1
     rows = [
         [
             one["name"],
+            *([one["mixerd"]] if several else []),
             one.get("adapter", ""),
             one["state"],
             str(one.get("sent", "")),
@@ -38,9 +43,14 @@ def handlers(target: Target, output: str) -> int:
         for one in found["items"]
     ]
     if rows:
-        click.echo(table(["HANDLER", "ADAPTER", "STATE", "SENT", "WAITING", "DROPPED", "REASON"], rows))
+        where = ["MIXERD"] if several else []
+        click.echo(
+            table(["HANDLER", *where, "ADAPTER", "STATE", "SENT", "WAITING", "DROPPED", "REASON"], rows)
+        )
     else:
         click.echo("there are no handlers", err=True)
+    for one in found.get("unreachable", ()):
+        click.echo(f"{one['mixerd']}: {one['error']}", err=True)
     for one in found["problems"]:
         click.echo(f"{one['object']}: {one['reason']}", err=True)
     return int(bad)

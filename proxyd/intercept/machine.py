@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from proxyd.dns.resolvers import RESOLV_CONF, name_servers
+from proxyd.intercept.elsewhere import elsewhere
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.intercept.steps import Backend
 
@@ -31,6 +32,7 @@ MESHES = {
     "MESH_INBOUND": "another mesh",
 }
 """How names of chains and tables begin that another mesh's interception makes."""
+SAVES = ("iptables-legacy-save", "ip6tables-legacy-save", "iptables-save", "ip6tables-save")
 BESIDE = {"firewalld": "firewalld", "ufw-": "ufw", "ufw6-": "ufw", "DOCKER": "docker"}
 """The same of tools that live beside ours."""
 
@@ -96,7 +98,7 @@ def look() -> Machine:
         resolvers=tuple(host for host, _ in name_servers(_read(RESOLV_CONF))),
         sockets=sockets,
         connections=connections,
-        foreign=_named(names, MESHES),
+        foreign=_named(names, MESHES) or _nameless(),
         beside=_named(names, BESIDE),
     )
 
@@ -130,10 +132,20 @@ def _rule_names() -> Iterator[str]:
             if chain and chain.get("table") != "artemon":
                 yield chain["name"]
                 yield chain.get("table", "")
-    for save in ("iptables-legacy-save", "ip6tables-legacy-save", "iptables-save"):
+    for saved in _saved():
+        yield from (line[1:].split()[0] for line in saved.splitlines() if line.startswith(":"))
+
+
+def _nameless() -> tuple[str, ...]:
+    ruleset = (_run("nft", "list", "ruleset") or "") if shutil.which("nft") else ""
+    return tuple(f"somebody ({where})" for where in elsewhere(ruleset, _saved()))
+
+
+def _saved() -> Iterator[str]:
+    """What programs of iptables say of their rules."""
+    for save in SAVES:
         if shutil.which(save):
-            lines = (_run(save) or "").splitlines()
-            yield from (line[1:].split()[0] for line in lines if line.startswith(":"))
+            yield _run(save) or ""
 
 
 def _named(names: list[str], known: dict[str, str]) -> tuple[str, ...]:

@@ -120,6 +120,20 @@ def test_another_mesh(place: Place) -> None:
     place.host.check("nft", "delete", "table", "ip", "nat")
 
 
+def test_another_mesh_of_any_name(place: Place) -> None:
+    place.host.check(
+        "nft", "add table inet home; add chain inet home out { type nat hook output priority -100; }"
+    )
+    place.host.check("nft", "add rule inet home out meta l4proto tcp meta skuid != 990 redirect to :9000")
+    refused(place, "somebody (home out) intercepts on this machine already", {})
+    place.host.check("nft", "delete table inet home")
+    place.host.check(
+        "ip6tables", "-t", "nat", "-A", "OUTPUT", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "9000"
+    )
+    refused(place, "somebody (nat OUTPUT) intercepts on this machine already", {})
+    place.host.check("nft", "delete table ip6 nat")
+
+
 def test_no_nft_and_no_iptables(place: Place, tmp_path: Path) -> None:
     for tool in ("ip", "setpriv", "useradd"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or "")

@@ -28,6 +28,15 @@ def test_the_table_names_tests_that_exist() -> None:
         assert re.search(rf"def {test}\(", (ROOT / file).read_text()), f"{file}::{test}"
 
 
+def test_every_other_claim_names_a_test_or_a_printed_result() -> None:
+    claims = PAGE.read_text().partition("| claim | tested by |\n|---|---|\n")[2].splitlines()
+    assert len(claims) > 10
+    for row in claims:
+        results = re.findall(r"\]\((evidence/[\w.-]+)\)", row)
+        assert NAMED.search(row) or results, f"names no test: {row}"
+        assert all((PAGE.parent / one).is_file() for one in results), row
+
+
 def test_every_attack_has_a_row() -> None:
     assert [number for number, _ in rows()] == list(range(1, 41))
 

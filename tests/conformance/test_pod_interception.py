@@ -124,6 +124,21 @@ def test_annotations_are_in_force(
     assert found == expected
 
 
+def test_tproxy_is_set_up_for_a_proxy_that_is_root(machines: tuple[Host, Host, Host]) -> None:
+    """Known by its group then, as its user is not its own."""
+    pod, _, peer = machines
+    asked = {"sidecar.istio.io/interceptionMode": "TPROXY"}
+    made = injected({**POD, "metadata": {**POD["metadata"], "annotations": asked}})
+    context = container(made, "istio-proxy")["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (0, PROXY_UID)
+    status, said = run_in(pod, container(made, "istio-init"))
+    assert status == 0, said
+    assert arrives(pod, peer.ipv4, 80) == "15001"
+    as_proxy = ("setpriv", "--reuid=0", f"--regid={PROXY_UID}", "--clear-groups")
+    assert pod.check(*as_proxy, sys.executable, "-c", ASK, peer.ipv4, "80").strip() == "80"
+    assert f"skgid {PROXY_UID}" in in_force(pod)
+
+
 def test_virtual_machines_of_the_pod_are_applications(machines: tuple[Host, Host, Host]) -> None:
     pod, _, peer = machines
     status, said = run_in(pod, init({"traffic.sidecar.istio.io/kubevirtInterfaces": "eth0"}))

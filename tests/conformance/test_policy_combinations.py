@@ -36,7 +36,7 @@ from meshctl.commands.explain import configuration
 
 pytestmark = pytest.mark.envoy
 WANTED = os.environ.get("ARTEMON_TRUTH_TABLE", "")
-SEED = int(os.environ.get("ARTEMON_SEED", "4"))
+SEED = int(os.environ.get("ARTEMON_SEED", "5"))
 SAMPLE, BATCH, MOST = 220, 200, 8
 STATUSES = (200, 401, 403, 503)
 SHADOW = "%DYNAMIC_METADATA(envoy.filters.http.rbac:istio_dry_run_{}_shadow_engine_result)%"

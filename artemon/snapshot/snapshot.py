@@ -52,8 +52,7 @@ class Config:
     """All of the mesh but its instances. A part that a change did not touch keeps its identity.
 
     Sequences are oldest first. services: by host, of one host the oldest first. modes: PeerAuthentications.
-    gates: egress gateways in use. edge: what Kubernetes' own objects of the edge come to, which is among
-    gateways and virtual_services.
+    gates: egress gateways in use. edge: what Kubernetes' objects of the edge come to (among the others).
     frames: views without instances, made once for each proxy.
     """
 

@@ -18,10 +18,11 @@ from kube_server import KubeApi, Refusal, until
 
 from artemon.errors import Refused
 from artemon.model.decode import decode
-from artemon.model.kinds import KINDS
+from artemon.model.kinds import GATEWAY_API_KINDS, KINDS
 from artemon.model.yaml_text import parse
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+EVERY = (*KINDS, *GATEWAY_API_KINDS)
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -32,9 +33,10 @@ def meshctl(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def installed(kube: KubeApi) -> KubeApi:
-    done = meshctl("install", "--kubeconfig", str(kube.kubeconfig()), "--injector", "https://127.0.0.1:9")
+    where = ("--kubeconfig", str(kube.kubeconfig()), "--injector", "https://127.0.0.1:9")
+    done = meshctl("install", *where, "--gateway-api")
     assert done.returncode == 0, done.stderr
-    for kind in KINDS:
+    for kind in EVERY:
         until(partial(established, kube, f"{kind.plural}.{kind.group}"), kind.name)
     return kube
 
@@ -48,12 +50,14 @@ def established(kube: KubeApi, name: str) -> bool:
     return conditions(kube, name).get("Established") == "True"
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.unique)
 def test_every_kind_has_a_schema_that_the_server_takes(installed: KubeApi, kind: Any) -> None:
     found = conditions(installed, f"{kind.plural}.{kind.group}")
     assert found.get("NamesAccepted") == "True"
     assert "NonStructuralSchema" not in found
-    assert "KubernetesAPIApprovalPolicyConformant" not in found
+    assert ("KubernetesAPIApprovalPolicyConformant" in found) is (kind in GATEWAY_API_KINDS)
+    names = installed.call("GET", f"{CRDS}/{kind.plural}.{kind.group}")["status"]["acceptedNames"]
+    assert set(names.get("shortNames") or ()) == {*kind.short_names} - {kind.plural, kind.singular}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -152,3 +156,13 @@ def test_what_is_wrong_is_said() -> None:
     assert "--injector" in done.stderr
     assert '"A" is not a name' in done.stderr
     assert meshctl("install").returncode == 2
+
+
+def test_kinds_that_somebody_else_gave_the_cluster_stay_as_they_are(installed: KubeApi) -> None:
+    path = f"{CRDS}/httproutes.gateway.networking.k8s.io"
+    installed.call("PATCH", path, {"metadata": {"labels": {"app.kubernetes.io/part-of": "others"}}})
+    before = installed.call("GET", path)["metadata"]["resourceVersion"]
+    where = ("--kubeconfig", str(installed.kubeconfig()), "--injector", "https://127.0.0.1:9")
+    done = meshctl("install", *where, "--gateway-api")
+    assert "httproutes.gateway.networking.k8s.io is there already, and stays as it is" in done.stdout
+    assert installed.call("GET", path)["metadata"]["resourceVersion"] == before

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from corpus import CORPUS
 from galley_api import Api, virtual_service
+
+from artemon.validate import Context
+from meshctl.validation import validate_text
 
 
 def review(obj: Any, operation: str = "CREATE") -> dict[str, Any]:
@@ -55,3 +60,22 @@ async def test_what_is_no_review_is_a_bad_request(api: Api, body: bytes) -> None
 async def test_nothing_else_is_open(api: Api) -> None:
     async with api.client.post("/validate/x", json=review(virtual_service())) as answer:
         assert answer.status == 401
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CORPUS} (set ARTEMON_CORPUS)")
+async def test_the_verdicts_are_those_of_meshctl_validate(api: Api) -> None:
+    """Over Istio's own cases: what is admitted, and of what is not a reason that `validate` gives too (which
+    goes on to others where the name itself is wrong, as an API server never asks)."""
+    differ, cases = [], []
+    for name in ("schema.json", "validation.json"):
+        cases += json.loads((CORPUS / name).read_text())
+    for case in cases:
+        report = validate_text(json.dumps(case["object"]), "case", namespace="shop", context=Context())
+        wrong = [one.message for one in report.findings if one.level == "error"]
+        found = await verdict(api, review(case["object"]))
+        told = (found.get("status") or {}).get("message", "")
+        shared = any(one in told for one in wrong) or not report.objects  # none: too large for a file
+        if found["allowed"] is bool(wrong) or (wrong and not shared):
+            differ.append((case["name"], wrong, found))
+    assert len(cases) > 100
+    assert differ == []

@@ -29,8 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.skipped and not hasattr(report, "wasxfail"):
-        lanes = mandatory() & {mark.name for mark in item.iter_markers()}
-        if lanes:
+        marks = {mark.name for mark in item.iter_markers()}
+        lanes = mandatory() & marks
+        if lanes and "optional" not in marks:
             report.outcome = "failed"
             report.longrepr = f"the lane {', '.join(sorted(lanes))} is mandatory here, but: {report.longrepr}"
     return report

@@ -34,8 +34,16 @@ def find_kube_apiserver() -> str | None:
     return found or next((str(one) for one in cached), None)
 
 
+class Refusal(Exception):
+    """What the server answered instead of doing it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
 def until(ready: Callable[[], T], what: str) -> T:
-    """The first true value of `ready`; what cannot be reached yet is asked again."""
+    """The first true value of `ready`; what cannot be reached yet, or is being set up, is asked again."""
     deadline, last = time.monotonic() + PATIENCE, "it was never so"
     while time.monotonic() < deadline:
         try:
@@ -43,16 +51,12 @@ def until(ready: Callable[[], T], what: str) -> T:
                 return value
         except OSError as error:
             last = repr(error)
+        except Refusal as refusal:
+            if refusal.code not in {429, 500, 503}:
+                raise
+            last = str(refusal)
         time.sleep(0.1)
     raise TimeoutError(f"{what}: {last}")
-
-
-class Refusal(Exception):
-    """What the server answered instead of doing it."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code, self.message = code, message
 
 
 class KubeApi(ServerProcess):

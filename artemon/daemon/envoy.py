@@ -31,7 +31,8 @@ def find(setting: str) -> Path:
             f"Envoy: the Python package {PACKAGE} is not installed (it exists for Linux on x86-64 and arm64);"
             " install it, or set `envoy` to a binary"
         )
-    if not os.access(path, os.X_OK):
+    # What we may do now: whoever starts with capabilities may more than the user that they came from.
+    if not os.access(path, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise ArtemonError(f"Envoy: {path} is not an executable file; set `envoy` to one")
     return path
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import CORPUS
+from corpus import ABSENT, CORPUS
 from real_envoy import complaint, self_signed
 
 from artemon.model.decode import load_yaml
@@ -233,7 +233,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 def corpus() -> list[Any]:
     if not CORPUS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason=f"{CORPUS} is not there"))]
+        return [pytest.param(None, marks=ABSENT)]
     cases = [
         c
         for name in ("simulation", "simulation-routes")

@@ -92,7 +92,8 @@ class Site:
     def start(self) -> Site:
         """Everything up; the webhook configuration is in force when this returns."""
         self.citadeld.start()
-        self.kube.create(CRDS, definition(PROXY_CONFIG))
+        if not self.kube.found(f"{CRDS}/{PROXY_CONFIG.plural}.{PROXY_CONFIG.group}"):
+            self.kube.create(CRDS, definition(PROXY_CONFIG))
         until(lambda: self.kube.found(PROXY_CONFIGS.format("default")), "the kind ProxyConfig")
         self._token("injectord", "token")
         self.kube.create(HOOKS, webhook_configuration(WEBHOOK, {"url": f"https://127.0.0.1:{self.port}"}))

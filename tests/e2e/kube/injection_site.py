@@ -60,7 +60,10 @@ class Site:
             *("--data-dir", str(folder / "ca"), "--registry", f"sqlite://{folder / 'mesh.db'}"),
             *("--listen", f"127.0.0.1:{renew}", "--join-listen", f"127.0.0.1:{join}"),
             *("--socket", str(self._socket), "--leaf-seconds", str(leaf_seconds)),
-            *("--rotation-dwell-seconds", "1"),
+            *(
+                "--rotation-dwell-seconds",
+                str(0.8 * leaf_seconds),
+            ),  # who renews at half life knows each phase
         )
         self.injectord = Daemon(
             "injectord",

@@ -13,6 +13,7 @@ from policy_authorizers import PROVIDERS
 from policy_fields import CONDITIONS, OPERATIONS, SOURCES
 from policy_reference import IDENTITIES, Alternatives, Asked, Term, Terms, Written
 from policy_rig import ISSUER
+from servers import WORKER
 
 HTTP, TCP, HTTPS, TLS = 18080, 18081, 18443, 18444
 """Ports of workloads; gateways have two more, where mutual TLS ends."""
@@ -51,7 +52,7 @@ class Case:
 
     @property
     def address(self) -> str:
-        return f"127.{6 if self.gateway else 5}.{self.number // 200}.{self.number % 200 + 1}"
+        return f"127.{20 * WORKER + (6 if self.gateway else 5)}.{self.number // 200}.{self.number % 200 + 1}"
 
     @property
     def label(self) -> str:

@@ -21,7 +21,8 @@ CACHE = Path(os.environ.get("ARTEMON_SERVERS") or Path.home() / ".cache" / "arte
 _GIVEN: set[int] = set()
 _CHANCE = random.SystemRandom()
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Which of the processes that share a test run this is."""
 
 
 def find_etcd() -> str | None:
@@ -54,7 +55,7 @@ def free_ports(count: int) -> list[int]:
     ports of their own."""
     found: list[int] = []
     while len(found) < count:
-        port = _CHANCE.randrange(20_000, 32_000, _WORKERS) + _WORKER
+        port = _CHANCE.randrange(20_000, 32_000, _WORKERS) + WORKER
         if port in _GIVEN:
             continue
         _GIVEN.add(port)

@@ -87,7 +87,8 @@ async def test_rate_failures_and_latency(prometheus: str) -> None:
         try:
             found = await history.of("shop", "reviews", 60)
             known = list(zip(*(found[name] for name in ("rate", "failed", "p99")), strict=True))
-            if all(value is not None for value in known[-1]):
+            # After the first samples the rate is too low.
+            if all(value is not None for value in known[-1]) and known[-1][0] > 5:
                 break
         except ArtemonError:  # it starts
             pass

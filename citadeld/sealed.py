@@ -20,9 +20,7 @@ from artemon.store.api import (
     Batch,
     Check,
     Delete,
-    Election,
     Entry,
-    Lease,
     Op,
     Put,
     Snapshot,
@@ -30,7 +28,7 @@ from artemon.store.api import (
     TxnResult,
     WatchItem,
 )
-from artemon.store.base import SingleWrites
+from artemon.store.base import Forwarding
 from artemon.store.layout import Layout
 
 LIFTED = "trust/lifted/"
@@ -43,7 +41,7 @@ SIGNED_HERE = (*LASTING, *BRIEF)
 MAX_SEEN = 50_000
 
 
-class SealedStore(SingleWrites):
+class SealedStore(Forwarding):
     """A `Store` (see there). sign: the value for a key (below the mesh's root), newer than a sequence.
     learn: reads the papers of signing keys again. found: told of a value that is not citadeld's, and why;
     of "" when it is again."""
@@ -58,7 +56,8 @@ class SealedStore(SingleWrites):
         learn: Callable[[], Awaitable[None]],
         found: Callable[[str, str, str], None],
     ) -> None:
-        self.plain, self._layout, self._signers = store, layout, signers
+        super().__init__(store)
+        self._layout, self._signers = layout, signers
         self._sign, self._learn, self._found = sign, learn, found
         self._good: dict[str, bytes] = {}
         self._seen: dict[str, bytes] = {}
@@ -125,22 +124,6 @@ class SealedStore(SingleWrites):
             for op in sealed:
                 self._wrote(op)
         return result
-
-    async def lease(self, ttl: float) -> Lease:
-        """As `Store.lease`."""
-        return await self.plain.lease(ttl)
-
-    async def revoke(self, lease: str) -> None:
-        """As `Store.revoke`."""
-        await self.plain.revoke(lease)
-
-    async def elect(self, role: str, identity: str, ttl: float = 10.0) -> Election:
-        """As `Store.elect`."""
-        return await self.plain.elect(role, identity, ttl)
-
-    async def close(self) -> None:
-        """As `Store.close`."""
-        await self.plain.close()
 
     def _sealed(self, op: Op) -> Op:
         place = self._layout.relative(op.key)

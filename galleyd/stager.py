@@ -171,7 +171,7 @@ class Stager:
             if not result.ok:  # another was quicker
                 return await self._found(values)
             versions |= {op.key: result.position.revision for op in batch}
-        parts = [key for key in found if key.startswith(self._layout.part(Switch.of(switch).write, 0)[:-4])]
+        parts = [key for key in found if key.startswith(self._layout.parts(Switch.of(switch).write))]
         await self._store.txn([fence], [Delete(switch.key), *(Delete(key) for key in parts)])
         return versions
 
@@ -185,7 +185,7 @@ class Stager:
     async def _sweep(self, staged: Mapping[str, Entry]) -> None:
         """Delete parts that belong to no write that is under way."""
         switch = staged.get(self._layout.switch)
-        mine = self._layout.part(Switch.of(switch).write, 0)[:-4] if switch else None
+        mine = self._layout.parts(Switch.of(switch).write) if switch else None
         gone = [key for key in staged if key != self._layout.switch and not (mine and key.startswith(mine))]
         for start in range(0, len(gone), MAX_TXN_OPS):
             await self._store.txn((), [Delete(key) for key in gone[start : start + MAX_TXN_OPS]])

@@ -1,11 +1,23 @@
-"""What every backend does alike, over its own `txn`."""
+"""What every backend does alike, over its own `txn`, and every store that stands before another."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
-from artemon.store.api import Check, Delete, Entry, Lease, Op, Put, Snapshot, TxnResult, WatchItem
+from artemon.store.api import (
+    Check,
+    Delete,
+    Election,
+    Entry,
+    Lease,
+    Op,
+    Put,
+    Snapshot,
+    Store,
+    TxnResult,
+    WatchItem,
+)
 from artemon.store.election import Campaign
 from artemon.store.limits import check_key, check_ttl
 from artemon.store.tasks import Background
@@ -29,6 +41,29 @@ class SingleWrites(ABC):
         """See `Store.delete`."""
         checks = () if if_version is None else (Check(key, if_version),)
         return await self.txn(checks, (Delete(key),))
+
+
+class Forwarding(SingleWrites):
+    """A `Store` over another, without its reading and writing. plain: the other."""
+
+    def __init__(self, plain: Store) -> None:
+        self.plain = plain
+
+    async def lease(self, ttl: float) -> Lease:
+        """See `Store.lease`."""
+        return await self.plain.lease(ttl)
+
+    async def revoke(self, lease: str) -> None:
+        """See `Store.revoke`."""
+        await self.plain.revoke(lease)
+
+    async def elect(self, role: str, identity: str, ttl: float = 10.0) -> Election:
+        """See `Store.elect`."""
+        return await self.plain.elect(role, identity, ttl)
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self.plain.close()
 
 
 class BaseStore(SingleWrites):

@@ -38,9 +38,13 @@ class Layout:
         """Which staged write is in force."""
         return f"{self.staged}-/switch"
 
+    def parts(self, write: str) -> str:
+        """The prefix of what a large write stages."""
+        return f"{self.staged}{write}/"
+
     def part(self, write: str, number: int) -> str:
         """A part of what a large write stages."""
-        return f"{self.staged}{write}/{number:04d}"
+        return f"{self.parts(write)}{number:04d}"
 
     @property
     def secrets(self) -> str:

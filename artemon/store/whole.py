@@ -12,26 +12,25 @@ from artemon.store.api import (
     Batch,
     Bookmark,
     Check,
-    Election,
     Entry,
-    Lease,
     Op,
     Snapshot,
     Store,
     TxnResult,
     WatchItem,
 )
-from artemon.store.base import SingleWrites
+from artemon.store.base import Forwarding
 from artemon.store.layout import Layout
 from artemon.store.staging import SWITCHED, Overlay, Switch
 
 
-class Whole(SingleWrites):
+class Whole(Forwarding):
     """A `Store` (see there) that shows under `config/` what is in force: `artemon.store.staging`. What lies
     under `Layout.staged` is not shown. plain: the registry as it is."""
 
     def __init__(self, store: Store, layout: Layout) -> None:
-        self.plain, self._layout = store, layout
+        super().__init__(store)
+        self._layout = layout
 
     @classmethod
     def over(cls, store: Store, layout: Layout) -> Whole:
@@ -80,22 +79,6 @@ class Whole(SingleWrites):
     async def txn(self, checks: Sequence[Check], ops: Sequence[Op]) -> TxnResult:
         """See `Store.txn`."""
         return await self.plain.txn(checks, ops)
-
-    async def lease(self, ttl: float) -> Lease:
-        """See `Store.lease`."""
-        return await self.plain.lease(ttl)
-
-    async def revoke(self, lease: str) -> None:
-        """See `Store.revoke`."""
-        await self.plain.revoke(lease)
-
-    async def elect(self, role: str, identity: str, ttl: float = 10.0) -> Election:
-        """See `Store.elect`."""
-        return await self.plain.elect(role, identity, ttl)
-
-    async def close(self) -> None:
-        """See `Store.close`."""
-        await self.plain.close()
 
 
 def _shown(prefix: str, item: WatchItem, overlay: Overlay) -> WatchItem:

@@ -16,14 +16,12 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from artemon.daemon.files import sync_dir
+from artemon.daemon.files import KUBELET_LINK, sync_dir
 from artemon.daemon.identity import IdentityKeeper
 from artemon.daemon.identity_files import CHAIN, KEY, ROOTS, Identity
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.settings import ProxydSettings
-
-DATA = "..data"
 
 
 def output_certs(
@@ -74,9 +72,9 @@ class OutputCerts:
         made = self._directory / f"..{mark}"
         if not made.is_dir():
             self._fill(made, content)
-        self._link(DATA, made.name)
+        self._link(KUBELET_LINK, made.name)
         for name in content:
-            self._link(name, f"{DATA}/{name}")
+            self._link(name, f"{KUBELET_LINK}/{name}")
         sync_dir(self._directory)
         for old in self._directory.glob("..*"):
             if old.is_dir() and not old.is_symlink() and old != made:

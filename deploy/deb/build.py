@@ -6,7 +6,6 @@ Needs dpkg-deb and uv. The same commit gives the same bytes: times are the commi
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -32,9 +31,7 @@ def main() -> int:
     if shutil.which("dpkg-deb") is None:
         print("make deb: dpkg-deb is not there: install the package dpkg", file=sys.stderr)
         return 1
-    architecture = asked.architecture or _output("dpkg", "--print-architecture")
-    os.environ.setdefault("SOURCE_DATE_EPOCH", _output("git", "-C", str(ROOT), "log", "-1", "--format=%ct"))
-    os.umask(0o022)
+    architecture = environment.prepare(asked.architecture)
     asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -50,10 +47,6 @@ def main() -> int:
             _pack(root, file, asked.compression)
             print(file)
     return 0
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _place(root: Path, package: Package) -> None:

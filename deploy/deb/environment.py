@@ -39,6 +39,17 @@ def uv(*arguments: str) -> None:
     subprocess.run([str(program) if program.exists() else "uv", *arguments], check=True)
 
 
+def prepare(architecture: str | None) -> str:
+    """Let times be the commit's and files readable; the architecture to build for, else this machine's."""
+    os.environ.setdefault("SOURCE_DATE_EPOCH", _output("git", "-C", str(ROOT), "log", "-1", "--format=%ct"))
+    os.umask(0o022)
+    return architecture or _output("dpkg", "--print-architecture")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def build_wheel(out: Path) -> Path:
     """The wheel of this tree."""
     uv("build", "--quiet", "--wheel", "--out-dir", str(out), str(ROOT))

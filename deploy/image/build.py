@@ -46,9 +46,7 @@ def main() -> int:
         if shutil.which(tool) is None:
             print(f"make image: {tool} is not there: this needs Debian or Ubuntu", file=sys.stderr)
             return 1
-    architecture = asked.architecture or _output("dpkg", "--print-architecture")
-    os.environ.setdefault("SOURCE_DATE_EPOCH", _output("git", "-C", str(ROOT), "log", "-1", "--format=%ct"))
-    os.umask(0o022)
+    architecture = environment.prepare(asked.architecture)
     asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -60,10 +58,6 @@ def main() -> int:
         file = asked.out / f"artemon-{version}-{architecture}.oci.tar"
         print(file, image.write(file, version))
     return 0
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _image(root: Path, wheel: Path, architecture: str, version: str, *, quick: bool) -> Image:

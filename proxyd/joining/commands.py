@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 import tempfile
@@ -197,6 +198,7 @@ def _become(settings: ProxydSettings) -> None:
     """The proxy's user: it may read the key, and its connections are not led elsewhere."""
     uid, gid = running.ids(settings)
     if os.geteuid() == 0 and uid != 0:
+        codecs.lookup("idna")  # names need it, and Python may lie where that user cannot read: below /root
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)

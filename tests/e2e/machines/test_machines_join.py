@@ -114,7 +114,7 @@ def test_the_page_on_machines_does_what_it_says(site: tuple[ControlPlane, Joinin
     control, client, web = site
     empty = web.traces()
     tools = control.folder / "bin"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     meshctl = control.host.argv([sys.executable, "-m", "meshctl"])
     proxyd = web.host.argv([sys.executable, "-m", "proxyd"])
     for name, line in (

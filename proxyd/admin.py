@@ -19,6 +19,8 @@ class Admin:
 
     http: aiohttp.ClientSession
     url: str
+    doors: str = "inbound_"
+    """How listeners for peers begin in statistics; a gateway's are named as for outbound requests."""
 
     async def state(self) -> str | None:
         """LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING; None when it does not answer."""
@@ -74,12 +76,18 @@ class Admin:
             return None
 
     async def active(self) -> int | None:
-        """Requests and connections of peers that are under way; None when it does not answer."""
-        path = "/stats?filter=(inbound_|ingress).*downstream_(rq|cx)_active$"
+        """Requests of peers that are under way; None when it does not answer."""
+        return await self._sum("downstream_rq_active")
+
+    async def requests(self) -> int | None:
+        """Requests of peers so far; None when it does not answer."""
+        return await self._sum("downstream_rq_total")
+
+    async def _sum(self, statistic: str) -> int | None:
+        path = f"/stats?filter=^http\\.{self.doors}.*{statistic}$"
         try:
             async with self.http.get(self.url + path, timeout=PATIENCE) as answer:
-                lines = (await answer.text()).splitlines()
-                return sum(int(line.rpartition(": ")[2]) for line in lines if "rq_active" in line)
+                return sum(int(line.rpartition(": ")[2]) for line in (await answer.text()).splitlines())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 

@@ -116,7 +116,8 @@ class Agent:
         waits = [who for who, told in said_by.items() if told]
         self._wellbeing = Wellbeing(self._upstream.feel, self._log, waits=waits)
         self._probes = [Probes(settings.probe, self._wellbeing, http)] if settings.probe else []
-        self._admin = Admin(http, f"http://{address_text(settings.loopback, settings.admin_port)}")
+        admin = f"http://{address_text(settings.loopback, settings.admin_port)}"
+        self._admin = Admin(http, admin, "outbound_" if settings.type == "router" else "inbound_")
         self._supervisor = self._supervise(binary)
         self._start = Start(
             self._view,

@@ -170,7 +170,12 @@ class ProxydSettings(CaptureSettings, EvidenceSettings):
     status_port: Port = Field(15020, ge=1, le=65535, description="proxyd's readiness and merged metrics.")
     ready_port: Port = Field(15021, ge=1, le=65535, description="Envoy's own readiness.")
     stats_port: Port = Field(15090, ge=1, le=65535, description="Envoy's own metrics.")
-    drain_seconds: float = Field(5.0, ge=0, le=3600, description="How long connections may end on SIGTERM.")
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="How long connections may end on SIGTERM; up to twice that while peers still send.",
+    )
 
     @field_validator("ip_address", "app_address", "bind_address", "gateway_bind")
     @classmethod

@@ -33,6 +33,8 @@ CONDITION = "envoy"
 STEADY_SECONDS = 10.0
 EAGER_SECONDS, CALM_SECONDS = 0.1, 2.0
 STOP_SECONDS = 5.0
+QUIET_SECONDS = 0.5
+"""Without a request for this long, nobody sends any more."""
 TAKE_OVER_SECONDS = 60.0
 """How long a new Envoy may take until it serves; the old one serves meanwhile."""
 
@@ -218,6 +220,7 @@ class Supervisor:
         if process is None:
             return
         await self._drain()
+        await self._last_requests()
         for one in filter(None, (process, parent)):
             await one.stop(STOP_SECONDS)
             self._log.info("envoy stopped", pid=one.pid)
@@ -229,8 +232,20 @@ class Supervisor:
         if seconds:
             self._log.info("envoy drains", seconds=seconds)
             await self._admin.tell("/healthcheck/fail")
-            await self._admin.tell("/drain_listeners?graceful")
+            await self._admin.tell("/drain_listeners?graceful&skip_exit")
             await asyncio.sleep(seconds)
+
+    async def _last_requests(self) -> None:
+        """Peers that the news reaches late still send: wait for them, at most as long again."""
+        last, end = (
+            await self._admin.requests(),
+            asyncio.get_running_loop().time() + self._settings.drain_seconds,
+        )
+        while last and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(QUIET_SECONDS)
+            before, last = last, await self._admin.requests()
+            if last == before:
+                return
 
     def give_up(self) -> None:
         """proxyd fails. An Envoy that has ever been live goes on; another is of no use."""

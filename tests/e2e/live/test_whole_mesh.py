@@ -57,6 +57,7 @@ def test_a_rolling_restart_of_everything_costs_no_request(site: WholeSite) -> No
                 wait(site.converged, f"all are served after {one.name}", 120)
         for server in site.servers():
             server.agent.stop()
+            wait(lambda one=server: not healthy(site, one), "it is known to be away", 60)
             server.agent.start()
             wait(lambda one=server: healthy(site, one), "it is back", 120)
     assert found.failures == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -177,6 +180,22 @@ async def test_what_is_under_way_is_finished_when_proxyd_is_told_to_stop(agent: 
         assert await request == (200, "slow")
         assert await stopping == 0
     assert agent.envoys() == []
+
+
+async def test_peers_that_still_send_are_served_up_to_twice_as_long(
+    agent: Agent, pilot: Pilot, app: int
+) -> None:
+    agent.settings["drain_seconds"] = 1
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+    stopping, told = asyncio.ensure_future(asyncio.to_thread(agent.stop)), time.monotonic()
+    answered = told
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while (await fetch(f"http://{agent.ip}:28080/"))[0] == 200:
+            answered = time.monotonic()
+    assert await stopping == 0
+    assert answered - told > 1.5 * agent.settings["drain_seconds"]
 
 
 async def test_another_daemon_is_not_taken_for_pilotd(ca: Ca, tmp_path: Path, app: int) -> None:

@@ -53,7 +53,7 @@ def listener(ip: str, port: int, route: str, *, tls: str = "") -> Item:
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
-        "statPrefix": "test",
+        "statPrefix": "inbound_0.0.0.0_28080;",
         "rds": {"routeConfigName": route, "configSource": ADS},
         "httpFilters": [
             {

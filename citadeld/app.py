@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from cryptography import x509
 
 from artemon.daemon.audit import AuditLog
 from artemon.daemon.registry import open_registry, silence
 from artemon.daemon.run import Context
 from artemon.daemon.signers import Signers, read_pinned
-from artemon.errors import ArtemonError
 from artemon.pki.certificate import Authority, validity_of
 from artemon.store.api import Election, Store
 from artemon.store.layout import Layout
@@ -49,6 +47,7 @@ from citadeld.services import Services
 from citadeld.settings import OWN, CitadelSettings
 from citadeld.sweep import KEEP, sweep
 from citadeld.tokens import Tokens
+from citadeld.upkeep import Upkeep
 
 METHODS: tuple[Method, ...] = ("certificate", "token", "machine", "peer", "socket")
 REFRESH_SECONDS = 30
@@ -112,11 +111,10 @@ class Citadel:
         metrics: Metrics,
         authority: Authority,
     ) -> None:
-        store, rooms = registry.store, registry.rooms
+        store = self._store = registry.store
         self._settings, self._context, self._registry = settings, context, registry
-        self._store, self._rooms, self._metrics = store, rooms, metrics
-        self._authority = authority
-        self._current = Current()
+        self._rooms, self._metrics = registry.rooms, metrics
+        self._authority, self._current = authority, Current()
         self._audit = AuditLog(settings.data_dir / AUDIT)
         self._revoker = Revoker(store, settings.prefix, self._signing, utc_now)
         self._tokens = Tokens(store, settings.prefix, now=utc_now)
@@ -133,7 +131,11 @@ class Citadel:
             metrics=self._metrics,
             now=utc_now,
         )
-        self._rotation = Rotation(
+        self._rotation = self._rotating()
+
+    def _rotating(self) -> Rotation:
+        settings, context, store, rooms = self._settings, self._context, self._store, self._rooms
+        return Rotation(
             store,
             settings.prefix,
             rooms,
@@ -150,7 +152,7 @@ class Citadel:
     async def run(self) -> None:
         """Serve until the daemon is told to stop."""
         settings, context = self._settings, self._context
-        scheduler = AsyncIOScheduler(timezone=UTC)
+        upkeep = Upkeep(context.health, context.log)
         async with asyncio.TaskGroup() as tasks:
             audit = tasks.create_task(self._audit.run(), name="audit")
             guarding = guard(self._store, settings.prefix, silence(context.health))
@@ -176,13 +178,13 @@ class Citadel:
                 serve(settings, services, doors, self._current.the_identity) as bound,
                 serve_attestation(settings.attest_socket, services, doors["peer"], context.log),
             ):
-                _repeat(scheduler, self._tried(self._refresh, told=True), REFRESH_SECONDS)
-                _repeat(scheduler, self._tried(self._sweep), SWEEP_SECONDS)
-                scheduler.start()
+                upkeep.repeat(self._refresh, REFRESH_SECONDS, told=True)
+                upkeep.repeat(self._sweep, SWEEP_SECONDS)
+                upkeep.start()
                 context.health.meet("trust")
                 context.log.info("serving", **bound, root=describe(self._authority.root))
                 await context.stop.wait()
-                scheduler.shutdown(wait=False)
+                upkeep.stop()
             schema.cancel()
             for task in beside:
                 task.cancel()
@@ -280,24 +282,3 @@ class Citadel:
         removed += await self._revoker.sweep(KEEP)
         if removed:
             self._context.log.info("swept", keys=removed)
-
-    def _tried(self, work: Callable[[], Any], *, told: bool = False) -> Callable[[], Any]:
-        """`work`, whose failure is logged: the next time may go better. told: until then /readyz says so."""
-
-        name = work.__name__.strip("_")
-
-        async def tried() -> None:
-            try:
-                await work()
-                reason = ""
-            except (ArtemonError, OSError) as error:
-                reason = str(error)
-                self._context.log.error("upkeep_failed", work=name, reason=error)
-            if told:
-                self._context.health.degrade(name, reason)
-
-        return tried
-
-
-def _repeat(scheduler: AsyncIOScheduler, work: Callable[[], Any], seconds: int) -> None:
-    scheduler.add_job(work, "interval", seconds=seconds, jitter=seconds // 10, coalesce=True, max_instances=1)

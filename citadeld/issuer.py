@@ -69,7 +69,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class AuthorityFacts:
     """What is the same for all leaves of one authority. keys: digests of those of the whole chain.
     tells_serials: whether leaves may have a DNS name that nobody's constraints know."""
 
@@ -79,15 +79,17 @@ class _Known:
     tells_serials: bool
 
 
-def _known(authority: Authority) -> _Known:
-    return known_of(authority.certificate, *authority.issuers)
+def _facts(authority: Authority) -> AuthorityFacts:
+    return authority_facts(authority.certificate, *authority.issuers)
 
 
 @lru_cache(maxsize=4)
-def known_of(*chain: x509.Certificate) -> _Known:
+def authority_facts(*chain: x509.Certificate) -> AuthorityFacts:
     """Computed once for an authority, which comes first, and those above it."""
     digests = frozenset(spki_sha256(check_public_key(one.public_key())) for one in chain)
-    return _Known(fingerprint(chain[0]), tuple(pem_list(chain)), digests, not any(map(_limits_names, chain)))
+    return AuthorityFacts(
+        fingerprint(chain[0]), tuple(pem_list(chain)), digests, not any(map(_limits_names, chain))
+    )
 
 
 def _limits_names(one: x509.Certificate) -> bool:
@@ -168,26 +170,26 @@ class Issuer:
         with counting_refusals(self.metrics):
             key = check_csr(csr, identity)
         digest = spki_sha256(key)
-        if digest in _known(self.authority()).keys:
+        if digest in _facts(self.authority()).keys:
             self.metrics.count("id_extraction_err")
             raise Denied(Reason.MALFORMED, "the request carries the key of an authority")
         return key, digest
 
-    async def _certify(self, asked: _Asked) -> tuple[x509.Certificate, _Known]:
+    async def _certify(self, asked: _Asked) -> tuple[x509.Certificate, AuthorityFacts]:
         authority, leaf = self.authority(), asked.leaf
         serial, now = serial_number(os.urandom(SERIAL_BYTES)), self.now()
         try:
             validity = leaf_validity(leaf.lifetime, authority, now)
-            record = _record(asked, _known(authority), validity=validity, now=now)
+            record = _record(asked, _facts(authority), validity=validity, now=now)
             await self._persist(asked, serial, record=record)
-            if _known(authority).tells_serials:
+            if _facts(authority).tells_serials:
                 leaf = replace(leaf, names=(*leaf.names, serial_name(serial)))
             parsed = make_leaf(leaf, authority, serial=serial, now=now)  # out of what was signed
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)
         except (CertificateRefused, StoreError):
             self.metrics.count("csr_sign_err")
             raise
-        return parsed, _known(authority)
+        return parsed, _facts(authority)
 
     def _good(self, caller: Caller) -> list[Check]:
         """What holds while neither the identity nor the certificate that asks is revoked."""
@@ -229,7 +231,7 @@ class Issuer:
         raise Denied(Reason.NOT_NOW, "the key is certified by others at the same time; try again")
 
 
-def _record(asked: _Asked, authority: _Known, *, validity: Validity, now: datetime) -> bytes:
+def _record(asked: _Asked, authority: AuthorityFacts, *, validity: Validity, now: datetime) -> bytes:
     fields: dict[str, object] = {
         "identity": str(asked.leaf.identity),
         "node": asked.node,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from artemon.store.layout import Layout
 from artemon.translate.generators import Generators
 from artemon.xds.subscription import SharedNames
 from artemon.xds.wire import Bodies
+from pilotd.bookkeeping import Bookkeeping
 from pilotd.connection import Serving
 from pilotd.debug import Pages
 from pilotd.export import Exports
@@ -40,23 +39,8 @@ from pilotd.ingest import Ingest
 from pilotd.keysets.fetch import fetch_keys
 from pilotd.keysets.keeper import KeyKeeper
 from pilotd.keysets.saved import SavedKeys
-from pilotd.leased import LeasedRecords
 from pilotd.metrics import Metrics
 from pilotd.publish import Publisher
-from pilotd.records import Records
-from pilotd.vigil import Vigil
-
-STATUS_GATHER = 0.02
-"""Seconds to wait for the answers of other proxies before statuses are written."""
-ANOTHER_STATE = frozenset({"reset", "compacted", "diverged"})
-"""Reasons of a new snapshot after which the registry may hold what this process never wrote."""
-STATUS_PAUSE = 0.1
-"""Seconds between two writes of statuses, so that a burst of pushes is one write."""
-
-
-def time_of_day() -> str:
-    """RFC 3339, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +81,6 @@ def _opener(options: Options) -> Unseal:
     return unseal
 
 
-def _leased(
-    what: str,
-    store: Store,
-    options: Options,
-    *,
-    log: Log,
-    failed: Callable[[str], None],
-    pause: float = 0.0,
-    gather: float = 0.0,
-) -> LeasedRecords:
-    return LeasedRecords(
-        store,
-        log.bind(records=what),
-        ttl=options.lease_ttl,
-        pause=pause,
-        gather=gather,
-        failed=failed,
-    )
-
-
 class Discovery:
     """Reads `store` and knows what every connected proxy should have. `serving` is what streams need.
     signers: whose configuration is taken, trust: whose roots and revocations; None: everybody's."""
@@ -132,19 +96,22 @@ class Discovery:
         trust: Signers | None = None,
         now: Callable[[], float] = clock.now,
     ) -> None:
-        layout = Layout(options.mesh)
-        metrics = Metrics(registry)
+        layout, metrics = Layout(options.mesh), Metrics(registry)
+        shared: Any = {"log": log, "metrics": metrics, "now": now}
         self.world = World(domain=options.domain)
         self.fleet = Fleet(Generators(), log, metrics, now=now, limits=options.limits)
-        guard, views = Guard(options.guard), FollowMetrics(registry)
-        shared: Any = {"log": log, "metrics": metrics, "now": now}
-        kept: Any = {
-            "data_dir": options.data_dir,
-            "unseal": _opener(options),
-            "signers": signers,
-            "trust": trust,
-        }
-        self.ingest = Ingest(store, layout, self.world, guard=guard, views=views, **kept, **shared)
+        self.ingest = Ingest(
+            store,
+            layout,
+            self.world,
+            guard=Guard(options.guard),
+            views=FollowMetrics(registry),
+            data_dir=options.data_dir,
+            unseal=_opener(options),
+            signers=signers,
+            trust=trust,
+            **shared,
+        )
         self.registries = Registries(
             options.registries,
             self.ingest.take_in,
@@ -164,34 +131,22 @@ class Discovery:
             published=self._exports.offer,
             **shared,
         )
-        self._health: Health | None = None
-        written = partial(self._written, metrics)
-        for what in ("workloads", "statuses"):
-            metrics.registry_failures.labels(what)  # there from the start
-        self._workloads = _leased("workloads", store, options, log=log, failed=partial(written, "workloads"))
-        self._statuses = _leased(
-            "statuses",
-            store,
-            options,
-            log=log,
-            failed=partial(written, "statuses"),
-            pause=STATUS_PAUSE,
-            gather=STATUS_GATHER,
-        )
-        self.ingest.on_lost(self._rewrite)
-        own = layout.workloads
-        metrics.workloads.set_function(lambda: sum(key.startswith(own) for key in self._workloads.keys))
-        self._vigil = Vigil(store, layout, self._workloads, pilot=options.pilot, log=log, now=now)
-        self.records = Records(
-            layout, self._workloads, self._statuses, log, pilot=options.pilot, now=now, wall=time_of_day
-        )
-        self.pages = Pages(
+        self._books = Bookkeeping(store, layout, pilot=options.pilot, lease_ttl=options.lease_ttl, **shared)
+        self.ingest.on_lost(self._books.rewrite)
+        self.records = self._books.records
+        self.pages = self._pages()
+        self.serving = self._serving(options, shared)
+
+    def _pages(self) -> Pages:
+        return Pages(
             self.fleet,
             self._problems,
             registries=self._registries,
             release=lambda: {"mesh": self.ingest.release(), **self.registries.release()},
         )
-        self.serving = Serving(
+
+    def _serving(self, options: Options, shared: Any) -> Serving:
+        return Serving(
             fleet=self.fleet,
             records=self.records,
             groups=lambda key: self.world.resources("WorkloadGroup").get(key),
@@ -201,20 +156,6 @@ class Discovery:
             require_identity=options.require_identity,
             **shared,
         )
-
-    def _written(self, metrics: Metrics, what: str, reason: str) -> None:
-        """Records could not be written for `reason`; "": they are."""
-        if reason:
-            metrics.registry_failures.labels(what).inc()
-        if self._health is not None:
-            self._health.degrade(f"{what} are not written", reason)
-
-    def _rewrite(self, lost: Set[str], reason: str) -> None:
-        """Records whose proxies are connected here stand, whoever deleted them or put a backup back."""
-        self._workloads.lost(lost)
-        if reason in ANOTHER_STATE:
-            self._workloads.again()
-            self._statuses.again()
 
     def _keeper(self, options: Options, log: Log) -> KeyKeeper:
         allowed = options.keys.allowed
@@ -247,14 +188,10 @@ class Discovery:
     async def run(self, health: Health) -> None:
         """Work until cancelled."""
         self._keys.load()
-        self._health = health
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keys.run(), name="keysets")
             tasks.create_task(self.ingest.run(health), name="ingest")
             tasks.create_task(self.registries.run(), name="registries")
             tasks.create_task(self.publisher.run(), name="publisher")
             tasks.create_task(self._exports.run(), name="exports")
-            tasks.create_task(self._workloads.run(), name="workloads")
-            tasks.create_task(self._statuses.run(), name="statuses")
-            tasks.create_task(self.records.run(), name="departures")
-            tasks.create_task(self._vigil.run(), name="vigil")
+            self._books.start(tasks, health)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -103,15 +102,7 @@ class Agent:
             log=self._log,
             metrics=self._metrics,
         )
-        self._upstream = Upstream(
-            settings.pilotd,
-            json_format.ParseDict(node(settings, context.node), base_pb2.Node()),
-            self._view,
-            changed=self._changed,
-            moved=self._moved,
-            log=self._log,
-            metrics=self._metrics,
-        )
+        self._upstream = self._mesh()
         said_by = {PROBE: settings.probe, UNIT: settings.application_unit}
         waits = [who for who, told in said_by.items() if told]
         self._wellbeing = Wellbeing(self._upstream.feel, self._log, waits=waits)
@@ -129,7 +120,19 @@ class Agent:
             log=self._log,
         )
         self._metrics.expiry.set_function(self._certificate_seconds)
-        self._metrics.age.set_function(self._view_seconds)
+        self._metrics.age.set_function(self._upstream.silence)
+
+    def _mesh(self) -> Upstream:
+        settings = self._settings
+        return Upstream(
+            settings.pilotd,
+            json_format.ParseDict(node(settings, self._context.node), base_pb2.Node()),
+            self._view,
+            changed=self._changed,
+            moved=self._moved,
+            log=self._log,
+            metrics=self._metrics,
+        )
 
     def _supervise(self, binary: Path) -> Supervisor:
         name = self._context.node
@@ -296,6 +299,3 @@ class Agent:
         except ArtemonError:
             return 0.0
         return (until - datetime.now(UTC)).total_seconds()
-
-    def _view_seconds(self) -> float:
-        return 0.0 if self._upstream.connected else time.monotonic() - self._upstream.silent_since

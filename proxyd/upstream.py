@@ -100,13 +100,16 @@ class Upstream:
         self._patience = Backoff(first=HOME_SECONDS, most=3 * HOME_SECONDS)
         self._complained = False
         self._connected = False
-        self.silent_since = time.monotonic()
-        """When pilotd was last connected; means something while it is not."""
+        self._silent_since = time.monotonic()
 
     @property
     def connected(self) -> bool:
         """Whether pilotd answers."""
         return self._connected
+
+    def silence(self) -> float:
+        """Seconds since pilotd was last connected; 0 while it is."""
+        return 0.0 if self._connected else time.monotonic() - self._silent_since
 
     async def run(self, connect: Connect, renewed: Callable[[], Awaitable[None]]) -> None:
         """Until cancelled. `renewed` returns when the identity is a new one: then the stream is made anew."""
@@ -152,7 +155,7 @@ class Upstream:
         say = self._log.debug if self._complained else self._log.warning
         say("pilotd lost" if self._connected else "pilotd does not answer", address=address, reason=reason)
         if self._connected:
-            self.silent_since = time.monotonic()
+            self._silent_since = time.monotonic()
         self._complained, self._connected = True, False
         self._metrics.connected.set(0)
 

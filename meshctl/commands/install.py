@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +69,10 @@ def install(
     dry_run: bool,
     kubeconfig: str | None,
     context_: str,
-    injector: str,
     values_: Path | None,
     helm_chart: Path | None,
-    validator: str,
-    validator_ca: Path | None,
-    secrets: bool,
     gateway_api: bool,
-    revision: str,
-    tags: tuple[str, ...],
-    default: bool,
+    **elsewhere: Any,
 ) -> None:
     """Give a cluster Istio's kinds, the daemons with their rights, and the webhook configurations.
 
@@ -87,28 +82,9 @@ def install(
         write_chart(helm_chart)
         click.echo(f"{helm_chart} is a chart: helm install artemon {helm_chart}")
         return
-    if bool(validator) is not bool(validator_ca):
-        raise click.UsageError("--validator and --validator-ca need each other")
-    if injector:
-        if values_:
-            raise click.UsageError(
-                "--values is about daemons in the cluster; --injector says that there are none"
-            )
-        _check(
-            {"--injector": injector, **({"--validator": validator} if validator else {})}, [revision, *tags]
-        )
-        judge = Validator(validator, validator_ca.read_bytes()) if validator_ca else None
-        objects = manifests(
-            injector=injector, revision=revision, tags=tags, default=default, validator=judge, secrets=secrets
-        )
-    else:
-        if validator or tags or revision != "default" or not default:
-            raise click.UsageError("--validator, --revision, --tag and --no-default need --injector")
-        if secrets:
-            raise click.UsageError(
-                "--secrets needs --injector; in the cluster it is the value citadeld.secrets"
-            )
-        objects = everything(Values(_read(values_)))
+    outside = _Elsewhere(**elsewhere)
+    outside.check(values_)
+    objects = outside.objects() if outside.injector else everything(Values(_read(values_)))
     objects += gateway_api_kinds() if gateway_api else []
     if dry_run:
         write_yaml(objects, sys.stdout)
@@ -116,6 +92,49 @@ def install(
     if not kubeconfig:
         raise click.UsageError("name the cluster with --kubeconfig, or ask for --dry-run")
     asyncio.run(_apply(objects, kubeconfig, context_))
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """The options about daemons that run outside of the cluster; injector: "" where they run in it."""
+
+    injector: str
+    validator: str
+    validator_ca: Path | None
+    secrets: bool
+    revision: str
+    tags: tuple[str, ...]
+    default: bool
+
+    def check(self, values: Path | None) -> None:
+        """Raises click.UsageError for options that do not go together, Refused for wrong values."""
+        if bool(self.validator) is not bool(self.validator_ca):
+            raise click.UsageError("--validator and --validator-ca need each other")
+        if self.injector:
+            if values:
+                raise click.UsageError(
+                    "--values is about daemons in the cluster; --injector says that there are none"
+                )
+            given = {"--injector": self.injector, "--validator": self.validator}
+            _check({option: one for option, one in given.items() if one}, [self.revision, *self.tags])
+        elif self.validator or self.tags or self.revision != "default" or not self.default:
+            raise click.UsageError("--validator, --revision, --tag and --no-default need --injector")
+        elif self.secrets:
+            raise click.UsageError(
+                "--secrets needs --injector; in the cluster it is the value citadeld.secrets"
+            )
+
+    def objects(self) -> list[dict[str, Any]]:
+        """What the cluster needs to ask them."""
+        judge = Validator(self.validator, self.validator_ca.read_bytes()) if self.validator_ca else None
+        return manifests(
+            injector=self.injector,
+            revision=self.revision,
+            tags=self.tags,
+            default=self.default,
+            validator=judge,
+            secrets=self.secrets,
+        )
 
 
 def _read(file: Path | None) -> dict[str, Any]:

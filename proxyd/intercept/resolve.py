@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
 
 from artemon.daemon.address import split_address
@@ -22,51 +22,58 @@ def resolve(settings: ProxydSettings, *, sessions: Iterable[int], resolvers: Ite
 
     Raises Refused with every user and group that is not known.
     """
-    problems: list[Problem] = []
-
-    def numbers(field: str, find: Callable[[str], int]) -> frozenset[int]:
-        found = set()
-        for name in getattr(settings, field):
-            try:
-                found.add(find(name))
-            except (KeyError, ValueError):
-                problems.append(Problem(field, f'"{name}" is not known on this machine'))
-        return frozenset(found)
-
-    def every(field: str, find: Callable[[str], int]) -> frozenset[int] | Every:
-        return EVERY if getattr(settings, field) == (ALL,) else numbers(field, find)
-
+    known = _Numbers(settings)
     own = {settings.status_port, settings.ready_port, settings.stats_port}
-    try:
-        proxy_uid = _user(settings.proxy_user)
-    except KeyError:
-        proxy_uid = -1
-        problems.append(Problem("proxy_user", f'"{settings.proxy_user}" is not known on this machine'))
     cidrs = settings.include_outbound_cidrs
     dns_port = _dns_port(settings)
     capture = Capture(
-        proxy_uid=proxy_uid,
+        proxy_uid=known.one("proxy_user", _user),
         transparent=settings.interception == "TPROXY",
         outbound_port=settings.outbound_port,
         inbound_port=settings.inbound_port,
-        inbound=every("include_inbound_ports", int),
-        past_inbound=frozenset({SSH, *sessions, *own}) | numbers("exclude_inbound_ports", int),
+        inbound=known.every("include_inbound_ports", int),
+        past_inbound=frozenset({SSH, *sessions, *own}) | known.several("exclude_inbound_ports", int),
         outbound=EVERY if cidrs == (ALL,) else networks(*cidrs),
         past_outbound=networks(*settings.exclude_outbound_cidrs),
-        outbound_ports=numbers("include_outbound_ports", int),
-        past_outbound_ports=frozenset({NTS}) | numbers("exclude_outbound_ports", int),
-        users=every("include_users", _user),
-        past_users=numbers("exclude_users", _user),
-        groups=every("include_groups", _group),
-        past_groups=numbers("exclude_groups", _group),
+        outbound_ports=known.several("include_outbound_ports", int),
+        past_outbound_ports=frozenset({NTS}) | known.several("exclude_outbound_ports", int),
+        users=known.every("include_users", _user),
+        past_users=known.several("exclude_users", _user),
+        groups=known.every("include_groups", _group),
+        past_groups=known.several("exclude_groups", _group),
         past_interfaces=settings.exclude_interfaces,
         virtual_interfaces=settings.virtual_interfaces,
         dns=_asked(settings, resolvers) if dns_port else (),
         dns_port=dns_port,
     )
-    if problems:
-        raise Refused(problems)
+    if known.problems:
+        raise Refused(known.problems)
     return capture
+
+
+class _Numbers:
+    """What settings name by a word, as this machine numbers it; words that it does not know are problems."""
+
+    def __init__(self, settings: ProxydSettings) -> None:
+        self._settings = settings
+        self.problems: list[Problem] = []
+
+    def one(self, field: str, find: Callable[[str], int]) -> int:
+        """The number of a field with one word; -1 beside a problem."""
+        return next(iter(self._found(field, [getattr(self._settings, field)], find)), -1)
+
+    def several(self, field: str, find: Callable[[str], int]) -> frozenset[int]:
+        return frozenset(self._found(field, getattr(self._settings, field), find))
+
+    def every(self, field: str, find: Callable[[str], int]) -> frozenset[int] | Every:
+        return EVERY if getattr(self._settings, field) == (ALL,) else self.several(field, find)
+
+    def _found(self, field: str, names: Iterable[str], find: Callable[[str], int]) -> Iterator[int]:
+        for name in names:
+            try:
+                yield find(name)
+            except (KeyError, ValueError):
+                self.problems.append(Problem(field, f'"{name}" is not known on this machine'))
 
 
 def _user(name: str) -> int:

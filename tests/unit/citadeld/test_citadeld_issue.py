@@ -26,7 +26,7 @@ from artemon.pki.spiffe import SpiffeId
 from artemon.pki.verify import check_leaf
 from artemon.store.open import open_store
 from citadeld.app import key_room
-from citadeld.issuer import known_of
+from citadeld.issuer import authority_facts
 
 STATUS = grpc.StatusCode
 GALLEYD = SpiffeId("cluster.local", "artemon-system", "galleyd")
@@ -203,8 +203,8 @@ def test_where_an_authority_may_not_certify_any_dns_name_leaves_do_not_tell_thei
         .add_extension(limits, critical=True)
         .sign(key, hashes.SHA256())
     )
-    assert known_of(root).tells_serials
-    assert not known_of(limited, root).tells_serials
+    assert authority_facts(root).tells_serials
+    assert not authority_facts(limited, root).tells_serials
 
 
 async def test_tokens_are_managed_by_operators_only(rig: Rig, tmp_path: Path) -> None:

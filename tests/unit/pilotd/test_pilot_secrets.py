@@ -84,6 +84,7 @@ async def test_a_gateway_gets_what_it_refers_to_and_its_renewal(tmp_path: Path) 
         client.ask(SECRET, WEB, ROOTS)
         await client.until(SECRET, WEB, b"chain edge 1")
         await client.until(SECRET, ROOTS, b"revoked")
+        await client.until(LISTENER, "0.0.0.0_443")
         assert Secret.FromString(client.held[SECRET][WEB]).tls_certificate.private_key.inline_bytes == KEY
         assert KEY not in client.held[SECRET][ROOTS]
         before = [one for one in client.taken if one.type_url == LISTENER]

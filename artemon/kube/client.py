@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import aiohttp
 
-from artemon.errors import ArtemonError, Unavailable, Unknown
+from artemon.errors import Unavailable, Unknown
 from artemon.kube.access import Access
-from artemon.kube.failures import Gone, Rejected
+from artemon.kube.failures import refusal
+from artemon.kube.pages import Event, Object, Read, as_object, fields_of, read_event, read_page
 from artemon.model.resource import Kind
 
-Object = dict[str, Any]
+T = TypeVar("T")
 Query = Mapping[str, str | int]
 
 SECONDS = 30.0
@@ -38,14 +39,6 @@ class Answer:
 
     value: Any
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a watch. type: ADDED, MODIFIED, DELETED or BOOKMARK."""
-
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
-    object: Object
 
 
 def path_of(kind: Kind, namespace: str = "", name: str = "", *, version: str = "") -> str:
@@ -80,7 +73,7 @@ class Client:
     async def get(self, kind: Kind, namespace: str, name: str, *, accept: str = "application/json") -> Object:
         """One object."""
         answer = await self.request("GET", path_of(kind, namespace, name), accept=accept)
-        return _object(answer.value)
+        return as_object(answer.value)
 
     async def list(
         self,
@@ -89,28 +82,39 @@ class Client:
         *,
         query: Query | None = None,
         accept: str = "application/json",
-        each: Callable[[Object], Object] | None = None,
     ) -> Object:
-        """All objects of a kind, of one namespace or ("") all: every page, as one list (or table).
-
-        each: makes of an object what is kept of it, page by page, so that a large list is never there as a
-        whole."""
+        """All objects of a kind, of one namespace or ("") all: every page, as one list (or table)."""
         asked: dict[str, str | int] = {"limit": PAGE, **(query or {})}
         whole: Object = {}
         while True:
             answer = await self.request("GET", path_of(kind, namespace), query=asked, accept=accept)
-            page = _object(answer.value)
-            if each is not None and "items" in page:
-                page["items"] = [each(one) for one in page["items"]]
+            page = as_object(answer.value)
             for part in ("items", "rows"):
                 if whole and part in page:
                     whole[part].extend(page[part])
                     page[part] = whole[part]
             whole = page
-            token = _object(page.get("metadata") or {}).get("continue")
+            token = as_object(page.get("metadata") or {}).get("continue")
             if not token:
                 return whole
             asked["continue"] = token
+
+    async def list_as(
+        self, read: Read[T], kind: Kind, namespace: str = "", *, query: Query | None = None
+    ) -> tuple[tuple[T, ...], str]:  # fmt: skip
+        """All objects of a kind as what `read` makes of them, and the version of the list. A large list is
+        never there as a whole."""
+        asked: dict[str, str | int] = {"limit": PAGE, **(query or {})}
+        whole: list[T] = []
+        while True:
+            code, text, _ = await self._exchange("GET", path_of(kind, namespace), query=asked)
+            if code >= 300:
+                raise refusal(code, _content(code, text))
+            found, meta = read_page(text, read)
+            whole += found
+            if not meta.more:
+                return tuple(whole), meta.resource_version
+            asked["continue"] = meta.more
 
     async def create(self, kind: Kind, obj: Object, *, query: Query | None = None) -> Answer:
         """POST."""
@@ -139,7 +143,7 @@ class Client:
         """DELETE."""
         return await self.request("DELETE", path_of(kind, namespace, name), query=query)
 
-    async def watch(
+    def watch(
         self,
         kind: Kind,
         namespace: str = "",
@@ -147,9 +151,22 @@ class Client:
         since: str = "",
         query: Query | None = None,
         accept: str = "application/json",
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncIterator[Event[Object]]:
         """Events after revision `since` ("": what is there first), until the server ends the stream.
         Raises Gone when the revision is too old."""
+        return self.watch_as(fields_of, kind, namespace, since=since, query=query, accept=accept)
+
+    async def watch_as(
+        self,
+        read: Read[T],
+        kind: Kind,
+        namespace: str = "",
+        *,
+        since: str = "",
+        query: Query | None = None,
+        accept: str = "application/json",
+    ) -> AsyncIterator[Event[T]]:
+        """The same, with objects as what `read` makes of them."""
         asked = {**(query or {}), "watch": "1", "allowWatchBookmarks": "1"}
         if since:
             asked["resourceVersion"] = since
@@ -159,9 +176,9 @@ class Client:
                 "GET", path_of(kind, namespace), asked, accept, timeout=timeout
             ) as response:
                 if response.status >= 300:
-                    raise _refusal(response.status, await _content(response))
+                    raise refusal(response.status, _content(response.status, await response.read()))
                 async for line in response.content:
-                    yield _event(line)
+                    yield read_event(line, read)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unavailable(f"{self._access.server}: the watch broke off: {reason_of(error)}") from error
 
@@ -177,22 +194,39 @@ class Client:
         seconds: float = SECONDS,
     ) -> Answer:
         """Any request with a JSON answer."""
+        code, text, warnings = await self._exchange(
+            method, path, query=query, body=body, media=media, accept=accept, seconds=seconds
+        )
+        value = _content(code, text)
+        if code >= 300:
+            raise refusal(code, value, writing=method != "GET")
+        return Answer(value, warnings)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        media: str = "application/json",
+        accept: str = "application/json",
+        seconds: float = SECONDS,
+    ) -> tuple[int, bytes, tuple[str, ...]]:
+        """Status, content and warnings of the answer to a request."""
         data = None if body is None else json.dumps(body).encode()
         timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._send(
                 method, path, query, accept, timeout=timeout, data=data, media=media
             ) as response:
-                value = await _content(response)
-                warnings = tuple(_warnings(response.headers.getall("Warning", [])))
+                text = await response.read()
         except aiohttp.ClientConnectorError as error:
             raise Unavailable(f"{self._access.server} cannot be reached: {reason_of(error)}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            text = f"{self._access.server}: {method} {path}: no answer: {reason_of(error)}"
-            raise (Unavailable(text) if method == "GET" else Unknown(text)) from error
-        if response.status >= 300:
-            raise _refusal(response.status, value, writing=method != "GET")
-        return Answer(value, warnings)
+            said = f"{self._access.server}: {method} {path}: no answer: {reason_of(error)}"
+            raise (Unavailable(said) if method == "GET" else Unknown(said)) from error
+        return response.status, text, tuple(_warnings(response.headers.getall("Warning", [])))
 
     def _send(
         self,
@@ -229,44 +263,15 @@ def reason_of(error: BaseException) -> str:
     return str(getattr(inner, "strerror", None) or inner or error or type(error).__name__)
 
 
-def _object(value: Any) -> Object:
-    if not isinstance(value, dict):
-        raise ArtemonError("the server answered something that is not an object")
-    return value
-
-
 def _namespace(obj: Object) -> str:
     return str(obj["metadata"].get("namespace", ""))
 
 
-async def _content(response: aiohttp.ClientResponse) -> Any:
+def _content(code: int, text: bytes) -> Any:
     try:
-        return json.loads(await response.read())
+        return json.loads(text)
     except ValueError:
-        return {"message": f"the server answered {response.status} and no JSON"}
-
-
-_BY_CODE: Mapping[int, type[ArtemonError]] = {503: Unavailable, 502: Unavailable, 504: Unknown}
-
-
-def _refusal(code: int, value: Any, *, writing: bool = False) -> ArtemonError:
-    rejected = Rejected.of(code, value)
-    if code == 410:
-        return Gone(code, rejected.reason, str(rejected))
-    kind = _BY_CODE.get(code)
-    if kind is None:
-        return rejected
-    return kind(str(rejected)) if writing else Unavailable(str(rejected))
-
-
-def _event(line: bytes) -> Event:
-    event = _object(json.loads(line))
-    kind, obj = event.get("type"), _object(event.get("object"))
-    if kind == "ERROR":
-        raise _refusal(int(obj.get("code", 500)), obj)
-    if kind not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"}:
-        raise ArtemonError(f"the server sent an event of unknown type {kind!r}")
-    return Event(kind, obj)
+        return {"message": f"the server answered {code} and no JSON"}
 
 
 def _warnings(headers: list[str]) -> list[str]:

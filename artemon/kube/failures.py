@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from artemon.errors import ArtemonError
+from artemon.errors import ArtemonError, Unavailable, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,17 @@ def missing_rule(error: Rejected, rule: str) -> str:
 
 class Gone(Rejected):
     """The revision asked for is no longer known (410): list again."""
+
+
+_BY_CODE: Mapping[int, type[ArtemonError]] = {503: Unavailable, 502: Unavailable, 504: Unknown}
+
+
+def refusal(code: int, value: Any, *, writing: bool = False) -> ArtemonError:
+    """What an answer with a status that is no success comes to."""
+    rejected = Rejected.of(code, value)
+    if code == 410:
+        return Gone(code, rejected.reason, str(rejected))
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        return rejected
+    return kind(str(rejected)) if writing else Unavailable(str(rejected))

@@ -7,29 +7,34 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from artemon.backoff import Backoff
 from artemon.errors import ArtemonError
-from artemon.kube.client import Client, Object, Query
+from artemon.kube.client import Client, Query
 from artemon.kube.failures import Gone, Rejected, missing_rule
+from artemon.kube.pages import Object, Read, fields_of
 from artemon.model.resource import Kind
 
 WATCH_SECONDS = 90
 """Less than the client waits for a word: a watch without events ends by itself."""
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Generic[T]):
     """Everything there is, at one moment; what was there before and is not here is gone."""
 
-    objects: tuple[Object, ...]
+    objects: tuple[T, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Generic[T]):
     """One object as it is now; deleted: as it was at last."""
 
-    object: Object
+    object: T
     deleted: bool = False
 
 
@@ -42,34 +47,46 @@ class Lost:
     absent: bool = False
 
 
-Item = Listed | Changed | Lost
+Item = Listed[T] | Changed[T] | Lost
 
 
-async def follow(
+def follow(
     client: Client,
     kind: Kind,
     namespace: str = "",
     *,
     query: Query | None = None,
-    each: Callable[[Object], Object] | None = None,
     jitter: Callable[[], float] = random.random,
-) -> AsyncIterator[Item]:
-    """The state of `kind`, until cancelled. Level, not edge: after every loss of history a new Listed comes.
+) -> AsyncIterator[Item[Object]]:
+    """`follow_as` with whole objects."""
+    return follow_as(fields_of, client, kind, namespace, query=query, jitter=jitter)
+
+
+async def follow_as(
+    read: Read[T],
+    client: Client,
+    kind: Kind,
+    namespace: str = "",
+    *,
+    query: Query | None = None,
+    jitter: Callable[[], float] = random.random,
+) -> AsyncIterator[Item[T]]:
+    """The state of `kind`, its objects as what `read` makes of them, until cancelled. Level, not edge: after
+    every loss of history a new Listed comes.
 
     Bookmarks move the position without a change; a position that is too old (410) means to list again; an
     unreachable cluster is tried again with back-off, told once per try, and listed anew when it answers.
-    each: as of `Client.list`. Raises Rejected when the caller is not known (any more).
+    Raises Rejected when the caller is not known (any more).
     """
     since, backoff = "", Backoff(first=0.2, most=30)
     while True:
         try:
             if not since:
-                page = await client.list(kind, namespace, query=query, each=each)
-                since = _version(page)
-                yield Listed(tuple(page.get("items") or ()))
+                objects, since = await client.list_as(read, kind, namespace, query=query)
+                yield Listed(objects)
             asked: Query = {**(query or {}), "timeoutSeconds": WATCH_SECONDS}
-            async for event in client.watch(kind, namespace, since=since, query=asked):
-                since = _version(event.object)
+            async for event in client.watch_as(read, kind, namespace, since=since, query=asked):
+                since = event.version
                 backoff.reset()
                 if event.type != "BOOKMARK":
                     yield Changed(event.object, deleted=event.type == "DELETED")
@@ -85,10 +102,6 @@ async def follow(
             since = ""  # so that a Listed tells that it answers again
             yield Lost(str(error))
         await asyncio.sleep(backoff.next(jitter()))
-
-
-def _version(obj: Object) -> str:
-    return str((obj.get("metadata") or {}).get("resourceVersion") or "")
 
 
 def _needed(error: Rejected, kind: Kind) -> str:

@@ -53,6 +53,7 @@ class Keep:
         self._alive: float | None = None
         self._trouble = "it has not been read yet"
         self._cold = False
+        self._written: dict[str, tuple[Source, Entry]] = {}
         self._unsaved, self._rearmed = asyncio.Event(), asyncio.Event()
         self.synced = asyncio.Event()
         metrics.age.labels(self.name).set_function(lambda: self.age)
@@ -69,7 +70,7 @@ class Keep:
 
     def status(self) -> dict[str, Any]:
         """What operators see."""
-        shown, age = self._view.shown, self.age
+        age = self.age
         state = "ok" if self.synced.is_set() and not self._trouble and age < STALE_AFTER else "stale"
         return {
             "name": self.name,
@@ -77,8 +78,8 @@ class Keep:
             "state": state if self.readable else "unread",
             "reason": self._trouble or ("" if state == "ok" else "no proof of life"),
             "ageSeconds": None if self._alive is None else round(age, 1),
-            "services": sum(len(source.services) for source in shown.values()),
-            "instances": sum(len(source.inline) for source in shown.values()),
+            "services": self._view.services,
+            "instances": self._view.instances,
             "held": list(self._view.held),
         }
 
@@ -199,14 +200,19 @@ class Keep:
             await self._unsaved.wait()
             self._unsaved.clear()
             if self.synced.is_set():
-                shown = sorted(self._view.shown.items())
-                entries = tuple(
-                    Entry(key, _SOURCE.dump_json(source, fallback=dict, warnings=False), 1)
-                    for key, source in shown
-                )
-                snapshot = Snapshot(entries, Position(self.name, 1), "saved")
                 try:
-                    await asyncio.to_thread(saved.save, file, self.name, snapshot)
+                    await asyncio.to_thread(self._write, file, dict(self._view.shown))
                 except OSError as error:
                     self._log.warning("view_not_saved", reason=str(error))
             await asyncio.sleep(SAVE_EVERY)
+
+    def _write(self, file: Path, shown: dict[str, Source]) -> None:
+        """Save these sources; only those that are not the ones that were saved last are written out anew."""
+        before, self._written = self._written, {}
+        for key, source in sorted(shown.items()):
+            known = before.get(key)
+            if known is None or known[0] is not source:
+                known = source, Entry(key, _SOURCE.dump_json(source, fallback=dict, warnings=False), 1)
+            self._written[key] = known
+        entries = tuple(entry for _, entry in self._written.values())
+        saved.save(file, self.name, Snapshot(entries, Position(self.name, 1), "saved"))

@@ -13,7 +13,10 @@ from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Port, Protocol, Resolution, Service
 from artemon.model.workload import NO_SERVICE, Workload
 from artemon.registry.kubernetes_instances import instance_of, instances
-from artemon.registry.kubernetes_objects import Fields, Objects, labels, name, namespace, notes, sort_objects
+from artemon.registry.kubernetes_objects import Objects, sort_objects
+from artemon.registry.kubernetes_read import Fields
+from artemon.registry.kubernetes_shapes import Service as KubernetesService
+from artemon.registry.kubernetes_shapes import ServicePort
 from artemon.snapshot.services import ENTRIES, Source
 
 KINDS = frozenset({"Service", "EndpointSlice", "Endpoints", "Pod", "Namespace"})
@@ -35,7 +38,7 @@ def sources(objects: Iterable[Fields], mesh: MeshConfig, domain: str) -> list[So
 def workloads(objects: Iterable[Fields]) -> Iterator[tuple[str, Workload]]:
     """The pods as what ServiceEntries can select, by key. Raises Refused as `sources`."""
     found = sort_objects(objects)
-    for (space, pod_name), pod in sorted(found.pods.items()):
+    for (space, pod_name), pod in sorted(found.pods.items(), key=lambda item: item[0]):
         if (endpoint := instance_of(pod, found)) is not None:
             made = Workload(
                 node="",
@@ -54,73 +57,82 @@ def workloads(objects: Iterable[Fields]) -> Iterator[tuple[str, Workload]]:
             yield f"workloads/{space}/{NO_SERVICE}/{pod_name}", made
 
 
-def to_source(one: Fields, found: Objects, mesh: MeshConfig, *, domain: str) -> Source:
-    """One Service with its instances among `found`."""
-    service = to_service(one, mesh, domain=domain)
+def to_source(
+    one: KubernetesService,
+    found: Objects,
+    mesh: MeshConfig,
+    *,
+    domain: str,
+    ident: str = "",
+    rank: int = ENTRIES,
+    created: str = "",
+) -> Source:
+    """One Service with its instances among `found`. ident, rank, created: those that it has otherwise than
+    the Service says."""
+    service = to_service(one, mesh, domain=domain, ident=ident, created=created)
     external = service.resolution is Resolution.DNS
     return Source(
         id=service.source,
         namespace=service.namespace,
         services=(service,),
-        rank=ENTRIES,
-        selector=None if external else one["spec"].get("selector") or None,
+        rank=rank,
+        selector=None if external else one.spec.selector or None,
         inline=(_elsewhere(one),) if external else tuple(instances(one, found)),
         selects_pods=False,
     )
 
 
-def _elsewhere(one: Fields) -> Endpoint:
+def _elsewhere(one: KubernetesService) -> Endpoint:
     """The name that an ExternalName service stands for."""
-    ports = {port.get("name") or "": port["port"] for port in one["spec"].get("ports") or ()}
-    return Endpoint(
-        address=str(one["spec"]["externalName"]).rstrip("."), namespace=namespace(one), ports=ports
-    )
+    ports = {port.name: port.port for port in one.spec.ports}
+    return Endpoint(address=one.spec.external_name.rstrip("."), namespace=one.namespace, ports=ports)
 
 
-def to_service(one: Fields, mesh: MeshConfig, *, domain: str) -> Service:
+def to_service(
+    one: KubernetesService, mesh: MeshConfig, *, domain: str, ident: str = "", created: str = ""
+) -> Service:
     """One Service. Without a cluster address, clients pick the instance themselves."""
-    spec, space = one["spec"], namespace(one)
-    addresses = [spec.get("clusterIP") or "", *(spec.get("clusterIPs") or ())]
-    external = spec.get("type") == "ExternalName" and bool(spec.get("externalName"))
+    spec, space = one.spec, one.namespace
+    addresses = [spec.cluster_ip, *spec.cluster_ips]
+    external = spec.type == "ExternalName" and bool(spec.external_name)
     resolution = Resolution.NONE if HEADLESS in addresses else Resolution.STATIC
-    written = notes(one).get(EXPORT_ANNOTATION, "")
+    written = one.metadata.annotations.get(EXPORT_ANNOTATION, "")
     export = [each.strip() for each in written.split(",") if each.strip()] or mesh.default_service_export_to
-    ports = [to_port(port) for port in spec.get("ports") or ()]
     return Service(
-        host=service_host(name(one), space, domain),
+        host=service_host(one.name, space, domain),
         namespace=space,
-        ports=tuple(sorted(ports, key=lambda port: port.protocol is Protocol.UDP)),
+        ports=tuple(sorted(map(to_port, spec.ports), key=lambda port: port.protocol is Protocol.UDP)),
         resolution=Resolution.DNS if external else resolution,
         addresses=() if external else tuple(dict.fromkeys(a for a in addresses if a and a != HEADLESS)),
         mesh_external=external,
         export_to=tuple(space if each == "." else each for each in export or ("*",)),
-        labels=labels(one),
-        created=str(one["metadata"].get("creationTimestamp") or ""),
-        source=f"Service/{space}/{name(one)}",
+        labels=one.labels,
+        created=created or one.metadata.creation_timestamp,
+        source=ident or f"Service/{space}/{one.name}",
     )
 
 
-def to_port(port: Fields) -> Port:
+def to_port(port: ServicePort) -> Port:
     """One port of a Service. Where its target is a name, only instances know the number."""
-    target = port.get("targetPort")
+    target = port.target_port
     return Port(
-        number=port["port"],
-        name=port.get("name") or "",
+        number=port.port,
+        name=port.name,
         protocol=protocol_of(port),
         target_port=target if isinstance(target, int) else 0,
     )
 
 
-def protocol_of(port: Fields) -> Protocol:
+def protocol_of(port: ServicePort) -> Protocol:
     """What a service port speaks: `appProtocol` where it is written, else the port's name, each up to the
     first `-`; nothing that is known there is found out by Envoy."""
-    if (port.get("protocol") or "TCP") != "TCP":
+    if (port.protocol or "TCP") != "TCP":
         return Protocol.UDP
-    said = str(port.get("appProtocol") or port.get("name") or "").lower()
+    said = (port.app_protocol or port.name).lower()
     said = _STANDARD.get(said, said)
     word = "grpc-web" if said.startswith("grpc-web") else said.partition("-")[0]
     try:
         found = Protocol.parse(word)
     except ValueError:
         found = Protocol.AUTO
-    return Protocol.TCP if found is Protocol.AUTO and port.get("port") in _SERVER_FIRST else found
+    return Protocol.TCP if found is Protocol.AUTO and port.port in _SERVER_FIRST else found

@@ -35,8 +35,8 @@ class RegistryMetrics:
 
     def tell(self, name: str, view: View, *, held: int) -> bool:
         """Show a view; whether more is held than before."""
-        self.services.labels(name).set(sum(len(source.services) for source in view.shown.values()))
-        self.instances.labels(name).set(sum(len(source.inline) for source in view.shown.values()))
+        self.services.labels(name).set(view.services)
+        self.instances.labels(name).set(view.instances)
         self.held.labels(name).set(held)
         more = held > self._held.get(name, 0)
         self._held[name] = held

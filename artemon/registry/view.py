@@ -23,6 +23,8 @@ class View:
         """Instances whose removal is held, with the source that they were in."""
         self.told: dict[str, Source] = {}
         self.shown: dict[str, Source] = {}
+        self.services = self.instances = 0
+        """How many `shown` has."""
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -97,9 +99,13 @@ class View:
         """The changes that bring what is shown up to date, additions first."""
         changes: list[Change] = []
         for identity in sorted(identities):
-            source = self._with_held(identity)
-            if source == self.shown.get(identity):
+            source, before = self._with_held(identity), self.shown.get(identity)
+            if source == before:
                 continue
+            for one, step in ((before, -1), (source, 1)):
+                if one is not None:
+                    self.services += step * len(one.services)
+                    self.instances += step * len(one.inline)
             if source is None:
                 del self.shown[identity]
                 changes.append(Delete(identity))

@@ -25,7 +25,7 @@ from artemon.snapshot.memo import Memo
 from artemon.snapshot.mtls import Modes
 from artemon.snapshot.ownership import Owners, owners
 from artemon.snapshot.services import Source
-from artemon.snapshot.snapshot import Config, Instances, Snapshot
+from artemon.snapshot.snapshot import Config, Instances, Snapshot, changed_keys
 from artemon.snapshot.virtual_services import full_names
 from artemon.snapshot.world import World
 
@@ -55,7 +55,7 @@ def build(world: World, previous: Snapshot | None = None, changes: ChangeSet | N
     touched = changes.services
     if config.modes is not previous.config.modes:
         touched = touched | previous.instances.keys()
-    instances = _instances(world, previous.instances, touched, config.modes)
+    instances = _instances(world, previous.instances, touched, config.modes, previous.memo)
     if config is not previous.config:
         previous.memo.turn()
     return Snapshot(
@@ -243,19 +243,22 @@ def _merged(sources: list[Source], host: str) -> Service | None:
 
 
 def _instances(
-    world: World, before: Instances, touched: Iterable[ServiceKey], modes: Modes
+    world: World, before: Instances, touched: Iterable[ServiceKey], modes: Modes, memo: Memo
 ) -> dict[ServiceKey, tuple[Endpoint, ...]]:
-    """Instances of every service; those that did not change are the same objects as before."""
-    instances = dict(before)
+    """Instances of every service; those that did not change are the same objects as before. memo: is told
+    which did."""
+    instances, changed, gone = dict(before), list[ServiceKey](), list[ServiceKey]()
     for key in touched:
         sources = world.sources(key)
         found = tuple(
             modes.apply(one) for each in _contributing(sources) for one in _of(world, each, key.host)
         )
         if not sources:
-            instances.pop(key, None)
+            gone += [key] if instances.pop(key, None) is not None else []
         elif instances.get(key) != found:
             instances[key] = found
+            changed.append(key)
+    memo.know(changed_keys, before, instances, result=(*changed, *gone))
     return instances
 
 

@@ -101,12 +101,13 @@ class ScopedEndpoints(Mapping[str, tuple[Endpoint, ...]]):
 
     def changed_since(self, older: ScopedEndpoints, memo: Memo) -> list[str]:
         """The visible hosts whose instances are not the ones of `older`, for the same services."""
-        changed = memo.get(_changed_keys, older.instances, self.instances)
+        changed = memo.get(changed_keys, older.instances, self.instances)
         seen = self.services
         return [host for host, namespace in changed if host in seen and seen[host].namespace == namespace]
 
 
-def _changed_keys(before: Instances, after: Instances) -> tuple[ServiceKey, ...]:
+def changed_keys(before: Instances, after: Instances) -> tuple[ServiceKey, ...]:
+    """The services whose instances are not the same objects, those that are gone last."""
     if before is after:
         return ()
     changed = [key for key, found in after.items() if before.get(key) is not found]

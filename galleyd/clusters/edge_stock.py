@@ -25,7 +25,8 @@ from artemon.model.service import Port, Service
 from artemon.model.tolerant import decode_tolerantly
 from artemon.model.workload import Workload
 from artemon.registry.kubernetes import to_service
-from artemon.registry.kubernetes_objects import object_problems
+from artemon.registry.kubernetes_read import read
+from artemon.registry.kubernetes_shapes import Service as KubernetesService
 from artemon.snapshot.edge.known import NAMESPACE_LABELS, Known, Objects
 from artemon.snapshot.edge.said import CLASS, CONTROLLER
 from galleyd.objects import Object, meta_of
@@ -110,8 +111,8 @@ class Stock:
 
     def _services(self, mesh: MeshConfig) -> Iterable[Service]:
         for obj in self.objects[SERVICE].values():
-            one = {**obj, "kind": SERVICE.name}
-            if not object_problems(one):
+            one = read(SERVICE.name, obj)
+            if isinstance(one, KubernetesService):
                 yield to_service(one, mesh, domain=DEFAULT_DOMAIN)
 
 

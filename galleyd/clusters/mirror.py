@@ -114,13 +114,13 @@ class Mirror:
             self._edge.changed()
             self._ask_for(self._listed(kind, item) if isinstance(item, Listed) else self._changed(kind, item))
 
-    def _listed(self, kind: Kind, item: Listed) -> list[Ref]:
+    def _listed(self, kind: Kind, item: Listed[Object]) -> list[Ref]:
         pairs = ((_ref(kind, obj), obj) for obj in item.objects)
         self._seen[kind] = {ref: obj for ref, obj in pairs if self._reads(ref)}
         in_order = sorted(self._seen[kind], key=lambda ref: _age(self._seen[kind][ref]))
         return [*in_order, *self._copies(kind)]
 
-    def _changed(self, kind: Kind, item: Changed) -> list[Ref]:
+    def _changed(self, kind: Kind, item: Changed[Object]) -> list[Ref]:
         ref = _ref(kind, item.object)
         if not self._reads(ref):
             return []

@@ -8,14 +8,15 @@ from functools import partial
 
 from artemon.errors import ArtemonError, Problem
 from artemon.kube import Access, Client
-from artemon.kube.follow import Changed, Item, Listed, Lost, follow
+from artemon.kube.follow import Item, Listed, Lost, follow_as
 from artemon.kube.kinds import ENDPOINT_SLICE, NAMESPACE, NODE, POD, SERVICE
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Kind
 from artemon.registry.api import Sink
 from artemon.registry.cluster.settings import ClusterSettings
 from artemon.registry.cluster.view import ClusterView, Delta
-from artemon.registry.kubernetes_objects import projected_if_fit
+from artemon.registry.kubernetes_read import Unfit, read_json
+from artemon.registry.kubernetes_shapes import Object
 
 KINDS: tuple[Kind, ...] = (NAMESPACE, NODE, POD, ENDPOINT_SLICE, SERVICE)
 
@@ -71,11 +72,11 @@ class _Reader:
     async def _follow(self, kind: Kind) -> None:
         wanted = self._settings.namespaces if kind is NAMESPACE else ""
         query = {"labelSelector": wanted} if wanted else None
-        each = partial(projected_if_fit, kind.name)
-        async for item in follow(self._client, kind, query=query, each=each):
+        as_read = partial(read_json, kind.name)
+        async for item in follow_as(as_read, self._client, kind, query=query):
             self._take(kind, item)
 
-    def _take(self, kind: Kind, item: Item) -> None:
+    def _take(self, kind: Kind, item: Item[Object | Unfit]) -> None:
         if isinstance(item, Lost):
             self._lost[kind.name] = item.reason
             self._sink.trouble(item.reason)
@@ -85,13 +86,10 @@ class _Reader:
             delta = self._view.replace(kind.name, item.objects)
             self._unread.discard(kind.name)
         else:
-            delta = self._change(kind, item)
+            delta = self._view.change(kind.name, item.object, deleted=item.deleted)
         if delta.problems:
             self._sink.trouble(_worst(delta.problems))
         self._tell(delta)
-
-    def _change(self, kind: Kind, item: Changed) -> Delta:
-        return self._view.change(kind.name, item.object, deleted=item.deleted)
 
     def _tell(self, delta: Delta) -> None:
         if self._unread:

@@ -5,6 +5,7 @@ The same as if everything had been read at once, and nothing more.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -14,21 +15,32 @@ from hypothesis import strategies as st
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Health
 from artemon.registry.cluster.view import KINDS, ClusterView, Delta
+from artemon.registry.kubernetes_read import read
 
 SPACES, NAMES, ADDRESSES = ("shop", "lab"), ("web", "db"), ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 WEB = "registry/east/Service/shop/web"
 
 
-def view(*, only_known: bool = False, loading: bool = False) -> ClusterView:
-    return ClusterView(
-        prefix="registry/east/",
-        rank=4,
-        created="",
-        mesh=MeshConfig(),
-        domain="cluster.local",
-        only_known=only_known,
-        loading=loading,
-    )
+class Told:
+    """A view that is told of objects by their fields."""
+
+    def __init__(self, *, only_known: bool = False, loading: bool = False) -> None:
+        self._view = ClusterView(
+            prefix="registry/east/",
+            rank=4,
+            created="",
+            mesh=MeshConfig(),
+            domain="cluster.local",
+            only_known=only_known,
+            loading=loading,
+        )
+        self.every = self._view.every
+
+    def replace(self, kind: str, objects: Iterable[dict[str, Any]]) -> Delta:
+        return self._view.replace(kind, [read(kind, one) for one in objects])
+
+    def change(self, kind: str, one: dict[str, Any], *, deleted: bool = False) -> Delta:
+        return self._view.change(kind, read(kind, one), deleted=deleted)
 
 
 def named(space: str, name: str, labels: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
@@ -62,7 +74,7 @@ def ids(delta: Delta) -> list[str]:
 
 
 def test_a_slice_changes_its_service_alone() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service(), service("db")])
     assert ids(made.change("EndpointSlice", endpoint_slice("10.0.0.1"))) == [WEB]
     delta = made.change("EndpointSlice", endpoint_slice("10.0.0.2"))
@@ -70,7 +82,7 @@ def test_a_slice_changes_its_service_alone() -> None:
 
 
 def test_what_is_not_read_changes_nothing() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service()])
     made.change("EndpointSlice", endpoint_slice("10.0.0.1"))
     made.change("Pod", pod("10.0.0.1"))
@@ -81,7 +93,7 @@ def test_what_is_not_read_changes_nothing() -> None:
 
 
 def test_a_pod_gives_its_service_account_and_its_nodes_place() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service()])
     made.change("EndpointSlice", endpoint_slice("10.0.0.1"))
     delta = made.change("Pod", pod("10.0.0.1"))
@@ -92,21 +104,21 @@ def test_a_pod_gives_its_service_account_and_its_nodes_place() -> None:
 
 
 def test_a_service_that_goes_is_told_once() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service()])
     assert made.change("Service", service(), deleted=True).gone == (WEB,)
     assert made.change("Service", service(), deleted=True) == Delta()
 
 
 def test_a_new_list_takes_out_what_is_not_in_it() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service(), service("db")])
     delta = made.replace("Service", [service("db")])
     assert (ids(delta), delta.gone) == ([], (WEB,))
 
 
 def test_a_bad_object_hurts_only_itself() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service()])
     delta = made.change("Service", service(ports="all"))
     assert (ids(delta), [problem.path for problem in delta.problems]) == (
@@ -120,7 +132,7 @@ def test_a_bad_object_hurts_only_itself() -> None:
 
 
 def test_only_the_namespaces_that_were_told_of() -> None:
-    made = view(only_known=True)
+    made = Told(only_known=True)
     made.replace("Service", [service(), service(space="lab")])
     assert made.every() == ()
     assert ids(made.change("Namespace", node("shop"))) == [WEB]
@@ -136,11 +148,22 @@ def test_only_the_namespaces_that_were_told_of() -> None:
     ],
 )
 def test_conditions(conditions: dict[str, bool], health: Health) -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service()])
     slice_ = endpoint_slice("10.0.0.1")
     slice_["endpoints"][0]["conditions"] = conditions
     assert made.change("EndpointSlice", slice_).sources[0].inline[0].health is health
+
+
+def test_a_pod_is_an_instance_of_its_deployment() -> None:
+    """As its proxy says too, whatever the names of its pods are."""
+    made = Told()
+    made.replace("Service", [service()])
+    made.change("EndpointSlice", endpoint_slice("10.0.0.1"))
+    one = pod("10.0.0.1", "cart-5d9f-x2x", **{"pod-template-hash": "5d9f"})
+    owner = {"name": "cart-5d9f", "kind": "ReplicaSet", "apiVersion": "apps/v1", "controller": True}
+    one["metadata"] |= {"generateName": "cart-5d9f-", "ownerReferences": [owner]}
+    assert [each.workload for each in made.change("Pod", one).sources[0].inline] == ["cart"]
 
 
 def objects(kind: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -185,7 +208,7 @@ STEP = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), obje
 def test_change_by_change_is_as_all_at_once(
     steps: list[tuple[str, dict[str, Any], bool]], known: bool
 ) -> None:
-    grown, told = view(only_known=known), dict[str, Any]()
+    grown, told = Told(only_known=known), dict[str, Any]()
     last: dict[str, dict[tuple[str, str], dict[str, Any]]] = {kind: {} for kind in KINDS}
     for kind, one, deleted in steps:
         key = (one["metadata"].get("namespace", ""), one["metadata"]["name"])
@@ -197,7 +220,7 @@ def test_change_by_change_is_as_all_at_once(
             last[kind].pop(key, None)
         else:
             last[kind][key] = one
-    fresh = view(only_known=known)
+    fresh = Told(only_known=known)
     for kind in KINDS:
         fresh.replace(kind, last[kind].values())
     addresses = [one["status"]["podIP"] for one in last["Pod"].values()]
@@ -207,7 +230,7 @@ def test_change_by_change_is_as_all_at_once(
 
 
 def test_a_node_changes_the_services_whose_slices_name_it() -> None:
-    made = view()
+    made = Told()
     made.replace("Service", [service(), service("db")])
     made.replace("EndpointSlice", [endpoint_slice("10.0.0.1")])
     delta = made.change("Node", node("n1", **{"topology.kubernetes.io/region": "r"}))
@@ -221,11 +244,11 @@ def test_while_it_is_loaded_nothing_is_said_and_then_everything() -> None:
         "EndpointSlice": [endpoint_slice("10.0.0.1")],
         "Node": [node("n1", **{"topology.kubernetes.io/region": "r"})],
     }
-    wanted = view()
+    wanted = Told()
     for kind, many in objects.items():
         wanted.replace(kind, many)
     for order in (list(objects), list(reversed(objects))):
-        made = view(loading=True)
+        made = Told(loading=True)
         assert [made.replace(kind, objects[kind]) for kind in order] == [Delta()] * 3
         assert made.every() == wanted.every()
         assert made.change("EndpointSlice", endpoint_slice("10.0.0.2")).sources

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from artemon.errors import Refused
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.service import Endpoint, Health, Protocol, Resolution, Service
 from artemon.registry.files import read_proxy, snapshot_of
 from artemon.registry.kubernetes import protocol_of, sources
+from artemon.registry.kubernetes_shapes import ServicePort
 from artemon.translate import messages
 from artemon.xds.types import ROUTES
 
@@ -77,7 +79,7 @@ def converted(*objects: dict[str, Any]) -> tuple[Service, tuple[Endpoint, ...]]:
     ids=str,
 )
 def test_protocol_of_a_port(port: dict[str, Any], protocol: Protocol) -> None:
-    assert protocol_of({"port": 1, **port}) is protocol
+    assert protocol_of(convert({"port": 1, **port}, ServicePort)) is protocol
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ def ids(settings: ProxydSettings) -> tuple[int, int]:
     return found.pw_uid, found.pw_gid
 
 
+def is_to_be_made(name: str) -> bool:
+    """Whether joining has to make this user."""
+    if name.isdecimal():
+        return False
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return True
+    return False
+
+
 def make_user(name: str) -> None:
     """Make a system user that nobody logs in as. Raises ArtemonError."""
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]

@@ -115,7 +115,7 @@ def join_machine(settings: ProxydSettings, config: Path, *, ask: bool, tell: Tel
     journal.trees = sorted({*journal.trees, *map(str, fresh)})
     journal.save()
     _stop(journal, settings, config)
-    if not settings.proxy_user.isdecimal() and not _is_known(settings):
+    if running.is_to_be_made(settings.proxy_user):
         running.make_user(settings.proxy_user)
         journal.user = settings.proxy_user
         journal.save()
@@ -167,8 +167,8 @@ def _check(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     check_application(settings)
     check_prospects(settings, config)
     if settings.intercepts:
-        known = settings.proxy_user.isdecimal() or _is_known(settings)
-        _, machine = _possible(settings if known else settings.model_copy(update=TO_BE_MADE))
+        new = running.is_to_be_made(settings.proxy_user)
+        _, machine = _possible(settings.model_copy(update=TO_BE_MADE) if new else settings)
         ports = ", ".join(map(str, sorted(machine.sessions | {22})))
         tell(f"interception is possible; SSH on {ports} stays as it is")
 
@@ -181,14 +181,6 @@ def _possible(settings: ProxydSettings) -> tuple[Capture, Machine]:
     if stops := obstacles(capture, machine, others):
         raise ArtemonError("\n".join(stops))
     return capture, machine
-
-
-def _is_known(settings: ProxydSettings) -> bool:
-    try:
-        running.ids(settings)
-    except ArtemonError:
-        return False
-    return True
 
 
 def _known(settings: ProxydSettings) -> Identity:

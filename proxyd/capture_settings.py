@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from proxyd.intercept.capture import INBOUND_PORT, OUTBOUND_PORT
+from proxyd.intercept.cgroups import path_of
 
 Interception = Literal["NONE", "REDIRECT", "TPROXY"]
 PROXY_USER = "artemon-proxy"
@@ -20,7 +21,7 @@ _PORTS = (
     "exclude_outbound_ports",
 )
 _EVERYTHING = frozenset(
-    {"include_inbound_ports", "include_outbound_cidrs", "include_users", "include_groups"}
+    {"include_inbound_ports", "include_outbound_cidrs", "include_users", "include_groups", "include_cgroups"}
 )
 """Lists in which `*` may stand, alone."""
 INSTANCE = re.compile(r"[a-z][a-z0-9-]{0,16}")
@@ -61,6 +62,11 @@ class CaptureSettings(BaseModel):
     exclude_users: tuple[str, ...] = Field((), description="Users whose connections are not.")
     include_groups: tuple[str, ...] = Field((ALL,), description="Groups whose connections are captured.")
     exclude_groups: tuple[str, ...] = Field((), description="Groups whose connections are not.")
+    include_cgroups: tuple[str, ...] = Field(
+        (ALL,),
+        description="Slices of systemd (shop-cart.slice), or paths of control groups, whose connections are"
+        " captured.",
+    )
     exclude_interfaces: tuple[str, ...] = Field(
         (), description="Interfaces that are left alone; a name may end in *."
     )
@@ -102,6 +108,13 @@ class CaptureSettings(BaseModel):
                 raise ValueError(f'"{value}" is not an address or CIDR block') from error
         return values
 
+    @field_validator("include_cgroups")
+    @classmethod
+    def _are_cgroups(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for value in _named(values, info):
+            path_of(value)
+        return values
+
     @field_validator("exclude_interfaces", "virtual_interfaces")
     @classmethod
     def _are_interfaces(cls, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -109,6 +122,14 @@ class CaptureSettings(BaseModel):
             if not _INTERFACE.fullmatch(value):
                 raise ValueError(f'"{value}" is not the name of an interface')
         return values
+
+    @model_validator(mode="after")
+    def _tell_one_thing(self) -> Self:
+        if self.include_users != (ALL,) and self.include_cgroups != (ALL,):
+            raise ValueError(
+                "include_users, include_cgroups: one of them says whose connections are captured"
+            )
+        return self
 
     @property
     def intercepts(self) -> bool:

@@ -159,12 +159,16 @@ class SystemdMachine:
             os.kill(leader, signal.SIGKILL)
             self._process.wait(30)
 
-    def clean(self) -> None:
-        self.power_off()
-        subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)
+    def remove_control_groups(self) -> None:
+        """Of a machine that is off, as a kernel that starts has none."""
         for root in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
             for path in sorted((root / self.host.name).rglob("*"), key=lambda one: -len(one.parts)):
                 if path.is_dir():
                     path.rmdir()
             if (root / self.host.name).is_dir():
                 (root / self.host.name).rmdir()
+
+    def clean(self) -> None:
+        self.power_off()
+        subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)
+        self.remove_control_groups()

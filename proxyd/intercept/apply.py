@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 
 from artemon.errors import ArtemonError
 from proxyd import systemd
-from proxyd.intercept.capture import Capture
+from proxyd.intercept import cgroups
+from proxyd.intercept.capture import EVERY, Capture
 from proxyd.intercept.iptables import PREFIX
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.intercept.nft import TABLE
@@ -90,8 +92,11 @@ class Interception:
                 state = replace(file.load(), pending=None)
                 file.save(state)
             state = replace(self._file.load(), backend=state.backend)
-            if state.confirmed is None and not self.others():
+            captures = [*self.others().values(), *([state.confirmed] if state.confirmed else [])]
+            if not captures:
                 return False
+            for capture in captures:
+                cgroups.make(() if capture.cgroups == EVERY else capture.cgroups)
             self._enforce(state, state)
             return True
 
@@ -150,16 +155,27 @@ def guard_process(arguments: Iterable[str]) -> Guard:
     return start
 
 
-def in_kernel(backend: Backend) -> bool:
-    """Whether rules of ours are there; others who flush everything do not tell us. Raises ArtemonError."""
+class Found(StrEnum):
+    """What became of our rules in the kernel: others who flush everything do not tell us, and a control group
+    that was made anew has none."""
+
+    THERE = "there"
+    FLUSHED = "flushed"
+    STALE = "stale"
+
+
+def found(backend: Backend) -> Found:
+    """Raises ArtemonError."""
     if backend is Backend.IPTABLES:
-        return f":{PREFIX}" in _output("iptables-save")
+        return Found.THERE if f":{PREFIX}" in _output("iptables-save") else Found.FLUSHED
     command = ["nft", "list", "table", *TABLE.split()]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ArtemonError(f"nft: {error}") from error
-    return done.returncode == 0
+    if done.returncode != 0:
+        return Found.FLUSHED
+    return Found.STALE if cgroups.is_stale(done.stdout) else Found.THERE
 
 
 def _present(backend: Backend) -> Present:

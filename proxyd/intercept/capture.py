@@ -43,8 +43,8 @@ class Capture:
 
     transparent: inbound connections keep their source address (TPROXY, else REDIRECT). proxy_uid: whose
     connections are the proxy's own. past_inbound: ports that peers reach directly. inbound, users, groups,
-    outbound: what is captured, EVERY or these. virtual_interfaces: what comes in there is outbound, of
-    virtual machines. outbound_ports: captured wherever they lead. dns: resolvers
+    cgroups, outbound: what is captured, EVERY or these. virtual_interfaces: what comes in there is outbound,
+    of virtual machines. outbound_ports: captured wherever they lead. dns: resolvers
     whose queries are answered by the proxy at `dns_port`; none: queries are left alone.
     """
 
@@ -62,6 +62,7 @@ class Capture:
     past_users: frozenset[int] = frozenset()
     groups: frozenset[int] | Every = EVERY
     past_groups: frozenset[int] = frozenset()
+    cgroups: tuple[str, ...] | Every = EVERY
     past_interfaces: tuple[str, ...] = ()
     virtual_interfaces: tuple[str, ...] = ()
     dns: tuple[Network, ...] = ()

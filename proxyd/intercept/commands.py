@@ -17,12 +17,12 @@ import click
 from artemon.daemon.settings import load, options
 from artemon.errors import ArtemonError, Refused
 from proxyd.intercept import iptables, nft
-from proxyd.intercept.apply import SECONDS, Interception, guard_process, in_kernel
+from proxyd.intercept.apply import SECONDS, Found, Interception, found, guard_process
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine, look
 from proxyd.intercept.obstacles import notices, obstacles
 from proxyd.intercept.report import lines, sockets_told
-from proxyd.intercept.resolve import resolve
+from proxyd.intercept.resolve import counted, resolve
 from proxyd.intercept.state import capture_shown
 from proxyd.intercept.steps import Backend
 from proxyd.readiness import unready
@@ -30,6 +30,10 @@ from proxyd.settings import ProxydSettings
 
 NAME = "proxyd intercept"
 CONFIG = "/etc/artemon/proxyd.yaml"
+BECAME = {
+    Found.FLUSHED: "flushed by somebody else",
+    Found.STALE: "stale: a control group that they name was made anew",
+}
 NOTICE_SECONDS = 0.5
 """How soon who waits for the end of a trial sees that it was confirmed."""
 _config = click.option(
@@ -146,20 +150,20 @@ def status(config: str, output: str, intercept_dir: str | None) -> None:
     settings = _settings(config, {"intercept_dir": intercept_dir})
     with _failures():
         state = _interception(settings).state()
-        there = state.in_force is None or in_kernel(state.backend)
+        became = found(state.backend) if state.in_force is not None else Found.THERE
     shown: dict[str, Any] = {"state": "none", "backend": state.backend.value}
     if state.in_force is not None:
         shown |= {"state": "confirmed", "capture": capture_shown(state.in_force)}
     if state.pending is not None:
         until = datetime.fromtimestamp(state.pending.until, UTC)
         shown |= {"state": "on trial", "until": until.isoformat(timespec="seconds")}
-    if not there:
-        shown["state"] = "flushed"
+    if became is not Found.THERE:
+        shown["state"] = became.value
     if output == "json":
         click.echo(json.dumps(shown))
         return
-    if not there:
-        click.echo("flushed by somebody else; to bring them back: proxyd intercept apply --boot")
+    if became is not Found.THERE:
+        click.echo(f"{BECAME[became]}; to bring them back: proxyd intercept apply --boot")
         return
     click.echo(shown["state"] + (f" until {shown['until']}" if "until" in shown else ""))
 
@@ -192,7 +196,7 @@ def _interception(settings: ProxydSettings) -> Interception:
 def _resolved(settings: ProxydSettings) -> tuple[Capture, Machine]:
     if not settings.intercepts:
         raise ArtemonError("interception is NONE in the settings: set it to REDIRECT or TPROXY")
-    machine = look()
+    machine = look(counted(settings))
     return resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers), machine
 
 

@@ -161,6 +161,7 @@ def _conditions(rule: Rule, way: str, version: int) -> Iterator[list[str]]:
         [f"-m multiport --dports {some}" for some in _chunks(rule.ports)],
         [f"-m owner --uid-owner {one}" for one in sorted(rule.users)],
         [f"-m owner --gid-owner {one}" for one in sorted(rule.groups)],
+        [f"-m cgroup --path {one}" for one in rule.cgroups],
     )
     for combination in product(*(options or [""] for options in several)):
         yield [*fixed, *filter(None, combination)]

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from proxyd.dns.resolvers import RESOLV_CONF, name_servers
+from proxyd.intercept.cgroups import troubles
 from proxyd.intercept.elsewhere import elsewhere
 from proxyd.intercept.ipv6 import has_ipv6
 from proxyd.intercept.steps import Backend
@@ -64,7 +65,8 @@ class Connection:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """may_change: whether we have CAP_NET_ADMIN. sessions: ports of SSH. foreign: meshes that intercept here
-    already. beside: firewalls and the like with rules of their own."""
+    already. beside: firewalls and the like with rules of their own. untold: why control groups that count
+    cannot be told apart."""
 
     may_change: bool
     nft: bool
@@ -77,6 +79,7 @@ class Machine:
     connections: tuple[Connection, ...] = ()
     foreign: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
 
     @property
     def backend(self) -> Backend:
@@ -84,13 +87,14 @@ class Machine:
         return Backend.IPTABLES if self.iptables and not self.nft else Backend.NFT
 
 
-def look() -> Machine:
-    """The machine as it is now."""
+def look(cgroups: Iterable[str] = ()) -> Machine:
+    """The machine as it is now. cgroups: paths of control groups that count."""
     sockets, connections = _sockets()
     names = list(_rule_names())
+    may_change, nft = _may_change(), _works("nft", "list", "tables")
     return Machine(
-        may_change=_may_change(),
-        nft=_works("nft", "list", "tables"),
+        may_change=may_change,
+        nft=nft,
         iptables=_works("iptables-save") and shutil.which("iptables-restore") is not None,
         ip=shutil.which("ip") is not None,
         ipv6=has_ipv6(),
@@ -100,6 +104,7 @@ def look() -> Machine:
         connections=connections,
         foreign=_named(names, MESHES) or _nameless(),
         beside=_named(names, BESIDE),
+        untold=tuple(troubles(cgroups, nft=nft)) if may_change and cgroups else (),
     )
 
 

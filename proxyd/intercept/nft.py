@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from proxyd.intercept.capture import Capture, Network
+from proxyd.intercept.cgroups import matched
 from proxyd.intercept.rules import DNS_PORT, TCP, UDP, Action, Rule, inbound_rules
 from proxyd.intercept.together import all_inbound, all_outbound
 
@@ -98,7 +99,7 @@ def _lines(rules: Iterable[Rule], interface: str) -> Iterator[str]:
 
 
 def _conditions(rule: Rule, interface: str) -> Iterator[list[str]]:
-    """What must hold, once for each family where addresses count."""
+    """What must hold, once for each control group, and for each family where addresses count."""
     common = []
     if rule.interfaces:
         names = ", ".join(f'"{name}"' for name in rule.interfaces)
@@ -109,13 +110,14 @@ def _conditions(rule: Rule, interface: str) -> Iterator[list[str]]:
         common.append(f"meta mark {rule.mark}")
     common += _owners(rule)
     ports = list(_ports(rule))
-    if not (rule.sources or rule.to or rule.to_others):
-        yield [*common, *ports]
-        return
-    for version, long, short in FAMILIES:
-        addresses = _addresses(rule, version, short)
-        if addresses is not None:
-            yield [f"meta nfproto {long}", *common, *addresses, *ports]
+    for group in [[matched(one)] for one in rule.cgroups] or [[]]:
+        if not (rule.sources or rule.to or rule.to_others):
+            yield [*group, *common, *ports]
+            continue
+        for version, long, short in FAMILIES:
+            addresses = _addresses(rule, version, short)
+            if addresses is not None:
+                yield [f"meta nfproto {long}", *group, *common, *addresses, *ports]
 
 
 def _owners(rule: Rule) -> Iterator[str]:

@@ -27,6 +27,7 @@ def _obstacles(capture: Capture, machine: Machine) -> Iterator[str]:
         yield "neither nft nor iptables works here: install the package nftables"
     if not machine.ip and (capture.transparent or machine.ipv6):
         yield "ip is not there: install the package iproute2"
+    yield from machine.untold
     for mesh in machine.foreign:
         yield f"{mesh} intercepts on this machine already: remove its rules first"
     for port in (capture.outbound_port, capture.inbound_port):

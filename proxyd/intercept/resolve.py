@@ -11,6 +11,7 @@ from artemon.daemon.address import split_address
 from artemon.errors import ArtemonError, Problem, Refused
 from proxyd.capture_settings import ALL
 from proxyd.intercept.capture import EVERY, NTS, SSH, Capture, Every, Network, networks
+from proxyd.intercept.cgroups import path_of
 from proxyd.settings import ProxydSettings
 
 REDIRECTED = (ip_address("127.0.0.1"), ip_address("::1"))
@@ -41,6 +42,7 @@ def resolve(settings: ProxydSettings, *, sessions: Iterable[int], resolvers: Ite
         past_users=known.several("exclude_users", _user),
         groups=known.every("include_groups", _group),
         past_groups=known.several("exclude_groups", _group),
+        cgroups=EVERY if settings.include_cgroups == (ALL,) else counted(settings),
         past_interfaces=settings.exclude_interfaces,
         virtual_interfaces=settings.virtual_interfaces,
         dns=_asked(settings, resolvers) if dns_port else (),
@@ -49,6 +51,11 @@ def resolve(settings: ProxydSettings, *, sessions: Iterable[int], resolvers: Ite
     if known.problems:
         raise Refused(known.problems)
     return capture
+
+
+def counted(settings: ProxydSettings) -> tuple[str, ...]:
+    """Paths of the control groups that say whose connections are captured; none where all are."""
+    return tuple(sorted({path_of(one) for one in settings.include_cgroups if one != ALL}))
 
 
 class _Numbers:

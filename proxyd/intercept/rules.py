@@ -51,6 +51,7 @@ class Rule:
     users: frozenset[int] = frozenset()
     other_users: frozenset[int] = frozenset()
     groups: frozenset[int] = frozenset()
+    cgroups: tuple[str, ...] = ()
     mark: int = 0
     local: bool | None = None
     at: int = 0
@@ -80,7 +81,9 @@ def _virtual(capture: Capture) -> Iterator[Rule]:
     """What virtual machines behind this one send, as if it were sent here; they have no users here."""
     if not capture.virtual_interfaces:
         return
-    everybody = replace(capture, users=EVERY, groups=EVERY, past_users=frozenset(), past_groups=frozenset())
+    everybody = replace(
+        capture, users=EVERY, groups=EVERY, cgroups=EVERY, past_users=frozenset(), past_groups=frozenset()
+    )
     for rule in (*left_out(everybody), *captured(everybody)):
         yield replace(rule, interfaces=capture.virtual_interfaces)
 
@@ -138,9 +141,10 @@ def captured(capture: Capture) -> Iterator[Rule]:
     who = {
         "users": frozenset() if capture.users == EVERY else capture.users,
         "groups": frozenset() if capture.groups == EVERY else capture.groups,
+        "cgroups": () if capture.cgroups == EVERY else capture.cgroups,
         "at": capture.outbound_port,
     }
-    if not capture.users or not capture.groups:
+    if not capture.users or not capture.groups or not capture.cgroups:
         return
     if capture.outbound_ports:
         why = "destination port asked for"
@@ -152,8 +156,8 @@ def captured(capture: Capture) -> Iterator[Rule]:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The first packet of a connection, as the kernel sees it. uid, gid: of the sender, -1 where it is not of
-    this machine."""
+    """The first packet of a connection, as the kernel sees it. uid, gid, cgroup: of the sender, -1 and empty
+    where it is not of this machine."""
 
     source: str
     to: str
@@ -162,6 +166,7 @@ class Packet:
     interface: str = "eth0"
     uid: int = -1
     gid: int = -1
+    cgroup: str = ""
     mark: int = 0
     local: bool = True
 
@@ -183,6 +188,7 @@ def _holds(rule: Rule, packet: Packet) -> bool:
         and (not rule.users or packet.uid in rule.users)
         and packet.uid not in rule.other_users
         and (not rule.groups or packet.gid in rule.groups)
+        and (not rule.cgroups or any(f"{packet.cgroup}/".startswith(f"{one}/") for one in rule.cgroups))
         and rule.mark in (0, packet.mark)
         and rule.local in (None, packet.local)
     )

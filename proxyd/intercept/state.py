@@ -150,4 +150,6 @@ def _capture(shown: dict[str, Any]) -> Capture:
         values[name] = values[name] if values[name] == EVERY else frozenset(values[name])
     for name in ("past_interfaces", "virtual_interfaces"):
         values[name] = tuple(values.get(name, ()))
+    groups = values.get("cgroups", EVERY)
+    values["cgroups"] = EVERY if groups == EVERY else tuple(groups)
     return Capture(**values)

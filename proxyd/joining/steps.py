@@ -28,11 +28,12 @@ from proxyd.intercept.apply import Interception, guard_process
 from proxyd.intercept.capture import Capture
 from proxyd.intercept.machine import Machine, look
 from proxyd.intercept.obstacles import notices, obstacles
-from proxyd.intercept.resolve import resolve
+from proxyd.intercept.resolve import counted, resolve
 from proxyd.joining import running
 from proxyd.joining.application import check_application, hold, let_go
 from proxyd.joining.journal import Journal
 from proxyd.joining.prospects import check_prospects
+from proxyd.joining.slices import hold_slices, let_slices_go
 from proxyd.settings import ProxydSettings
 
 NAME = "proxyd"
@@ -140,6 +141,7 @@ def leave_machine(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     if not journal.file.exists():
         raise ArtemonError(f"nothing has joined here: there is no {journal.file}")
     let_go(settings)
+    let_slices_go(settings)
     stopping = running.stop_later(journal.unit, journal.pid, config)
     running.pause(LEAVING_SECONDS if stopping else 0)
     interception = Interception(directory, settings.instance)
@@ -175,7 +177,7 @@ def _check(settings: ProxydSettings, config: Path, tell: Tell) -> None:
 
 def _possible(settings: ProxydSettings) -> tuple[Capture, Machine]:
     """What is to be captured on this machine as it is now. Raises ArtemonError with all that stops it."""
-    machine = look()
+    machine = look(counted(settings))
     capture = resolve(settings, sessions=machine.sessions, resolvers=machine.resolvers)
     others = Interception(Path(settings.intercept_dir), settings.instance).others()
     if stops := obstacles(capture, machine, others):
@@ -248,6 +250,7 @@ def _intercept(settings: ProxydSettings, config: Path, tell: Tell) -> None:
     if running.knows(running.INTERCEPT_UNIT):
         running.systemctl("enable", "--now", running.INTERCEPT_UNIT)
         tell(f"{running.INTERCEPT_UNIT} brings this back at boot")
+    hold_slices(settings)
     for one in notices(capture, machine):
         tell(f"note: {one}")
 

@@ -45,7 +45,7 @@ print(*(one.address for row in answer.answer for one in row))
 """
 """Asked once; what it prints."""
 SERVICES = {"cart": 8181, "bill": 8182}
-STATE = "/var/lib/artemon"
+STATE, CONFIGS = "/var/lib/artemon", "/etc/artemon/proxyd"
 STRICT = f"""
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
@@ -183,8 +183,7 @@ def test_several_services_each_have_an_identity(machine: SystemdMachine, tmp_pat
     before = machine.check("nft", "list", "ruleset")
     for service, port in SERVICES.items():
         machine.check("useradd", "--system", f"svc-{service}")
-        run = ("systemd-run", f"--unit={service}", "--quiet", f"--uid=svc-{service}")
-        machine.check(*run, sys.executable, APPLICATION, service, str(port))
+        runs_in_its_slice(machine, service, f"svc-{service}")
         join(machine, service, port, "--name", service, "--include-users", f"svc-{service}")
     meshctl(machine, "apply", "-f", "-", "--wait", content=STRICT)
     for caller, called in (("cart", "bill"), ("bill", "cart")):
@@ -208,6 +207,50 @@ def test_several_services_each_have_an_identity(machine: SystemdMachine, tmp_pat
     )
     assert machine.run("getent", "passwd", "artemon-proxy-cart", "artemon-proxy-bill").stdout == ""
     assert envoys(machine) == []
+
+
+def runs_in_its_slice(machine: SystemdMachine, service: str, user: str) -> None:
+    command = (sys.executable, APPLICATION, service, str(SERVICES[service]))
+    where = (f"--unit={service}", f"--slice=shop-{service}.slice", f"--uid={user}")
+    machine.check("systemd-run", "--quiet", "--collect", *where, *command)
+
+
+def test_services_of_one_user_are_told_apart_by_their_slices(machine: SystemdMachine) -> None:
+    """Also after a slice, and the machine, were stopped and started."""
+    before = machine.check("nft", "list", "ruleset")
+    units = machine.check("ls", "-R", "/etc/systemd/system")
+    machine.check("useradd", "--system", "svc-shop")
+    machine.run("systemctl", "stop", "shop.slice")
+    for service, port in SERVICES.items():
+        runs_in_its_slice(machine, service, "svc-shop")
+        join(machine, service, port, "--name", service, "--include-cgroups", f"shop-{service}.slice")
+    sees(machine, "cart", "bill")
+    sees(machine, "bill", "cart")
+    machine.check("systemctl", "stop", "shop.slice")
+    assert "stale" in machine.check("proxyd", "intercept", "status", "--config", f"{CONFIGS}/cart.yaml")
+    for service in SERVICES:
+        runs_in_its_slice(machine, service, "svc-shop")
+    sees(machine, "cart", "bill")
+    machine.power_off()
+    machine.remove_control_groups()
+    machine.host.check("nft", "flush", "ruleset")
+    machine.boot()
+    machine.check("systemctl", "is-active", *(f"shop-{service}.slice" for service in SERVICES))
+    rules = machine.check("nft", "list", "table", "inet", "artemon")
+    assert all(f'level 2 "shop.slice/shop-{service}.slice"' in rules for service in SERVICES), rules
+    for service in SERVICES:
+        machine.check("proxyd", "leave", "--name", service)
+    assert machine.check("nft", "list", "ruleset") == before
+    assert machine.check("ls", "-R", "/etc/systemd/system") == units
+
+
+def sees(machine: SystemdMachine, caller: str, called: str) -> None:
+    """The service `called` sees who asks: the other one, of the same user, in a slice of its own."""
+    port = SERVICES[called]
+    run = ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=svc-shop")
+    curl = ("curl", "-sf", "-m", "10", "-H", f"Host: {called}.{NAMESPACE}:{port}")
+    asked = (*run, f"--slice=shop-{caller}.slice", *curl, f"http://{machine.host.ipv4}:{port}/")
+    wait(lambda: f"/sa/{caller}" in machine.run(*asked).stdout, lambda: journal(machine))
 
 
 def tools(machine: SystemdMachine, folder: Path) -> dict[str, str]:

@@ -38,6 +38,14 @@ class Admin:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
             return None
 
+    async def hot_restart_version(self) -> str | None:
+        """Which other Envoys it hands over to; None when it does not answer."""
+        try:
+            async with self.http.get(f"{self.url}/server_info", timeout=PATIENCE) as answer:
+                return str((await answer.json(content_type=None))["hot_restart_version"])
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+            return None
+
     async def obstacle(self, node: str) -> str:
         """Why an Envoy that runs is not one for this node; empty when it is."""
         found = None

@@ -145,6 +145,7 @@ class Agent:
             health=self._context.health,
             log=self._log,
             metrics=self._metrics,
+            renews=self._context.anew,
         )
 
     async def run(self) -> None:

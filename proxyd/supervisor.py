@@ -14,6 +14,7 @@ from artemon.daemon.health import Health
 from artemon.errors import ArtemonError
 from artemon.log import Log
 from proxyd.admin import Admin
+from proxyd.adoption import STOP_SECONDS, Adoption, can_hand_over
 from proxyd.bootstrap import node_id, trace_environment
 from proxyd.launch import (
     MOST_BASE,
@@ -22,17 +23,15 @@ from proxyd.launch import (
     can_restart_hot,
     check_ports,
     common_arguments,
-    parted,
 )
 from proxyd.metrics import Metrics
-from proxyd.process import Process, running_in
+from proxyd.process import Process
 from proxyd.settings import ProxydSettings
 
 LOG_FILE = "envoy.log"
 CONDITION = "envoy"
 STEADY_SECONDS = 10.0
 EAGER_SECONDS, CALM_SECONDS = 0.1, 2.0
-STOP_SECONDS = 5.0
 QUIET_SECONDS = 0.5
 """Without a request for this long, nobody sends any more."""
 TAKE_OVER_SECONDS = 60.0
@@ -40,7 +39,8 @@ TAKE_OVER_SECONDS = 60.0
 
 
 class Supervisor:
-    """One Envoy, from adoption to the end. It is meant to outlive proxyd, but for `stop`."""
+    """One Envoy, from adoption to the end. It is meant to outlive proxyd, but for `stop`. renews: whether an
+    Envoy whose file was exchanged meanwhile is replaced when it is adopted."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Supervisor:
         health: Health,
         log: Log,
         metrics: Metrics,
+        renews: bool = False,
     ) -> None:
         self._settings = settings
         self._launch = launch
@@ -64,6 +65,7 @@ class Supervisor:
         self._health = health
         self._log = log
         self._metrics = metrics
+        self._renews = renews
         self._process: Process | None = None
         self._parent: Process | None = None
         self._generation = Generation(0)
@@ -159,7 +161,7 @@ class Supervisor:
             return
         self._changing = True
         try:
-            hot = self._hot and self._generation.can_hand_over
+            hot = self._hot and await can_hand_over(self._generation, self._admin, self._binary)
             await (self._take_over(parent, before) if hot else self._replace(parent))
         except BaseException:
             self._launch = before
@@ -253,30 +255,20 @@ class Supervisor:
             self._process.signal(signal.SIGKILL)
 
     async def _adopt(self) -> Process | None:
-        """The Envoy of an earlier proxyd, if it was started just as we would (of a row of hot restarts the
-        last one). One that was started otherwise, by another proxyd or of another binary, is adopted to hand
-        over; what can do neither is ended."""
-        running = running_in(self._directory)
-        for pid, arguments in sorted(running.items(), key=lambda one: -parted(one[1])[1].epoch):
-            if not any(part.startswith("bootstrap-") for part in arguments):
-                continue
-            try:
-                process = Process(pid)
-            except ProcessLookupError:
-                continue
-            rest, generation = parted(arguments)
-            same = arguments[0] == str(self._binary) and rest == self._common
-            obstacle = await self._admin.obstacle(self._node)
-            if not obstacle and (same or (self._hot and generation.can_hand_over)):
-                self._useful, self._outdated = True, not same
-                self._generation = generation
-                self._log.info("envoy adopted", pid=pid, outdated=not same)
-                return process
-            obstacle = obstacle or "it was started with other settings, and cannot hand over"
-            self._log.warning("envoy not adopted", pid=pid, reason=obstacle)
-            await process.stop(STOP_SECONDS)
-            process.close()
-        return None
+        adoption = Adoption(
+            binary=self._binary,
+            common=self._common,
+            node=self._node,
+            admin=self._admin,
+            log=self._log,
+            hot=self._hot,
+            renews=self._renews,
+        )
+        found = await adoption.among(self._directory)
+        if found is None:
+            return None
+        self._useful, self._outdated, self._generation = True, found.outdated, found.generation
+        return found.process
 
     @property
     def _common(self) -> list[str]:

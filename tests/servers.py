@@ -43,6 +43,12 @@ def find_consul() -> str | None:
     return found or next((str(one) for one in sorted(CACHE.glob("consul-*/consul"), reverse=True)), None)
 
 
+def find_envoy_before() -> Path | None:
+    """An Envoy of another version than ours: $ARTEMON_ENVOY_BEFORE, or what `.ci/run` left in the cache."""
+    found = [os.environ.get("ARTEMON_ENVOY_BEFORE"), *sorted(CACHE.glob("envoy-*/envoy/_bin/envoy"))]
+    return next((Path(one) for one in found if one), None)
+
+
 def find_helm() -> str | None:
     """The Helm to test with: $ARTEMON_HELM, on PATH, or what `.ci/servers` left in the cache."""
     found = os.environ.get("ARTEMON_HELM") or shutil.which("helm")

@@ -39,16 +39,25 @@ def find(setting: str) -> Path:
 
 def version(binary: Path) -> str:
     """What `envoy --version` says. Raises ArtemonError when this machine cannot run the binary."""
+    return _said(binary, "--version").rpartition("version: ")[2]
+
+
+def hot_restart_version(binary: Path) -> str:
+    """Envoys of which it is the same hand over to one another. Raises ArtemonError when this machine cannot
+    run the binary."""
+    return _said(binary, "--hot-restart-version")
+
+
+def _said(binary: Path, option: str) -> str:
+    """What it prints, on whatever it chooses: one option is answered on standard error."""
     try:
-        done = subprocess.run(
-            [binary, "--version"], capture_output=True, text=True, timeout=SECONDS, check=False
-        )
+        done = subprocess.run([binary, option], capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ArtemonError(f"Envoy: {binary} cannot be run on this machine: {error}") from error
     if done.returncode != 0:
         reason = _DIED.get(-done.returncode, done.stderr.strip().splitlines()[-1:] or "no reason given")
         raise ArtemonError(f"Envoy: {binary} cannot be run on this machine: {reason}")
-    return done.stdout.strip().rpartition("version: ")[2]
+    return (done.stdout or done.stderr).strip()
 
 
 _DIED = {4: "illegal instruction: the CPU is too old for this build"}

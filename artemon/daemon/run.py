@@ -34,6 +34,7 @@ class Context:
 
     stop: set by SIGTERM or SIGINT; the app returns soon after. reload: set by SIGHUP; the app clears it.
     again: set by an app that returns to be started anew in this very process, by what is installed then.
+    anew: whether it was.
     """
 
     name: str
@@ -44,9 +45,12 @@ class Context:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     again: asyncio.Event = field(default_factory=asyncio.Event)
+    anew: bool = False
 
 
 AGAIN = -1
+ANEW = "ARTEMON_ANEW"
+"""In the environment of a process that was started anew."""
 App = Callable[[S, Context], Awaitable[None]]
 
 
@@ -106,7 +110,7 @@ def run(
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its core writes a raw line for every stray client
     status = asyncio.run(_main(name, loaded, app))
     if status == AGAIN:
-        os.execv(sys.executable, command_line())  # noqa: S606 - ourselves
+        os.execve(sys.executable, command_line(), {**os.environ, ANEW: "1"})  # noqa: S606 - ourselves
     sys.exit(status)
 
 
@@ -120,7 +124,14 @@ async def _main(name: str, settings: S, app: App[S]) -> int:
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics)
     node = settings.node or socket.gethostname()
-    context = Context(name=name, node=node, log=log.Log(name), health=Health(), metrics=metrics)
+    context = Context(
+        name=name,
+        node=node,
+        log=log.Log(name),
+        health=Health(),
+        metrics=metrics,
+        anew=bool(os.environ.pop(ANEW, "")),
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, context.stop.set)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ import yaml
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.filters.network.echo.v3 import echo_pb2  # noqa: F401 - known to the JSON parser
+from envoy_calls import admin, ask_until
 from meshlet import Agent, Pilot
 from meshlet_net import eventually, fetch, proto, upstream_app
 from worlds import Item, cluster, world
@@ -49,11 +49,6 @@ def settings(**fields: Any) -> Item:
 def patch(name: str, place: int, change: dict[str, Any]) -> Item:
     body = proto(Bootstrap, **change).SerializeToString()
     return START, name, ProxyStart(patch=BootstrapPatch(place=place, bootstrap=body))
-
-
-async def admin(agent: Agent, path: str) -> Any:
-    status, text = await fetch(f"http://{agent.ip}:15000{path}")
-    return json.loads(text) if status == 200 else {}
 
 
 async def workers(agent: Agent) -> int:
@@ -211,14 +206,6 @@ async def test_what_cannot_be_is_refused_alone(agent: Agent, pilot: Pilot, app: 
     assert "admin layer" in message
     await eventually(lambda: has_tag(agent), "the good patch is in force", seconds=60)
     assert await fetch(f"http://{agent.ip}:28080/") == (200, "hello")
-
-
-async def ask_until(agent: Agent, done: asyncio.Event) -> list[tuple[int, str]]:
-    """One request after the other."""
-    answers = []
-    while not done.is_set():
-        answers.append(await fetch(f"http://{agent.ip}:28080/"))
-    return answers
 
 
 async def has_tag(agent: Agent) -> bool:

@@ -82,6 +82,7 @@ class Fleet:
             "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests" / "ansible_connection"),
             "ANSIBLE_HOME": str(self.playbooks / ".home"),
             "ANSIBLE_FORKS": "5",
+            "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_NOCOLOR": "1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }

@@ -114,7 +114,7 @@ class Citadel:
         store = self._store = registry.store
         self._settings, self._context, self._registry = settings, context, registry
         self._rooms, self._metrics = registry.rooms, metrics
-        self._authority, self._current = authority, Current()
+        self._authority, self._current, self._refreshing = authority, Current(), asyncio.Lock()
         self._audit = AuditLog(settings.data_dir / AUDIT)
         self._revoker = Revoker(store, settings.prefix, self._signing, utc_now)
         self._tokens = Tokens(store, settings.prefix, now=utc_now)
@@ -235,7 +235,12 @@ class Citadel:
         self._context.log.error("revocation_lists_not_signed", reason=error)
 
     async def _refresh(self) -> None:
-        """Keep the intermediate, the bundle and our own certificate fresh, and say when they end."""
+        """Keep the intermediate, the bundle and our own certificate fresh, and say when they end. One at a
+        time: what an older look at the bundle led to must not come after a newer one."""
+        async with self._refreshing:
+            await self._refresh_alone()
+
+    async def _refresh_alone(self) -> None:
         settings, domain = self._settings, self._settings.trust_domain
         before = await read_bundle(self._store, settings.prefix)
         known = before.intermediates if before else ()
@@ -262,7 +267,7 @@ class Citadel:
         self._use(await asyncio.to_thread(active.load), known)
         authority = self._authority
         own = self._current.identity
-        if own is None or is_half_over(own, bundle):
+        if own is None or is_half_over(own, bundle, authority):
             self._current.identity = await certify_oneself(self._issuer, bundle)
         root_end = authority.root.not_valid_after_utc
         self._metrics.root_expiry.set(root_end.timestamp())

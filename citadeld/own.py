@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from artemon.daemon.identity_files import Identity
 from artemon.errors import ArtemonError
 from artemon.pki.bundle import Bundle
-from artemon.pki.certificate import chain_pem, load_certificates, validity_of
+from artemon.pki.certificate import Authority, chain_pem, load_certificates, validity_of
 from artemon.pki.csr import make_csr
 from artemon.pki.keys import generate_key, private_pem
 from artemon.pki.spiffe import SYSTEM_NAMESPACE, SpiffeId
@@ -52,9 +52,11 @@ async def certify_oneself(issuer: Issuer, bundle: Bundle) -> Identity:
     )
 
 
-def is_half_over(identity: Identity, bundle: Bundle) -> bool:
-    """Whether the identity should be replaced: half of its life is over, the roots are others, or it was made
-    by a clock that was ahead and is not valid yet."""
+def is_half_over(identity: Identity, bundle: Bundle, authority: Authority) -> bool:
+    """Whether the identity should be replaced: half of its life is over, the roots are others, it is not by
+    `authority`, or it was made by a clock that was ahead and is not valid yet."""
     middle = identity.not_before + (identity.not_after - identity.not_before) / 2
     now = datetime.now(UTC)
-    return not identity.not_before <= now < middle or identity.roots_pem != bundle.roots_pem
+    issuer = load_certificates(identity.cert_chain_pem)[0].issuer
+    is_ours = identity.roots_pem == bundle.roots_pem and issuer == authority.certificate.subject
+    return not (is_ours and identity.not_before <= now < middle)

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from threading import get_native_id
 
 from artemon.errors import ArtemonError
 
@@ -104,7 +105,7 @@ def write_public(path: Path, content: bytes) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    made = path.with_name(f".{path.name}.{os.getpid()}")
+    made = path.with_name(f".{path.name}.{os.getpid()}.{get_native_id()}")  # threads may write one file
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         made.unlink(missing_ok=True)

@@ -73,6 +73,7 @@ class IdentityKeeper:
         self._jitter = jitter
         self._identity: Identity | None = None
         self._sequence = 0
+        self._saving = asyncio.Lock()
         self._changed = asyncio.Event()
 
     def current(self) -> Identity:
@@ -210,18 +211,20 @@ class IdentityKeeper:
     async def _obtain(
         self, addresses: tuple[str, ...], ask: Callable[[str, bytes], Awaitable[Signed]]
     ) -> None:
+        trusted = self._roots()
         key = await asyncio.to_thread(generate_key, self._options.key_type)
         csr = make_csr(key, self._options.spiffe_id)
         signed = await _first_answer(addresses, lambda address: ask(address, csr))
-        identity = make_identity(
-            self._options.spiffe_id,
-            chain_pem=signed.chain_pem,
-            key_pem=private_pem(key),
-            roots_pem=signed.roots_pem,
-            now=self._now(),
-        )
-        await asyncio.to_thread(save_identity, self._options.directory, identity)
-        self._publish(identity)
+        async with self._saving:
+            adopted = self._roots() if self._roots() != trusted else b""  # told since we asked
+            identity = make_identity(
+                self._options.spiffe_id,
+                chain_pem=signed.chain_pem,
+                key_pem=private_pem(key),
+                roots_pem=adopted or signed.roots_pem,
+                now=self._now(),
+            )
+            await self._keep(identity)
 
     async def _refresh_roots(self) -> None:
         credentials = grpc_channel_credentials(self.current())
@@ -239,13 +242,21 @@ class IdentityKeeper:
 
         Whoever is not certified under the first of them renews soon.
         """
-        load_certificates(roots_pem)
-        identity = self.current()
-        if roots_pem != identity.roots_pem:
-            fresh = replace(identity, roots_pem=roots_pem)
-            await asyncio.to_thread(save_identity, self._options.directory, fresh)
-            self._publish(fresh)
-            self._log.info("roots_changed", count=len(load_certificates(roots_pem)))
+        count = len(load_certificates(roots_pem))
+        async with self._saving:
+            identity = self.current()
+            if roots_pem == identity.roots_pem:
+                return
+            await self._keep(replace(identity, roots_pem=roots_pem))
+        self._log.info("roots_changed", count=count)
+
+    def _roots(self) -> bytes:
+        return self._identity.roots_pem if self._identity else b""
+
+    async def _keep(self, identity: Identity) -> None:
+        """On disk first, then for everyone."""
+        await asyncio.to_thread(save_identity, self._options.directory, identity)
+        self._publish(identity)
 
     def _publish(self, identity: Identity) -> None:
         self._identity = identity

@@ -110,10 +110,10 @@ class Mesh:
     def control(self) -> str:
         return f"{self.net}.1"
 
-    def meshctl(self, *arguments: str, stdin: str = "", code: int | None = 0) -> str:
+    def meshctl(self, *arguments: str, stdin: str = "", code: int | None = 0, seconds: float = 240) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "meshctl", *arguments],
-            input=stdin, capture_output=True, text=True, timeout=240, check=False, env=self.environment,
+            input=stdin, capture_output=True, text=True, timeout=seconds, check=False, env=self.environment,
         )  # fmt: skip
         assert code is None or done.returncode == code, (done.returncode, done.stdout + done.stderr)
         return done.stdout + done.stderr

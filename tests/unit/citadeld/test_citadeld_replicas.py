@@ -16,6 +16,8 @@ import pytest
 from citadel_rig import CART, Rig, running, settings_in
 
 from artemon.api.v1 import rotation_pb2
+from artemon.daemon.identity_files import make_identity
+from artemon.pki.bundle import Bundle
 from artemon.pki.certificate import (
     Authority,
     Leaf,
@@ -29,10 +31,11 @@ from artemon.pki.certificate import (
 from artemon.pki.csr import make_csr
 from artemon.pki.errors import CertificateRefused
 from artemon.pki.held import KeySigning, held
-from artemon.pki.keys import KeyType, generate_key
+from artemon.pki.keys import KeyType, generate_key, private_pem
 from artemon.pki.request import IntermediateRequest, ask, judge
 from citadeld.app import key_room
 from citadeld.keyfiles import new_serial
+from citadeld.own import is_half_over
 
 DAY = timedelta(days=1)
 ROTATION = "/artemon.v1.Rotation"
@@ -188,6 +191,19 @@ def test_who_vouches_is_valid_and_an_authority() -> None:
 def test_what_is_no_request_is_refused(value: bytes) -> None:
     with pytest.raises(CertificateRefused):
         IntermediateRequest.decode(value)
+
+
+def test_ones_own_certificate_of_another_intermediate_is_replaced() -> None:
+    """The bundle may have changed while one was made: it knows the roots of now and is of the one before."""
+    one, other = authority(of=ROOT), authority(of=ROOT)
+    key, bundle = generate_key(), Bundle("cluster.local", 1, (ROOT.certificate,), ())
+    leaf = make_leaf(Leaf(CART, key.public_key(), DAY), one, serial=new_serial(), now=now())
+    chain = chain_pem([leaf, one.certificate])
+    own = make_identity(
+        CART, chain_pem=chain, key_pem=private_pem(key), roots_pem=bundle.roots_pem, now=now()
+    )
+    assert not is_half_over(own, bundle, one)
+    assert is_half_over(own, bundle, other)
 
 
 def test_what_was_not_asked_for_is_not_adopted(tmp_path: Path) -> None:

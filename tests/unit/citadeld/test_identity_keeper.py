@@ -139,6 +139,27 @@ async def test_renews_after_half_life_and_tells(rig: Rig, tmp_path: Path) -> Non
     assert load_identity(tmp_path / "identity", CART, at(0)) == keeper.current()
 
 
+async def test_roots_that_change_during_a_renewal_are_kept(rig: Rig, tmp_path: Path) -> None:
+    """Both write the same files: what lies there is whole, and what came last is trusted."""
+    keeper = await rig.joined(tmp_path)
+    known = keeper.current().roots_pem
+    (tmp_path / "other").mkdir()
+    async with running(settings_in(tmp_path / "other")) as stranger:
+        more = known + stranger.root.read_bytes()
+    for turn in range(20):
+        before, roots = keeper.current(), more if turn % 2 == 0 else known
+        await asyncio.gather(keeper._renew_or_join(), adopting(keeper, roots, turn))
+        now = keeper.current()
+        assert (now.roots_pem, now.cert_chain_pem == before.cert_chain_pem) == (roots, False)
+        assert load_identity(tmp_path / "identity", CART, at(0)) == now
+
+
+async def adopting(keeper: IdentityKeeper, roots: bytes, turn: int) -> None:
+    """Somewhere in the course of a renewal, which takes some milliseconds."""
+    await asyncio.sleep(turn * 0.001)
+    await keeper.adopt_roots(roots)
+
+
 async def test_keeps_the_old_identity_while_nobody_renews(tmp_path: Path) -> None:
     late = timedelta(minutes=35)
     async with running(settings_in(tmp_path)) as rig:

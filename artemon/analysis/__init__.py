@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
 
-from artemon.analysis import annotated, edges, images, patches, platform, policies, routes, schema, services
+from artemon.analysis import (
+    annotated,
+    edges,
+    images,
+    patches,
+    platform,
+    policies,
+    routes,
+    schema,
+    services,
+    webhooks,
+)
 from artemon.analysis.codes import LEVEL_OF, LEVELS, NAME_OF, Level, at_least
 from artemon.analysis.material import Material, Offer, Port, Running
 from artemon.analysis.things import Finding, Findings, Thing
@@ -21,6 +32,8 @@ ANALYZERS: Sequence[Callable[[Material], Findings]] = (
     *platform.ANALYZERS,
     *images.ANALYZERS,
     *annotated.ANALYZERS,
+    *webhooks.ANALYZERS,
+    *schema.ANALYZERS,
 )
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
 from artemon.analysis.material import Material, Running
-from artemon.analysis.things import Finding, Findings, Thing, labels_of, mapping, mappings, text, texts
+from artemon.analysis.things import (
+    Finding,
+    Findings,
+    Thing,
+    bracketed,
+    labels_of,
+    mapping,
+    mappings,
+    text,
+    texts,
+)
 from artemon.model.hosts import overlap
+from artemon.model.secret import Credential
 from artemon.model.selector import matches
+from artemon.pki.credential import is_pair
 
 _OWN = frozenset({"kubernetes", "kubernetes-gateway", ""})
 _BUILT_IN = frozenset({("istio", "ingressgateway"), ("istio", "egressgateway")})
@@ -98,35 +111,59 @@ def _spaces_meet(one: str, other: str) -> bool:
 
 
 def credentials(material: Material) -> Findings:
-    """Secrets that nobody has (IST0101) or that hold no certificate (IST0161); one of several (IST0138)."""
-    used: dict[tuple[str, str], list[Thing]] = {}
+    """Secrets that are not where the gateway runs (IST0101), or that hold no certificate (IST0161)."""
     for thing in material.of_kind("Gateway"):
+        chosen = labels_of(thing.spec.get("selector"))
+        places: set[str | None] = (
+            {one.namespace for one in material.selected(chosen, None)} if chosen else set()
+        )
         for path, written in _credentials(thing):
             scheme, _, rest = written.rpartition("://")
             space, _, name = rest.rpartition("/")
             if scheme not in _OWN or not name:
                 continue
-            if not material.secret(name, space or None):
+            wanted: set[str | None] = {space} if space else places or {None}
+            if not any(material.secret(name, one) for one in wanted):
                 yield Finding("IST0101", thing, path, f'Referenced credentialName not found: "{written}"')
-                continue
-            chosen = ",".join(f"{k}={v}" for k, v in sorted(labels_of(thing.spec.get("selector")).items()))
-            used.setdefault((name, chosen), []).append(thing)
-            for secret in material.of_platform("Secret"):
-                if secret.name == name and space in ("", secret.namespace) and not _is_certificate(secret):
-                    message = (
-                        f"The credential referenced by the Gateway {thing.name} in namespace "
-                        f"{thing.namespace} "
-                        "is invalid, which can cause the traffic not to work as expected."
-                    )
-                    yield Finding("IST0161", thing, path, message)
-    for (name, _), things in used.items():
-        many = list(dict.fromkeys(one.full for one in things))
-        for one in things if len(many) > 1 else ():
+            elif any(
+                secret.name == name and wanted & {None, secret.namespace} and not _is_certificate(secret)
+                for secret in material.of_platform("Secret")
+            ):
+                message = (
+                    f"The credential referenced by the Gateway {thing.name} in namespace {thing.namespace} "
+                    "is invalid, which can cause the traffic not to work as expected."
+                )
+                yield Finding("IST0161", thing, path, message)
+
+
+def duplicates(material: Material) -> Findings:
+    """One certificate in several Gateways of the same proxies (IST0138)."""
+    every = list(material.of_kind("Gateway"))
+    held = {one.full: {name for _, name in _certificates(one)} for one in every}
+    for thing in every:
+        chosen = labels_of(thing.spec.get("selector"))
+        many = [
+            one.full
+            for one in every
+            if one is thing
+            or (held[thing.full] & held[one.full] and matches(chosen, labels_of(one.spec.get("selector"))))
+        ]
+        if len(many) > 1:
+            path = next(path for path, name in _certificates(thing) if any(name in held[one] for one in many))
             message = (
-                f"Duplicate certificate in multiple gateways {many} may cause 404s if clients re-use HTTP2 "
-                f"connections ({name})."
+                f"Duplicate certificate in multiple gateways {bracketed(many)} may cause 404s if clients "
+                "re-use HTTP2 connections."
             )
-            yield Finding("IST0138", one, "spec.servers", message)
+            yield Finding("IST0138", thing, path, message)
+
+
+def _certificates(thing: Thing) -> Iterator[tuple[str, str]]:
+    """Where a Gateway names a certificate, and which: a Secret or a file."""
+    yield from _credentials(thing)
+    for index, server in mappings(thing.spec.get("servers")):
+        tls = mapping(server.get("tls"))
+        if tls.get("serverCertificate") and not tls.get("credentialName"):
+            yield f"spec.servers[{index}].tls.serverCertificate", f"file {text(tls['serverCertificate'])}"
 
 
 def _credentials(thing: Thing) -> Iterator[tuple[str, str]]:
@@ -139,9 +176,18 @@ def _credentials(thing: Thing) -> Iterator[tuple[str, str]]:
 
 
 def _is_certificate(secret: Thing) -> bool:
-    data: dict[Any, Any] = {**mapping(secret.obj.get("data")), **mapping(secret.obj.get("stringData"))}
-    pairs = (("tls.crt", "tls.key"), ("cert", "key"))
-    return not data or any(data.get(chain) and data.get(key) for chain, key in pairs)
+    """Whether it holds a certificate with its key; one without data is as servers show them all."""
+    data = {name: _decoded(one) for name, one in mapping(secret.obj.get("data")).items()}
+    data |= {name: text(one).encode() for name, one in mapping(secret.obj.get("stringData")).items()}
+    held = Credential.of(data)
+    return not data or is_pair(held.certificate, held.key)
 
 
-ANALYZERS = (selectors, conflicts, credentials)
+def _decoded(value: Any) -> bytes:
+    try:
+        return b64decode(text(value), validate=True)
+    except ValueError:
+        return b""
+
+
+ANALYZERS = (selectors, conflicts, credentials, duplicates)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from artemon.analysis.material import Material
-from artemon.analysis.things import Finding, Findings, Object, Thing, labels_of, mapping, mappings, text
+from artemon.analysis.things import (
+    Finding,
+    Findings,
+    Object,
+    Thing,
+    bracketed,
+    labels_of,
+    mapping,
+    mappings,
+    text,
+)
 
 INJECTOR = "istio-sidecar-injector"
 """The ConfigMap of Istio's injector; `-<revision>` behind it for revisions other than the default one."""
@@ -28,8 +38,8 @@ def outdated(material: Material) -> Findings:
         if old:
             message = (
                 "The Istio proxy images of the pods running in the namespace do not match the image defined "
-                f"in the injection configuration (pod names: {old}). This often happens after upgrading the "
-                "Istio control-plane and can be fixed by redeploying the pods."
+                f"in the injection configuration (pod names: {bracketed(old)}). This often happens after "
+                "upgrading the Istio control-plane and can be fixed by redeploying the pods."
             )
             yield Finding("IST0158", one, "metadata.labels", message)
 
@@ -37,19 +47,31 @@ def outdated(material: Material) -> Findings:
 def _images(material: Material) -> Mapping[str, str]:
     """Revision -> image of its proxies, of each injector in the root namespace."""
     found = {}
+    for revision, values in _injectors(material):
+        settings = mapping(values.get("global"))
+        image = text(mapping(settings.get("proxy")).get("image"))
+        whole = image if "/" in image else f"{settings.get('hub')}/{image}:{settings.get('tag')}"
+        if image:
+            found[revision] = whole
+    return found
+
+
+def enabled_by_default(material: Material) -> bool:
+    """Whether an injector takes namespaces that do not ask for it."""
+    switches = (mapping(values.get("sidecarInjectorWebhook")) for _, values in _injectors(material))
+    return any(one.get("enableNamespacesByDefault") is True for one in switches)
+
+
+def _injectors(material: Material) -> Iterator[tuple[str, Object]]:
+    """Revision and values of each injector in the root namespace."""
     for one in material.of_platform("ConfigMap"):
         if one.namespace != material.mesh.root_namespace or not one.name.startswith(INJECTOR):
             continue
         try:
-            values = json.loads(text(mapping(one.obj.get("data")).get("values")))
+            values = mapping(json.loads(text(mapping(one.obj.get("data")).get("values"))))
         except ValueError:
             continue
-        settings = mapping(mapping(values).get("global"))
-        image = text(mapping(settings.get("proxy")).get("image"))
-        whole = image if "/" in image else f"{settings.get('hub')}/{image}:{settings.get('tag')}"
-        if image:
-            found[one.name.removeprefix(INJECTOR).removeprefix("-") or _DEFAULT] = whole
-    return found
+        yield one.name.removeprefix(INJECTOR).removeprefix("-") or _DEFAULT, values
 
 
 def _revision(namespace: Thing) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from artemon.analysis.things import Object, Thing, labels_of, listed, mapping, mappings, text, texts
+from artemon.inject import words
 from artemon.model.hosts import DEFAULT_DOMAIN, covers, resolve, service_host
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.selector import matches
@@ -97,6 +98,30 @@ class Material:
         found = [(one, one.obj) for one in self.of_platform("Pod")]
         found += [(one, mapping(one.spec.get("template"))) for one in self.of_platform(*_TEMPLATES)]
         return found
+
+    @cached_property
+    def _spaces(self) -> Mapping[str, Thing]:
+        return {one.name: one for one in self.of_platform("Namespace")}
+
+    def in_mesh(self, thing: Thing, pod: Object) -> bool:
+        """Whether a pod has a proxy or is given one; where nobody tells of its namespace, it is."""
+        spec, meta = mapping(pod.get("spec")), mapping(pod.get("metadata"))
+        several = [*mappings(spec.get("containers")), *mappings(spec.get("initContainers"))]
+        if any(one.get("name") == words.PROXY for _, one in several):
+            return True
+        wish = {**labels_of(meta.get("annotations")), **labels_of(meta.get("labels"))}.get(words.INJECT)
+        if wish:
+            return words.is_true(wish)
+        space = self._spaces.get(thing.namespace)
+        if space is None:
+            return True
+        asked = space.labels.get(words.NAMESPACE_INJECTION)
+        return asked == "enabled" or (not asked and words.REVISION in space.labels)
+
+    @cached_property
+    def outside(self) -> Collection[str]:
+        """Kind and name of pods without a proxy, and of what makes such."""
+        return {thing.resource for thing, pod in self.pods if not self.in_mesh(thing, pod)}
 
     @cached_property
     def workloads(self) -> Sequence[Running]:

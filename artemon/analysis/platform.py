@@ -5,8 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from artemon.analysis.images import enabled_by_default
 from artemon.analysis.material import Material
-from artemon.analysis.things import Finding, Findings, Object, Thing, labels_of, mapping, mappings, text
+from artemon.analysis.things import (
+    Finding,
+    Findings,
+    Object,
+    Thing,
+    bracketed,
+    labels_of,
+    mapping,
+    mappings,
+    text,
+)
 from artemon.model.selector import matches
 
 SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage", "istio-system",
@@ -20,7 +31,8 @@ _UID = 1337
 
 
 def namespaces(material: Material) -> Findings:
-    """Those that get no sidecars (IST0102), and those told twice (IST0123)."""
+    """Those that get no sidecars (IST0102) or get them unasked (IST0148), and those told twice (IST0123)."""
+    everywhere = enabled_by_default(material)
     for one in material.of_platform("Namespace"):
         old, rev = one.labels.get("istio-injection"), one.labels.get("istio.io/rev")
         if one.name in SYSTEM or one.labels.get("istio.io/dataplane-mode") == "ambient":
@@ -32,6 +44,12 @@ def namespaces(material: Material) -> Findings:
                 "may lead to undefined behavior. Make sure only one injection label exists."
             )
             yield Finding("IST0123", one, "metadata.labels", message)
+        elif not old and not rev and everywhere:
+            message = (
+                "is enabled for Istio injection, as Istio is installed with enableNamespacesByDefault as "
+                "true."
+            )
+            yield Finding("IST0148", one, "metadata.labels", message)
         elif not old and not rev:
             message = (
                 "The namespace is not enabled for Istio injection. Run 'kubectl label namespace "
@@ -43,11 +61,8 @@ def namespaces(material: Material) -> Findings:
 
 def pods(material: Material) -> Findings:
     """Pods without a proxy where there should be one (IST0103), and with the proxy's user (IST0144)."""
-    injected = {
-        one.name
-        for one in material.of_platform("Namespace")
-        if one.labels.get("istio-injection") == "enabled" or one.labels.get("istio.io/rev")
-    }
+    everywhere = enabled_by_default(material)
+    injected = {one.name for one in material.of_platform("Namespace") if _is_injected(one, everywhere)}
     for thing, pod in material.pods:
         spec = mapping(pod.get("spec"))
         several = [*mappings(spec.get("containers")), *mappings(spec.get("initContainers"))]
@@ -72,6 +87,13 @@ def pods(material: Material) -> Findings:
         if _UID in users:
             message = "User ID (UID) 1337 is reserved for the sidecar proxy."
             yield Finding("IST0144", thing, "spec", message)
+
+
+def _is_injected(namespace: Thing, everywhere: bool) -> bool:
+    old, rev = namespace.labels.get("istio-injection"), namespace.labels.get("istio.io/rev")
+    if namespace.name in SYSTEM or (old and rev):
+        return False
+    return old == "enabled" or bool(rev) or (everywhere and not old)
 
 
 def ports(material: Material) -> Findings:
@@ -101,7 +123,7 @@ def deployments(material: Material) -> Findings:
     with several numbers (IST0137)."""
     for thing in material.of_platform("Deployment"):
         labels = labels_of(mapping(mapping(thing.spec.get("template")).get("metadata")).get("labels"))
-        if _is_outside(thing):
+        if thing.resource in material.outside:
             continue
         services = [
             one for one in material.of_platform("Service")
@@ -110,12 +132,6 @@ def deployments(material: Material) -> Findings:
         ]  # fmt: skip
         yield from _protocols(thing, services)
         yield from _targets(thing, services)
-
-
-def _is_outside(thing: Thing) -> bool:
-    meta = mapping(mapping(thing.spec.get("template")).get("metadata"))
-    switches = {**labels_of(meta.get("annotations")), **labels_of(meta.get("labels"))}
-    return switches.get("sidecar.istio.io/inject") == "false"
 
 
 def _served(services: list[Thing]) -> Iterator[tuple[Thing, Object]]:
@@ -132,7 +148,7 @@ def _protocols(thing: Thing, services: list[Thing]) -> Findings:
             names = sorted({name for many in by_protocol.values() for name in many})
             message = (
                 f"This deployment {thing.full} is associated with multiple services using port {number} but "
-                f"different protocols: {names}"
+                f"different protocols: {bracketed(names)}"
             )
             yield Finding("IST0116", thing, "spec.template", message)
 
@@ -148,8 +164,8 @@ def _targets(thing: Thing, services: list[Thing]) -> Findings:
         names = sorted({name for many in by_number.values() for name in many})
         if len(by_number) > 1 and len(names) > 1:
             message = (
-                f"This deployment {thing.full} is associated with multiple services {names} using targetPort "
-                f'"{target}" but different ports: {sorted(by_number)}.'
+                f"This deployment {thing.full} is associated with multiple services {bracketed(names)} using "
+                f'targetPort "{target}" but different ports: {bracketed(sorted(by_number))}.'
             )
             yield Finding("IST0137", thing, "spec.template", message)
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from itertools import combinations
 from typing import Any
 
 from artemon.analysis.material import Material
-from artemon.analysis.things import Finding, Findings, Thing, labels_of, mapping, mappings, text, texts
+from artemon.analysis.things import (
+    Finding,
+    Findings,
+    Thing,
+    bracketed,
+    labels_of,
+    mapping,
+    mappings,
+    text,
+    texts,
+)
 from artemon.model.resource import Resource
 from artemon.model.selector import matches
 from artemon.model.tolerant import decode_tolerantly
@@ -32,10 +43,16 @@ def _reach(thing: Thing, material: Material) -> str | None:
 
 
 def without_workloads(material: Material) -> Findings:
-    """Selectors that select nothing (IST0127; IST0101 where Istio says so)."""
+    """Selectors that select nothing (IST0127; IST0101 where Istio says so), and policies for namespaces
+    where nothing is."""
     for thing in material.of_kind(*_POLICIES, "Sidecar", "Telemetry"):
-        chosen = chosen_by(thing)
-        if not chosen or material.selected(chosen, _reach(thing, material)):
+        chosen, place = chosen_by(thing), _reach(thing, material)
+        if not chosen and (thing.kind != "AuthorizationPolicy" or place is None or any(_targets(thing))):
+            continue
+        found = material.selected(chosen, place)
+        if thing.kind == "AuthorizationPolicy":
+            found = [one for one in found if not one.about or one.about.resource not in material.outside]
+        if found:
             continue
         shown = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
         if thing.kind in ("Sidecar", "Telemetry"):
@@ -43,7 +60,7 @@ def without_workloads(material: Material) -> Findings:
             yield Finding("IST0101", thing, path, f'Referenced selector not found: "{shown}"')
         else:
             message = f"No matching workloads for this resource with the following labels: {shown}"
-            yield Finding("IST0127", thing, "spec.selector", message)
+            yield Finding("IST0127", thing, "spec.selector" if chosen else "spec", message)
 
 
 def _colliding(kind: str, several: str, same: str, material: Material) -> Findings:
@@ -56,7 +73,10 @@ def _colliding(kind: str, several: str, same: str, material: Material) -> Findin
         bare = [one for one in things if not chosen_by(one) and not list(_targets(one))]
         names = [one.name for one in bare]
         for one in bare if len(bare) > 1 else ():
-            message = f'The {plural} {names} in namespace "{namespace}" have no workload selector{_UNDEFINED}'
+            message = (
+                f'The {plural} {bracketed(names)} in namespace "{namespace}" have no workload selector'
+                f"{_UNDEFINED}"
+            )
             yield Finding(several, one, "spec", message)
         yield from _overlapping(things, namespace, plural, same, material)
 
@@ -74,8 +94,8 @@ def _overlapping(
             if (one.full, name) not in told:
                 told.add((one.full, name))
                 message = (
-                    f'The {plural} {names} in namespace "{namespace}" select the same workload pod '
-                    f'"{name}"{_UNDEFINED}'
+                    f'The {plural} {bracketed(names)} in namespace "{namespace}" select the same workload '
+                    f'pod "{name}"{_UNDEFINED}'
                 )
                 yield Finding(code, one, "spec", message)
 
@@ -204,10 +224,13 @@ def namespaces(material: Material) -> Findings:
     for thing in material.of_kind("AuthorizationPolicy") if known else ():
         for index, rule in mappings(thing.spec.get("rules")):
             for number, origin in mappings(rule.get("from")):
-                for value in texts(mapping(origin.get("source")).get("namespaces")):
-                    if "*" not in value and value not in known:
-                        path = f"spec.rules[{index}].from[{number}].source.namespaces"
-                        yield Finding("IST0101", thing, path, f'Referenced namespace not found: "{value}"')
+                source = mapping(origin.get("source"))
+                for field in ("namespaces", "notNamespaces"):
+                    for place, value in enumerate(texts(source.get(field))):
+                        if not any(fnmatchcase(one, value) for one in known):
+                            path = f"spec.rules[{index}].from[{number}].source.{field}[{place}]"
+                            message = f'Referenced namespace not found: "{value}"'
+                            yield Finding("IST0101", thing, path, message)
 
 
 ANALYZERS = (

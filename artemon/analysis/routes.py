@@ -10,6 +10,7 @@ from artemon.analysis.things import (
     Findings,
     Object,
     Thing,
+    bracketed,
     labels_of,
     mapping,
     mappings,
@@ -66,8 +67,8 @@ def _port(thing: Thing, path: str, destination: Object, offer: Offer) -> Finding
     numbers = [one.number for one in offer.ports]
     if number is None and len(numbers) > 1:
         message = (
-            f'This VirtualService routes to a service "{offer.host}" that exposes multiple ports {numbers}. '
-            "Specifying a port in the destination is required to disambiguate."
+            f'This VirtualService routes to a service "{offer.host}" that exposes multiple ports '
+            f"{bracketed(numbers)}. Specifying a port in the destination is required to disambiguate."
         )
         yield Finding("IST0112", thing, path, message)
     elif number is not None and numbers and number not in numbers:
@@ -115,7 +116,7 @@ def gateways(material: Material) -> Findings:
                 wanted = texts(thing.spec.get("hosts"))
                 if wanted and not any(_meets(one, thing.namespace, hosts[full]) for one in wanted):
                     message = (
-                        f"one or more host {wanted} defined in VirtualService {thing.full} "
+                        f"one or more host {bracketed(wanted)} defined in VirtualService {thing.full} "
                         f"not found in Gateway {full}."
                     )
                     yield Finding("IST0132", thing, path, message)
@@ -166,6 +167,40 @@ def same_hosts(material: Material) -> Findings:
                 yield Finding("IST0109", one, "spec.hosts", message)
 
 
+def without_subset(material: Material) -> Findings:
+    """Routes at gateways to the whole of a host that others of the mesh reach by subsets alone (IST0140)."""
+    by_host: dict[str, list[Thing]] = {}
+    for thing in material.of_kind("VirtualService"):
+        if any(text(one.get("subset")) for one in _http_destinations(thing)):
+            for host in texts(thing.spec.get("hosts")):
+                by_host.setdefault(_full(host, thing, material), []).append(thing)
+    for thing in material.of_kind("VirtualService"):
+        named = texts(thing.spec.get("gateways"))
+        for path, destination in destinations(thing) if any(one != MESH for one in named) else ():
+            if not path.startswith("spec.http[") or ".route[" not in path or destination.get("subset"):
+                continue
+            host = _full(text(destination.get("host")), thing, material)
+            for other in by_host.get(host, ()):
+                if other is not thing and not set(_gateways(thing)) & set(_gateways(other)) - {MESH}:
+                    message = (
+                        f"Subset in virtual service {other.full} has no effect on ingress gateway "
+                        f"{thing.full} requests"
+                    )
+                    yield Finding("IST0140", thing, path, message)
+
+
+def _http_destinations(thing: Thing) -> Iterator[Object]:
+    yield from (
+        one for path, one in destinations(thing) if ".route[" in path and path.startswith("spec.http[")
+    )
+
+
+def _gateways(thing: Thing) -> Iterator[str]:
+    """Full names of the gateways that a VirtualService is for."""
+    for name in texts(thing.spec.get("gateways")) or [MESH]:
+        yield name if "/" in name or name == MESH else f"{thing.namespace}/{name}"
+
+
 def claims(material: Material) -> Findings:
     """Routes by claims of tokens at gateways where nobody looks at tokens (IST0149)."""
     selectors = {one.full: one for one in material.of_kind("Gateway")}
@@ -175,10 +210,13 @@ def claims(material: Material) -> Findings:
             full = name if "/" in name else f"{thing.namespace}/{name}"
             gateway = selectors.get(full)
             if gateway is not None and not _has_tokens(gateway, material):
+                chosen = labels_of(gateway.spec.get("selector"))
+                pods = (one.about.full for one in material.selected(chosen, None) if one.about)
                 message = (
                     f"The virtual service uses the JWT claim based routing (key: {key}) but found no request "
-                    f"authentication for the gateway ({full}). The request authentication must first be "
-                    "applied to validate the token and make the claims available for routing."
+                    f"authentication for the gateway ({full}) pod ({next(pods, 'none yet')}). The request "
+                    "authentication must first be applied for the gateway pods to validate the JWT token and "
+                    "make the claims available for routing."
                 )
                 yield Finding("IST0149", thing, f"spec.gateways[{index}]", message)
 
@@ -203,4 +241,4 @@ def _has_tokens(gateway: Thing, material: Material) -> bool:
     return False
 
 
-ANALYZERS = (missing_destinations, gateways, same_hosts, claims)
+ANALYZERS = (missing_destinations, gateways, same_hosts, without_subset, claims)

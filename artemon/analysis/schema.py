@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from artemon.analysis.material import Material
-from artemon.analysis.things import Finding, Findings
+from artemon.analysis.things import Finding, Findings, Thing, listed, mapping, mappings, text
 from artemon.errors import Problem
 from artemon.model.message import Message
 from artemon.model.resource import Resource
@@ -27,10 +30,49 @@ def objects(material: Material, context: Context) -> Findings:
             dead = _dead(decoded.resource)
             for problem in found:
                 code = "IST0106" if problem.level == "error" else dead.get(problem, "IST0133")
-                told = problem.message
-                if code in ("IST0106", "IST0133"):
-                    told = f"Schema validation {problem.level}: {told}"
-                yield Finding(code, thing, problem.path, told)
+                yield Finding(code, thing, problem.path, _told(code, problem, thing))
+
+
+def _told(code: str, problem: Problem, thing: Thing) -> str:
+    """In the words of Istio's messages, which name rules and matches by name or number."""
+    reason = problem.message.removeprefix("is ")
+    if code == "IST0130":
+        return f"VirtualService rule {_names(problem.path, thing)[0]} not used ({reason})."
+    if code == "IST0131":
+        rule, match = _names(problem.path, thing)
+        kind = problem.path.partition("[")[0]
+        earlier = re.search(r"in rule (\d+)|\[(\d+)\]\.match", problem.message)
+        place = next((one for one in earlier.groups() if one), "") if earlier else ""
+        taker = _names(f"{kind}[{place}]", thing)[0] if place else "before"
+        where = f"(duplicate/overlapping match in rule {taker})"
+        return f"VirtualService rule {rule} match {match} is not used {where}."
+    return f"Schema validation {problem.level}: {problem.message}"
+
+
+def _names(path: str, thing: Thing) -> list[str]:
+    """Each rule and match on a path, by its name or `#` and its place."""
+    here: Any = thing.spec
+    found = []
+    for word, place in re.findall(r"(\w+)\[(\d+)\]", path):
+        here = listed(mapping(here).get(word))[int(place)]
+        found.append(text(mapping(here).get("name")) or f"#{place}")
+    return found
+
+
+def deprecated(material: Material) -> Findings:
+    """Fields that go away (IST0002) and that validation says nothing of."""
+    for thing in material.of_kind("VirtualService"):
+        for index, route in mappings(thing.spec.get("http")):
+            delay = mapping(mapping(route.get("fault")).get("delay"))
+            if delay.get("percent"):
+                path = f"spec.http[{index}].fault.delay.percent"
+                message = (
+                    "Deprecated: HTTPRoute.fault.delay.percent is deprecated; use fault.delay.percentage"
+                )
+                yield Finding("IST0002", thing, path, message)
+
+
+ANALYZERS = (deprecated,)
 
 
 def _dead(resource: Resource[Message] | None) -> dict[Problem, str]:

@@ -31,11 +31,12 @@ _NO_ROOTS = (
 
 def addresses(material: Material) -> Findings:
     """TCP without an address is told by its port alone (IST0134)."""
+    known = material.mesh.default_config.proxy_metadata
+    automatic = known.get("ISTIO_META_DNS_CAPTURE") == known.get("ISTIO_META_DNS_AUTO_ALLOCATE") == "true"
     for thing in material.of_kind("ServiceEntry"):
         given = [*texts(thing.spec.get("addresses")), *listed(thing.status.get("addresses"))]
-        resolution = text(thing.spec.get("resolution")) or "NONE"
-        for index, port in mappings(thing.spec.get("ports")):
-            if text(port.get("protocol")).upper() in _BARE and not given and resolution == "NONE":
+        for index, port in mappings(thing.spec.get("ports") if not given and not automatic else ()):
+            if text(port.get("protocol")).upper() in _BARE:
                 message = "ServiceEntry addresses are required for this protocol."
                 yield Finding("IST0134", thing, f"spec.ports[{index}]", message)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,11 @@ def text(value: Any) -> str:
 def texts(value: Any) -> list[str]:
     """The texts of a list."""
     return [one for one in listed(value) if isinstance(one, str)]
+
+
+def bracketed(values: Iterable[Any]) -> str:
+    """Several values as Istio's messages name them: `[a b]`."""
+    return f"[{' '.join(str(one) for one in values)}]"
 
 
 def labels_of(value: Any) -> dict[str, str]:

@@ -74,6 +74,15 @@ def _pair(held: Credential, at: str, at_key: str, now: datetime) -> Iterator[Pro
         yield Problem(at_key, f"is not the key of the first certificate{hint}")
 
 
+def is_pair(certificate: bytes, key: bytes) -> bool:
+    """Whether the first of the certificates (PEM) is of this key (PEM)."""
+    chain = _certificates(certificate)
+    try:
+        return bool(chain) and _is_of(chain[0], key)
+    except KeyRefused:
+        return False
+
+
 def _is_of(certificate: x509.Certificate, key: bytes) -> bool:
     own = load_private_key(key).public_key().public_numbers()
     return bool(getattr(certificate.public_key(), "public_numbers", lambda: None)() == own)

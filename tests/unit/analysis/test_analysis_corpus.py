@@ -32,11 +32,11 @@ CODES = {
     "conditions.ConditionAnalyzer": "0171",
     "destinationrule.PodNotSelectedAnalyzer": "0173 0174",
     "serviceentry.ProtocolAddressesAnalyzer": "0134",
+    "externalcontrolplane.ExternalControlPlaneAnalyzer": "0163 0164",
 }
 """The codes that one of Istio's analyzers tells; our run has all analyzers at once."""
 ELSEWHERE = {
     "multicluster.MeshNetworksAnalyzer": "IST0126 reads MeshNetworks, which this mesh does not have",
-    "externalcontrolplane.ExternalControlPlaneAnalyzer": "IST0163, IST0164 read Istio's webhooks",
     "authn.BlockedCIDRsAnalyzer": "IST0175: pilotd refuses such addresses without being told to",
 }
 

@@ -37,7 +37,7 @@ from galleyd.around import Around
 from galleyd.authenticity import Authenticity
 from galleyd.bindings import Granted
 from galleyd.certificates import Certificates
-from galleyd.clusters.mirror import Mesh
+from galleyd.clusters.mesh import Mesh
 from galleyd.clusters.run import Clusters
 from galleyd.clusters.settings import ReadOptions
 from galleyd.core import Core

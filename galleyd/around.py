@@ -26,7 +26,8 @@ class Around:
     layout: Layout
     _mesh: Feed = field(default_factory=_quiet)
     _workloads: Feed = field(default_factory=_quiet)
-    _secrets: Feed = field(default_factory=_quiet)
+    kept: Feed = field(default_factory=_quiet)
+    """Secrets, as they lie in the registry."""
 
     @property
     def feeds(self) -> Mapping[str, Feed]:
@@ -34,7 +35,7 @@ class Around:
         return {
             self.layout.mesh: self._mesh,
             self.layout.workloads: self._workloads,
-            self.layout.secrets: self._secrets,
+            self.layout.secrets: self.kept,
         }
 
     def mesh(self) -> MeshConfig | None:
@@ -49,9 +50,9 @@ class Around:
 
     def secrets(self) -> set[tuple[str, str]] | None:
         """Namespace and name of every Secret; None when they are not known."""
-        if not self._secrets.synced:
+        if not self.kept.synced:
             return None
-        keys = (one.key.removeprefix(self.layout.secrets).partition("/") for one in self._secrets.values())
+        keys = (one.key.removeprefix(self.layout.secrets).partition("/") for one in self.kept.values())
         return {(namespace, name) for namespace, _, name in keys}
 
     def workloads(self) -> Iterator[Workload]:

@@ -224,8 +224,9 @@ def _with_secrets(
 ) -> Resources:
     """With the Secrets that this very client may have: decided each time, shared with nobody. Whom everyone
     trusts is the same for all."""
-    granted = secret_resources(grants(snapshot.config.secrets, view))
-    trusted = snapshot.memo.get(trust_resource, snapshot.config.trust)
+    config = snapshot.config
+    granted = secret_resources(grants(config.secrets, view, config.edge.grants))
+    trusted = snapshot.memo.get(trust_resource, config.trust)
     if trusted is not None:
         granted[trusted.name] = trusted
     states = {**resources, SECRET: previous[SECRET].successor(granted)}

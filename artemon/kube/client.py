@@ -26,8 +26,12 @@ IDLE = 120.0
 """Seconds that a watch may be silent."""
 PAGE = 500
 MAX_LINE = 4 * 1024 * 1024
+JSON = "application/json"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Of watches, and of lists: nothing of objects but their metadata."""
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
@@ -100,14 +104,20 @@ class Client:
             asked["continue"] = token
 
     async def list_as(
-        self, read: Read[T], kind: Kind, namespace: str = "", *, query: Query | None = None
-    ) -> tuple[tuple[T, ...], str]:  # fmt: skip
+        self,
+        read: Read[T],
+        kind: Kind,
+        namespace: str = "",
+        *,
+        query: Query | None = None,
+        accept: str = JSON,
+    ) -> tuple[tuple[T, ...], str]:
         """All objects of a kind as what `read` makes of them, and the version of the list. A large list is
         never there as a whole."""
         asked: dict[str, str | int] = {"limit": PAGE, **(query or {})}
         whole: list[T] = []
         while True:
-            code, text, _ = await self._exchange("GET", path_of(kind, namespace), query=asked)
+            code, text, _ = await self._exchange("GET", path_of(kind, namespace), query=asked, accept=accept)
             if code >= 300:
                 raise refusal(code, _content(code, text))
             found, meta = read_page(text, read)

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from artemon.backoff import Backoff
 from artemon.errors import ArtemonError
-from artemon.kube.client import Client, Query
+from artemon.kube.client import JSON, METADATA, METADATA_LIST, Client, Query
 from artemon.kube.failures import Gone, Rejected, missing_rule
 from artemon.kube.pages import Object, Read, fields_of
 from artemon.model.resource import Kind
@@ -69,6 +69,7 @@ async def follow_as(
     namespace: str = "",
     *,
     query: Query | None = None,
+    bare: bool = False,
     jitter: Callable[[], float] = random.random,
 ) -> AsyncIterator[Item[T]]:
     """The state of `kind`, its objects as what `read` makes of them, until cancelled. Level, not edge: after
@@ -76,16 +77,17 @@ async def follow_as(
 
     Bookmarks move the position without a change; a position that is too old (410) means to list again; an
     unreachable cluster is tried again with back-off, told once per try, and listed anew when it answers.
-    Raises Rejected when the caller is not known (any more).
+    bare: only metadata is asked for. Raises Rejected when the caller is not known (any more).
     """
+    whole, one = (METADATA_LIST, METADATA) if bare else (JSON, JSON)
     since, backoff = "", Backoff(first=0.2, most=30)
     while True:
         try:
             if not since:
-                objects, since = await client.list_as(read, kind, namespace, query=query)
+                objects, since = await client.list_as(read, kind, namespace, query=query, accept=whole)
                 yield Listed(objects)
             asked: Query = {**(query or {}), "timeoutSeconds": WATCH_SECONDS}
-            async for event in client.watch_as(read, kind, namespace, since=since, query=asked):
+            async for event in client.watch_as(read, kind, namespace, since=since, query=asked, accept=one):
                 since = event.version
                 backoff.reset()
                 if event.type != "BOOKMARK":

@@ -12,6 +12,8 @@ TLS_TYPE = "kubernetes.io/tls"
 OPAQUE_TYPE = "Opaque"
 TYPES = {TLS_TYPE: TLS_TYPE, OPAQUE_TYPE: OPAQUE_TYPE, "": OPAQUE_TYPE, "generic": OPAQUE_TYPE}
 """Types that are kept, by what users write."""
+KUBERNETES, GATEWAY = "kubernetes://", "kubernetes-gateway://"
+"""How a Secret may be named: of the proxy's own namespace, or as `<namespace>/<name>`."""
 ACCOUNTS = "artemon.io/service-accounts"
 """Annotation: the service accounts, with commas, whose gateways get it; absent: any of its namespace."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from artemon.model.kinds import EDGE_KINDS
-from artemon.model.proxy import ProxyType
 from artemon.snapshot.changes import BAN, KEY_SET, MESH, SECRET, SERVICE, TRUST, WORKLOAD, ChangeSet
+from artemon.snapshot.credentials import reaches
 from artemon.snapshot.view import ProxyView
 
 CDS, EDS, LDS, RDS, SDS, ECDS = "CDS", "EDS", "LDS", "RDS", "SDS", "ECDS"
@@ -61,7 +61,7 @@ def touches(changes: ChangeSet, view: ProxyView) -> bool:
         seen = any(key.host in view.services for key in changes.services)
         return seen or not changes.claimed.isdisjoint(view.proxy.ip_addresses)
     if types(changes) == {SDS} and TRUST not in changes.kinds:
-        return view.proxy.type is ProxyType.ROUTER and view.proxy.namespace in changes.namespaces
+        return reaches(view, changes.namespaces)
     if changes.kinds and changes.kinds <= _OF_NAMESPACES:
         return bool(changes.namespaces & {view.proxy.namespace, view.mesh.root_namespace})
     return bool(types(changes))

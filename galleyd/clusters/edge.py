@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -38,7 +39,7 @@ Wanted = dict[tuple[Kind, Name], dict[str, Any]]
 
 class Edge:
     """seen: the cluster's objects of a kind that is copied. touched: told which kinds' copies look different.
-    around: MeshConfig, workloads that joined, ServiceEntries, as they are now."""
+    around: MeshConfig, workloads that joined, ServiceEntries, as they are now. lacking: as of `Known`."""
 
     def __init__(
         self,
@@ -47,11 +48,12 @@ class Edge:
         seen: Callable[[Kind], Mapping[Name, Object]],
         touched: Callable[[Iterable[Kind]], None],
         around: Callable[[], tuple[MeshConfig, Iterable[Workload], Iterable[Resource[Any]]]],
+        lacking: Callable[[str, str], str],
         log: Log,
         now: Callable[[], str] = utc_now,
     ) -> None:
         self._client, self._seen, self._touched, self._around = client, seen, touched, around
-        self._log, self._now = log, now
+        self._lacking, self._log, self._now = lacking, log, now
         self._stock = Stock()
         self._unread = set(AROUND)
         self._some, self._ready = asyncio.Event(), asyncio.Event()
@@ -113,7 +115,7 @@ class Edge:
 
     def _wanted(self) -> Wanted:
         mesh, workloads, entries = self._around()
-        known, now = self._stock.known(mesh, workloads, entries), self._now()
+        known, now = replace(self._stock.known(mesh, workloads, entries), lacking=self._lacking), self._now()
         shaped = {kind: self._ours(kind) for kind in COPIED}
         derived = derive(objects_of({kind: many.values() for kind, many in shaped.items()}), known)
         wanted: Wanted = {

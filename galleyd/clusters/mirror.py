@@ -6,8 +6,8 @@ What the cluster said last stays in force while it cannot be read, and when anot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from artemon.errors import ArtemonError, StoreError
@@ -20,16 +20,16 @@ from artemon.model.kinds import ACCESS, KINDS, SERVICE_ENTRY
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Kind, Resource
 from artemon.model.workload import Workload
-from galleyd.around import Around
+from galleyd.clusters.certificates import Certificates
 from galleyd.clusters.conditions import Verdict
 from galleyd.clusters.edge import Edge
 from galleyd.clusters.edge_stock import COPIED, Name, entries_of
 from galleyd.clusters.marks import Home, copied, goes_before, home_of
+from galleyd.clusters.mesh import Mesh
 from galleyd.clusters.settings import Cluster
 from galleyd.clusters.teller import Teller
-from galleyd.edits import Edits, How, Preconditions
-from galleyd.feed import Behind, Feed
-from galleyd.keys import Keys
+from galleyd.edits import How, Preconditions
+from galleyd.feed import Behind
 from galleyd.objects import Object, Ref, Stored, meta_of
 from galleyd.status import ApiError
 from galleyd.writes import decode
@@ -38,19 +38,6 @@ READ: tuple[Kind, ...] = (*(kind for kind in KINDS if kind.group != ACCESS), *CO
 """Not those that say who may do what in the mesh: rights in a cluster are none in the mesh."""
 AGAIN = 2.0
 _REFUSED = (400, 403, 413, 422)
-
-
-@dataclass(frozen=True, slots=True)
-class Mesh:
-    """galleyd's side. order: names of all clusters, the first goes before. config: objects as last seen.
-    around: what else is known of the mesh."""
-
-    edits: Edits
-    keys: Keys
-    config: Feed
-    proxies: Feed
-    order: Sequence[str]
-    around: Around
 
 
 class Mirror:
@@ -64,8 +51,16 @@ class Mirror:
         self._some = asyncio.Event()
         self._lost: dict[Kind, str] = {}
         self._teller = Teller(client, self._known, mesh.proxies, self._log)
+        self._certificates = Certificates(
+            cluster.settings.secrets, home, client, mesh, told=self._lacking_changed, log=self._log
+        )
         self._edge = Edge(
-            client, seen=self._edge_objects, touched=self._again, around=self._around, log=self._log
+            client,
+            seen=self._edge_objects,
+            touched=self._again,
+            around=self._around,
+            lacking=self._certificates.lacking,
+            log=self._log,
         )
 
     async def run(self) -> None:
@@ -77,6 +72,10 @@ class Mirror:
             tasks.create_task(self._work(), name="cluster-copies")
             tasks.create_task(self._teller.run(), name="cluster-status")
             tasks.create_task(self._edge.run(), name="cluster-edge")
+            tasks.create_task(self._certificates.run(), name="cluster-certificates")
+
+    def _lacking_changed(self) -> None:
+        self._edge.changed()
 
     def _reads(self, ref: Ref) -> bool:
         return among(ref.namespace, self._cluster.settings.namespaces)

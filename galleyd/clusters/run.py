@@ -13,7 +13,8 @@ from artemon.kube.client import Client
 from artemon.kube.kinds import VALIDATING_WEBHOOKS
 from artemon.log import Log
 from artemon.store.api import Store
-from galleyd.clusters.mirror import Mesh, Mirror, home_of_cluster
+from galleyd.clusters.mesh import Mesh
+from galleyd.clusters.mirror import Mirror, home_of_cluster
 from galleyd.clusters.settings import Cluster
 
 _NAMESPACE = '{apiGroups: [""], resources: ["namespaces"], verbs: [get]}'

@@ -37,12 +37,16 @@ PLACES: Mapping[str, str] = {
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
 }
 """Kind -> its collection in the API."""
+_VALUES = {"secrets": "citadeld.secrets", "credentials": "galleyd.secrets", "remotes": "pilotd.remotes"}
+"""What flags are called where the daemons are in the cluster."""
 
 
 @click.command()
@@ -60,6 +64,18 @@ PLACES: Mapping[str, str] = {
 @click.option("--validator", default="", help="Where the API server finds galleyd, in the same form.")
 @click.option("--validator-ca", type=FILE, help="Roots (PEM) of galleyd's certificate.")
 @click.option("--secrets", is_flag=True, help="Let citadeld keep certificates as Secrets (istio.<account>).")
+@click.option(
+    "--credentials",
+    multiple=True,
+    metavar="NAMESPACE",
+    help="Let galleyd read Secrets there that gateways name; may be repeated.",
+)
+@click.option(
+    "--remotes",
+    multiple=True,
+    metavar="NAMESPACE",
+    help="Let pilotd read Secrets there that tell of further clusters; may be repeated.",
+)
 @click.option("--gateway-api", is_flag=True, help="Give it Gateway API's kinds too, unless it has them.")
 @click.option("--revision", default="default", show_default=True, help="Revision of the injector.")
 @click.option("--tag", "tags", multiple=True, help="Further name of the revision; may be repeated.")
@@ -102,6 +118,8 @@ class _Elsewhere:
     validator: str
     validator_ca: Path | None
     secrets: bool
+    credentials: tuple[str, ...]
+    remotes: tuple[str, ...]
     revision: str
     tags: tuple[str, ...]
     default: bool
@@ -119,10 +137,11 @@ class _Elsewhere:
             _check({option: one for option, one in given.items() if one}, [self.revision, *self.tags])
         elif self.validator or self.tags or self.revision != "default" or not self.default:
             raise click.UsageError("--validator, --revision, --tag and --no-default need --injector")
-        elif self.secrets:
-            raise click.UsageError(
-                "--secrets needs --injector; in the cluster it is the value citadeld.secrets"
-            )
+        else:
+            for name, value in _VALUES.items():
+                if getattr(self, name):
+                    text = f"--{name} needs --injector; in the cluster it is the value {value}"
+                    raise click.UsageError(text)
 
     def objects(self) -> list[dict[str, Any]]:
         """What the cluster needs to ask them."""
@@ -134,6 +153,8 @@ class _Elsewhere:
             default=self.default,
             validator=judge,
             secrets=self.secrets,
+            credentials=self.credentials,
+            remotes=self.remotes,
         )
 
 
@@ -204,6 +225,6 @@ def _reason(error: ArtemonError, place: str) -> str:
         return str(error)
     group = place.split("/")[2] if place.startswith("/apis/") else ""
     resource = place.rpartition("/")[2]
-    more = ", escalate, bind" if resource == "clusterroles" else ""  # to give the daemons theirs
+    more = ", escalate, bind" if resource in {"roles", "clusterroles"} else ""  # to give the daemons theirs
     what = f'apiGroups: ["{group}"], resources: ["{resource}"], verbs: [create, patch{more}]'
     return missing_rule(error, f"{{{what}}}")

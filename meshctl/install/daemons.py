@@ -9,6 +9,9 @@ from meshctl.install.pods import AUDIENCE, HTTP_PORT, STATE, Daemon, Object, lab
 from meshctl.install.values import Values
 
 CONFIG = "artemon-injection"
+KEY = "/etc/artemon/secrets-key"
+KEYS = {"artemon-secrets-key": KEY}
+"""What Secrets lie encrypted under in the registry: for those alone who write and deliver them."""
 _SVC = f"{SYSTEM_NAMESPACE}.svc"
 _NAMED = ("citadeld", "galleyd", "injectord", "mixerd", "pilotd")
 
@@ -16,7 +19,8 @@ _NAMED = ("citadeld", "galleyd", "injectord", "mixerd", "pilotd")
 def daemons(values: Values) -> list[Daemon]:
     """The control plane."""
     cluster = f"kubernetes://in-cluster?name={values.get('global.multiCluster.clusterName')}"
-    secrets = values.get("citadeld.secrets")
+    secrets, remotes = values.get("citadeld.secrets"), values.get("pilotd.remotes")
+    gateways, named = values.get("gateway.namespace"), values.get("galleyd.secrets")
     names = ",".join(f"{name}={name}.{_SVC}" for name in _NAMED)
     return [
         Daemon(
@@ -40,7 +44,8 @@ def daemons(values: Values) -> list[Daemon]:
                 f"--state-dir={STATE}/galleyd",
                 "--listen=0.0.0.0:15014",
                 "--admin-token-file=/etc/artemon/admin/token",
-                f"--clusters={cluster}&webhook=artemon-validator",
+                f"--clusters={cluster}&webhook=artemon-validator&secrets={gateways}%2C{named}",
+                f"--secrets-key-file={KEY}/key",
                 f"--hosts=galleyd.{_SVC}",
                 f"--pilotd=pilotd.{_SVC}:15012",
                 f"--mixerd=mixerd.{_SVC}:15004",
@@ -48,12 +53,18 @@ def daemons(values: Values) -> list[Daemon]:
             {"https": 15014},
             webhook="https",
             storage="galleyd.storage",
-            secrets={"galleyd.adminSecret": "/etc/artemon/admin"},
+            secrets={"galleyd.adminSecret": "/etc/artemon/admin", **KEYS},
         ),
         Daemon(
             "pilotd",
-            (f"--data-dir={STATE}/pilotd", "--listen=0.0.0.0:15012", f"--registries={cluster}"),
+            (
+                f"--data-dir={STATE}/pilotd",
+                "--listen=0.0.0.0:15012",
+                f"--registries={cluster}&remotes={remotes}",
+                f"--secrets-key-file={KEY}/key",
+            ),
             {"grpc-xds": 15012},
+            secrets=KEYS,
         ),
         Daemon(
             "injectord",

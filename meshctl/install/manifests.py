@@ -5,68 +5,28 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from artemon.inject.webhook import webhook_configuration
 from artemon.model.definition import definition
-from artemon.model.gateway_api import GROUP as GATEWAY_API
-from artemon.model.kinds import ACCESS, GATEWAY_API_KINDS, KINDS, PROXY_CONFIG
+from artemon.model.kinds import GATEWAY_API_KINDS, KINDS
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
 from meshctl.install.daemons import daemons, objects
 from meshctl.install.gateway import gateway
-from meshctl.install.pods import labels
+from meshctl.install.pods import Object
+from meshctl.install.rights import (
+    KEEPING_SECRETS,
+    READING_SECRETS,
+    RULES,
+    account,
+    cluster_role,
+    granted,
+    secrets_of,
+)
 from meshctl.install.values import Values
 
-Object = dict[str, Any]
 WEBHOOK, VALIDATION = "artemon-sidecar-injector", "artemon-validator"
 VALIDATE = "/validate"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")
-_RBAC = "rbac.authorization.k8s.io"
-_READ = ["get", "list", "watch"]
-_HOOKS = "admissionregistration.k8s.io"
-
-
-def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Object:
-    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
-
-
-_RULES: dict[str, list[Object]] = {
-    "citadeld": [
-        _rule("authentication.k8s.io", ["tokenreviews"], ["create"]),
-        _rule("", ["pods"], ["list"]),
-        _rule("", ["namespaces", "serviceaccounts"], _READ),
-        _rule("", ["configmaps"], [*_READ, "create", "patch"]),
-    ],
-    "pilotd": [
-        _rule("", ["services", "pods", "nodes", "namespaces"], _READ),
-        _rule("discovery.k8s.io", ["endpointslices"], _READ),
-    ],
-    "galleyd": [
-        _rule("", ["namespaces", "services"], _READ),
-        _rule("", ["events"], ["create"]),
-        _rule("networking.k8s.io", ["ingresses", "ingressclasses"], _READ),
-        _rule("networking.k8s.io", ["ingresses/status"], ["patch"]),
-        _rule(GATEWAY_API, [kind.plural for kind in GATEWAY_API_KINDS], _READ),
-        _rule(GATEWAY_API, [f"{kind.plural}/status" for kind in GATEWAY_API_KINDS], ["patch"]),
-        _rule(_HOOKS, ["validatingwebhookconfigurations"], [*_READ, "patch"]),
-        *(
-            rule
-            for group in sorted({kind.group for kind in KINDS} - {ACCESS})
-            for rule in (
-                _rule(group, [kind.plural for kind in KINDS if kind.group == group], _READ),
-                _rule(group, [f"{kind.plural}/status" for kind in KINDS if kind.group == group], ["patch"]),
-            )
-        ),
-    ],
-    "injectord": [
-        _rule(_HOOKS, ["mutatingwebhookconfigurations"], [*_READ, "patch"]),
-        _rule("", ["nodes"], ["list"]),
-        _rule(PROXY_CONFIG.group, [PROXY_CONFIG.plural], _READ),
-    ],
-}
-"""What each daemon may do in the cluster, and nothing else."""
-_SECRETS: Object = _rule("", ["secrets"], [*_READ, "create", "patch", "delete"])
-"""What citadeld needs beside, to keep certificates as Secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +52,21 @@ def in_cluster(values: Values) -> list[Part]:
     base = manifests(
         injector=f"{SYSTEM_NAMESPACE}/injectord:443", validator=Validator(f"{SYSTEM_NAMESPACE}/galleyd:443")
     )
+    edge = values.get("gateway.namespace")
     kinds = [_kept(one) for one in base if one["kind"] == "CustomResourceDefinition"]
     return [
         Part("namespace", [one for one in base if one["kind"] == "Namespace"]),
         Part("crds", kinds),
-        Part("rights", [*(one for one in base if one["kind"] in _RIGHTS), _account("mixerd")]),
-        Part("rights-secrets", _role("citadeld", [_SECRETS], "-secrets"), "citadeld.secrets"),
+        Part("rights", [*(one for one in base if one["kind"] in _RIGHTS), account("mixerd")]),
+        Part("rights-secrets", cluster_role("citadeld", [KEEPING_SECRETS], "-secrets"), "citadeld.secrets"),
+        Part("rights-galleyd", cluster_role("galleyd", [READING_SECRETS], "-secrets"), "galleyd.secrets"),
+        Part("rights-remotes", secrets_of(values.get("pilotd.remotes"), "pilotd"), "pilotd.remotes"),
         *(
             Part(one.name, objects(one, values), "mixerd.enabled" if one.name == "mixerd" else "")
             for one in daemons(values)
         ),
         Part("webhooks", [one for one in base if one["kind"].endswith("WebhookConfiguration")]),
-        Part("gateway", gateway(values), "gateway.enabled"),
+        Part("gateway", [*gateway(values), *secrets_of(edge, "galleyd")], "gateway.enabled"),
     ]
 
 
@@ -131,18 +94,23 @@ def manifests(
     default: bool = True,
     validator: Validator | None = None,
     secrets: bool = False,
+    credentials: Sequence[str] = (),
+    remotes: Sequence[str] = (),
 ) -> list[Object]:
     """Everything, in the order in which it must be applied.
 
-    secrets: whether citadeld may keep certificates as Secrets.
+    secrets: whether citadeld may keep certificates as Secrets. credentials, remotes: namespaces where galleyd
+    may read Secrets that gateways name, and pilotd those of further clusters.
     injector: where the API server finds the webhook, as `https://host:port` or `namespace/service[:port]`.
     """
     suffix = "" if revision == "default" else f"-{revision}"
     webhook = webhook_configuration(
         WEBHOOK + suffix, _client(injector), revision=revision, tags=tags, default=default
     )
-    rules = {**_RULES, "citadeld": [*_RULES["citadeld"], *([_SECRETS] if secrets else [])]}
-    rights = [one for daemon, granted in rules.items() for one in _rights(daemon, granted)]
+    rules = {**RULES, "citadeld": [*RULES["citadeld"], *([KEEPING_SECRETS] if secrets else [])]}
+    rights = [one for daemon, listed in rules.items() for one in granted(daemon, listed)]
+    for daemon, namespaces in (("galleyd", credentials), ("pilotd", remotes)):
+        rights += [one for namespace in namespaces for one in secrets_of(namespace, daemon)]
     validating = [_validating(validator)] if validator else []
     return [_namespace(), *(definition(kind) for kind in KINDS), *rights, webhook, *validating]
 
@@ -183,30 +151,6 @@ def _namespace() -> Object:
     """The daemons' own namespace, whose pods wait for no injector."""
     metadata = {"name": SYSTEM_NAMESPACE, "labels": {"istio-injection": "disabled"}}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-
-
-def _rights(daemon: str, rules: list[Object]) -> list[Object]:
-    return [_account(daemon), *_role(daemon, rules)]
-
-
-def _role(daemon: str, rules: list[Object], suffix: str = "") -> list[Object]:
-    name = f"artemon-{daemon}{suffix}"
-    account = {"kind": "ServiceAccount", "name": daemon, "namespace": SYSTEM_NAMESPACE}
-    return [
-        {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
-        {
-            "apiVersion": f"{_RBAC}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
-            "subjects": [account],
-        },
-    ]
-
-
-def _account(daemon: str) -> Object:
-    metadata = {"name": daemon, "namespace": SYSTEM_NAMESPACE, "labels": labels(daemon)}
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
 def _client(injector: str) -> Object:

@@ -51,10 +51,11 @@ DEFAULTS: Final[Tree] = {
     "galleyd": {
         "replicas": 2,
         "adminSecret": "artemon-admin",
+        "secrets": "",
         "storage": "1Gi",
         "resources": _needs("100m", "192Mi"),
     },
-    "pilotd": {"replicas": 2, "resources": _needs("500m", "512Mi")},
+    "pilotd": {"replicas": 2, "remotes": "", "resources": _needs("500m", "512Mi")},
     "injectord": {"replicas": 2, "resources": _needs("100m", "128Mi")},
     "mixerd": {"enabled": True, "replicas": 1, "resources": _needs("100m", "192Mi")},
     "gateway": {

@@ -21,13 +21,14 @@ from artemon.snapshot.edge.said import GatewaySaid, RouteSaid
 @dataclass(frozen=True, slots=True)
 class Derived:
     """What they come to. ingresses: by `<namespace>/<name>`, what of an Ingress has no effect. said: of
-    Gateways and of routes that are ours."""
+    Gateways and of routes that are ours. grants: who may refer to what of other namespaces."""
 
     gateways: tuple[Resource[Gateway], ...] = ()
     routes: tuple[Resource[VirtualService], ...] = ()
     ingresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     gateways_said: tuple[GatewaySaid, ...] = ()
     routes_said: tuple[RouteSaid, ...] = ()
+    grants: Grants = field(default_factory=Grants)
 
 
 NOTHING = Derived()
@@ -46,6 +47,7 @@ def derive(objects: Objects, known: Known, before: Derived = NOTHING) -> Derived
         ingresses=ingress.problems,
         gateways_said=tuple(one.said for one in opened.values()),
         routes_said=tuple(routed.said),
+        grants=grants,
     )
 
 

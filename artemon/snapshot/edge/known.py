@@ -33,13 +33,15 @@ class Objects:
 @dataclass(frozen=True, slots=True)
 class Known:
     """service: of a full host. selector: the labels that the Service with that host selects. labels: of
-    namespaces, where they are known."""
+    namespaces, where they are known. lacking: why the Secret of that namespace and name serves no TLS; empty
+    where nothing is known against it."""
 
     mesh: MeshConfig
     domain: str
     service: Callable[[str], Service | None]
     selector: Callable[[str], Mapping[str, str] | None] = lambda host: None
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    lacking: Callable[[str, str], str] = lambda namespace, name: ""
 
     def namespace_labels(self, one: Resource[Any]) -> Mapping[str, str]:
         """The labels of an object's namespace; everywhere its name is one."""

@@ -10,6 +10,7 @@ from artemon.model.gateway import Gateway, Port, Server, ServerTLSSettings
 from artemon.model.gateway_api import Listener
 from artemon.model.kinds import HTTP_ROUTE
 from artemon.model.resource import Resource
+from artemon.model.secret import GATEWAY
 from artemon.snapshot.edge.grants import Grants
 from artemon.snapshot.edge.known import WITHIN, Known, made_gateway
 from artemon.snapshot.edge.said import CLASS, Condition, GatewaySaid, ListenerSaid, conditions
@@ -58,7 +59,8 @@ def _opened(gateway: Resource[Any], known: Known, grants: Grants) -> Opened:
     said, listeners = GatewaySaid(gateway), []
     clashes = _clashes(gateway.spec.listeners)
     for listener in gateway.spec.listeners:
-        found = conditions(*_judged(gateway, listener, clashes.get(listener.name), grants))
+        refs = list(_references(gateway, listener, known, grants))
+        found = conditions(*_judged(listener, clashes.get(listener.name), refs))
         serves = found["Accepted"].holds and found["Programmed"].holds and selector is not None
         made = _made(gateway, listener, selector or {}) if serves else None
         kinds, _ = _kinds(listener)
@@ -109,9 +111,7 @@ def _clashes(listeners: Sequence[Listener]) -> dict[str, Condition]:
     return found
 
 
-def _judged(
-    gateway: Resource[Any], listener: Listener, clash: Condition | None, grants: Grants
-) -> Iterator[Condition]:
+def _judged(listener: Listener, clash: Condition | None, refs: Sequence[Condition]) -> Iterator[Condition]:
     if clash:
         yield clash
         yield Condition("Accepted", False, clash.reason, clash.message)
@@ -122,7 +122,6 @@ def _judged(
         text = f"protocol {listener.protocol} is not supported; HTTP and HTTPS are"
         yield Condition("Accepted", False, "UnsupportedProtocol", text)
         yield Condition("Programmed", False, "Invalid", text)
-    refs = list(_references(gateway, listener, grants))
     yield from refs
     yield from (replace(one, type="Programmed", reason="Invalid") for one in refs if one.reason != _KINDS)
     yield Condition("Accepted", True, "Accepted")
@@ -141,7 +140,9 @@ def _kinds(listener: Listener) -> tuple[tuple[str, ...], list[str]]:
     return ((HTTP_ROUTE.name,) if served else ()), wrong
 
 
-def _references(gateway: Resource[Any], listener: Listener, grants: Grants) -> Iterator[Condition]:
+def _references(
+    gateway: Resource[Any], listener: Listener, known: Known, grants: Grants
+) -> Iterator[Condition]:
     _, wrong = _kinds(listener)
     if wrong:
         yield Condition("ResolvedRefs", False, _KINDS, f"no routes of kind {', '.join(wrong)} are known")
@@ -154,21 +155,29 @@ def _references(gateway: Resource[Any], listener: Listener, grants: Grants) -> I
     if tls.mode != "Terminate":
         yield Condition("ResolvedRefs", False, bad, "tls.mode: must be Terminate for HTTPS")
     for index, one in enumerate(tls.certificate_refs):
-        where, namespace = f"tls.certificateRefs[{index}]", one.namespace or gateway.meta.namespace
-        if (one.group, one.kind) != ("", "Secret"):
+        where, own = f"tls.certificateRefs[{index}]", gateway.meta.namespace
+        there = one.namespace or own
+        if (one.group, one.kind) not in {("", "Secret"), ("core", "Secret")}:
             yield Condition("ResolvedRefs", False, bad, f"{where}: must be a Secret")
-        elif namespace != gateway.meta.namespace:
-            allowed = grants.allow(
-                "Gateway", gateway.meta.namespace, target="Secret", namespace=namespace, name=one.name
-            )
-            text = f"{where}: a gateway gets Secrets of its own namespace alone"
-            yield Condition("ResolvedRefs", False, bad if allowed else "RefNotPermitted", text)
+        elif not grants.allow("Gateway", own, target="Secret", namespace=there, name=one.name):
+            text = f"{where}: namespace {there} has no ReferenceGrant for Gateways of {own}"
+            yield Condition("ResolvedRefs", False, "RefNotPermitted", text)
+        elif lacking := known.lacking(there, one.name):
+            yield Condition("ResolvedRefs", False, bad, f"{where}: {lacking}")
+
+
+def _credential(own: str, there: str, name: str) -> str:
+    """A Secret as Gateways in namespace `own` name it."""
+    return name if there == own else f"{GATEWAY}{there}/{name}"
 
 
 def _made(gateway: Resource[Any], listener: Listener, selector: Mapping[str, str]) -> Resource[Gateway]:
     tls = None
     if _TLS[listener.protocol] and listener.tls:
-        names = tuple(one.name for one in listener.tls.certificate_refs)
+        own = gateway.meta.namespace
+        names = tuple(
+            _credential(own, one.namespace or own, one.name) for one in listener.tls.certificate_refs
+        )
         named = {"credential_name": names[0]} if len(names) == 1 else {"credential_names": names}
         tls = ServerTLSSettings(mode="SIMPLE", **named)
     server = Server(

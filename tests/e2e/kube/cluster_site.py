@@ -21,6 +21,8 @@ from injection_site import Daemon
 from kube_server import KubeApi, until
 from servers import dying_with_parent, free_ports
 
+from artemon.daemon.secrets_key import make_key_file
+
 API = "https://kubernetes.default.svc"
 SYSTEM = "artemon-system"
 EVERYWHERE = "0.0.0.0"
@@ -105,6 +107,8 @@ class ClusterMesh:
         self.meshctl("install", "--kubeconfig", str(self.kube.kubeconfig()), *flags)
 
     def start(self) -> ClusterMesh:
+        make_key_file(self.folder / "secrets.key")
+        sealed = ("--secrets-key-file", str(self.folder / "secrets.key"))
         where = f"kubernetes://{self._kubeconfig('citadeld')}"
         where += f"?audience={AUDIENCE}%2Cistio-ca&identities={SYSTEM}%2Cshop%2Cpods"
         self._run(
@@ -126,18 +130,19 @@ class ClusterMesh:
         self._run(
             "galleyd",
             *(*self.registry, *self._identity("galleyd"), "--state-dir", str(self.folder / "galleyd-state")),
-            *("--listen", f"127.0.0.1:{self.galley_port}", "--clusters", self._cluster()),
+            *("--listen", f"127.0.0.1:{self.galley_port}", "--clusters", self._cluster(), *sealed),
         )
         self._run(
             "pilotd",
             *(*self.registry, *self._identity("pilotd"), "--data-dir", str(self.folder / "pilotd-data")),
-            *("--listen", f"{EVERYWHERE}:{self._pilot}"),
+            *("--listen", f"{EVERYWHERE}:{self._pilot}", *sealed),
             *("--registries", f"kubernetes://{self._kubeconfig('pilotd')}?name=east&proof=0.5"),
         )
         return self
 
     def _cluster(self) -> str:
-        return f"kubernetes://{self._kubeconfig('galleyd')}?name=east&webhook=artemon-validator"
+        where = f"kubernetes://{self._kubeconfig('galleyd')}?name=east&webhook=artemon-validator"
+        return f"{where}&secrets=shop%2Clent"
 
     def _run(self, name: str, *flags: str) -> None:
         daemon = Daemon(name, self.folder, self._http[len(self.daemons)], *flags)
@@ -253,7 +258,10 @@ def running(kube: KubeApi, page: Page, folder: Path) -> Iterator[ClusterMesh]:
     """The whole mesh: Service web of namespace shop is `page`, and a proxy of that namespace is there. Route
     `wrong` was written before anybody judged what is written."""
     made = ClusterMesh(folder, kube)
-    made.install("--injector", "https://127.0.0.1:9", "--secrets", "--gateway-api")
+    for name in ("shop", "lent"):
+        kube.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    read = ("--credentials", "shop", "--credentials", "lent")
+    made.install("--injector", "https://127.0.0.1:9", "--secrets", "--gateway-api", *read)
     _shop(kube, page)
     try:
         made.start()
@@ -266,7 +274,6 @@ def running(kube: KubeApi, page: Page, folder: Path) -> Iterator[ClusterMesh]:
 
 
 def _shop(kube: KubeApi, page: Page) -> None:
-    kube.create("/api/v1/namespaces", {"metadata": {"name": "shop"}})
     account(kube, "shop", "client")
     pod(kube, "shop", "client-1", account="client", node="n1")
     ports = [{"name": "http", "port": 80, "targetPort": page.port}]

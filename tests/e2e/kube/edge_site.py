@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 from attestation_site import account, pod, token
 from cluster_site import NS, ClusterMesh
+from cryptography import x509
 from servers import dying_with_parent, free_ports
 
 LABELS = {"istio": "ingressgateway", "gateway.networking.k8s.io/gateway-name": "edge"}
@@ -36,19 +40,20 @@ def balanced(mesh: ClusterMesh, namespace: str, name: str, **labels: str) -> Non
 
 
 class EdgeGateway:
-    """The proxy. Ports 80 and 8080 are open on free ones."""
+    """The proxy, by the name of its account. Ports 80, 8080 and 443 are open on free ones."""
 
-    def __init__(self, mesh: ClusterMesh, folder: Path) -> None:
-        self.mesh, self.folder = mesh, folder
-        self.ports = dict(zip((80, 8080), free_ports(2), strict=True))
+    def __init__(self, mesh: ClusterMesh, folder: Path, name: str = "gateway") -> None:
+        self.mesh, self.folder, self.name = mesh, folder, name
+        self.ports = dict(zip((80, 8080, 443), free_ports(3), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """It joins by the token of its pod."""
-        account(self.mesh.kube, "shop", "gateway")
-        pod(self.mesh.kube, "shop", "gateway-1", account="gateway", node="n1")
+        own = f"{self.name}-1"
+        account(self.mesh.kube, "shop", self.name)
+        pod(self.mesh.kube, "shop", own, account=self.name, node="n1")
         shown = self.folder / "pod.token"
-        shown.write_text(token(self.mesh.kube, "shop", "gateway", pod="gateway-1"))
+        shown.write_text(token(self.mesh.kube, "shop", self.name, pod=own))
         shown.chmod(0o600)
         listed = [
             {"name": f"p{number}", "number": number, "protocol": "TCP", "listen_port": port}
@@ -58,8 +63,8 @@ class EdgeGateway:
         settings = {
             **self.mesh.proxy_settings(self.folder, shown),
             "type": "router",
-            "node": "gateway",
-            "service_account": "gateway",
+            "node": self.name,
+            "service_account": self.name,
             "labels": LABELS,
             "ip_address": "127.0.0.1",
             "gateway_bind": "127.0.0.1",
@@ -87,6 +92,29 @@ class EdgeGateway:
             return 0, ""
         finally:
             connection.close()
+
+    def is_open(self, port: int) -> bool:
+        """Whether somebody listens."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.ports[port])) == 0
+
+    def envoy(self) -> list[int]:
+        """The process that serves."""
+        assert self._process
+        return [one.pid for one in psutil.Process(self._process.pid).children() if "envoy" in one.name()]
+
+    def shown(self, host: str) -> x509.Certificate | None:
+        """The certificate that a client of `host` is shown on port 443; None when it is refused."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self.ports[443]), timeout=5) as plain,
+                context.wrap_socket(plain, server_hostname=host) as secured,
+            ):
+                return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+        except OSError:
+            return None
 
 
 def status_of(mesh: ClusterMesh, path: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ OTHER = {
     "global": {"hub": "registry.example/mesh", "tag": "7"},
     "imagePullSecrets": [{"name": "pull"}],
     "citadeld": {"secrets": "shop", "authority": "files:/etc/cacerts", "replicas": 2},
+    "galleyd": {"secrets": "*"},
+    "pilotd": {"remotes": "istio-system"},
     "mixerd": {"enabled": False},
     "gateway": {"namespace": "edge", "serviceType": "NodePort", "resources": {"limits": {"cpu": "2"}}},
     "meshConfig": {"accessLogFile": "/dev/stdout"},
@@ -79,13 +81,25 @@ def test_a_misspelt_value_is_refused() -> None:
 @pytest.mark.timeout(300)
 def test_the_api_server_takes_every_object(kube: KubeApi) -> None:
     """Field by field: an unknown one would be an error."""
-    for name in ("artemon-system", "artemon-ingress"):
+    for name in ("artemon-system", "artemon-ingress", "istio-system"):
         kube.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    objects = everything(Values({"citadeld": {"secrets": "*"}}))
+    told = {
+        "citadeld": {"secrets": "*"},
+        "galleyd": {"secrets": "*"},
+        "pilotd": {"remotes": "istio-system"},
+    }
+    objects = everything(Values(told))
     for one in objects:
         if one["kind"] == "Namespace":
             continue
         place = PLACES[one["kind"]].format(namespace=one["metadata"].get("namespace", ""))
         made = kube.create(f"{place}?dryRun=All&fieldValidation=Strict", one)
         assert made["metadata"]["name"] == one["metadata"]["name"]
-    assert {one["kind"] for one in objects} >= {"Deployment", "StatefulSet", "PodDisruptionBudget", "Service"}
+    assert {one["kind"] for one in objects} >= {
+        "DaemonSet",
+        "Role",
+        "Deployment",
+        "StatefulSet",
+        "PodDisruptionBudget",
+        "Service",
+    }

@@ -50,6 +50,16 @@ class Site:
         }  # fmt: skip
         await self.running.write(f"config/gateways/{space}/gw", value)
 
+    async def lend(self, *, name: str = "", space: str = "shop", to: str = "edge") -> None:
+        """Secrets of `space`, or one of them, to Gateways of `to`."""
+        asking = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": to}
+        target = {"group": "", "kind": "Secret", **({"name": name} if name else {})}
+        value = {
+            "apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant",
+            "metadata": {"name": "lend", "namespace": space}, "spec": {"from": [asking], "to": [target]},
+        }  # fmt: skip
+        await self.running.write(f"config/referencegrants/{space}/lend", value)
+
     def proxy(
         self, kind: str = "router", *, space: str = "edge", account: str = "gateway", **labels: str
     ) -> Client:
@@ -116,6 +126,34 @@ async def test_nobody_else_gets_it(tmp_path: Path, proxy: dict[str, str]) -> Non
         await refused(
             thief, WEB, ROOTS, "kubernetes-gateway://edge/web", "kubernetes-gateway://edge/web-cacert"
         )
+
+
+async def test_a_reference_grant_lends_a_secret_as_long_as_it_is_there(tmp_path: Path) -> None:
+    lent = "kubernetes-gateway://shop/web"
+    async with site(tmp_path) as edge:
+        await edge.keep(space="shop")
+        await edge.open(lent, mode="SIMPLE")
+        client = edge.proxy()
+        await refused(client, lent)
+        await edge.lend()
+        await client.until(SECRET, lent, b"chain shop 1")
+        await edge.keep(space="shop", generation=2)
+        await client.until(SECRET, lent, b"chain shop 2")
+        await edge.lend(name="other")
+        await until(lambda: lent not in client.held[SECRET])
+
+
+async def test_what_is_lent_to_one_namespace_is_not_lent_to_another(tmp_path: Path) -> None:
+    lent = "kubernetes-gateway://shop/web"
+    async with site(tmp_path) as edge:
+        await edge.keep(space="shop")
+        await edge.open(lent, mode="SIMPLE")
+        await edge.open(lent, space="bank", mode="SIMPLE")
+        await edge.lend()
+        owner, thief = edge.proxy(), edge.proxy(space="bank")
+        owner.ask(SECRET, lent)
+        await owner.until(SECRET, lent)
+        await refused(thief, lent)
 
 
 async def test_equal_names_of_two_namespaces_are_two_secrets(tmp_path: Path) -> None:

@@ -400,6 +400,24 @@ def test_certificates(tls: Any, reason: str) -> None:
         assert found.reaches("a.example/", port=443, tls="tls", sni="a.example") == "web:80"
 
 
+def test_a_certificate_of_another_namespace_needs_a_grant_there() -> None:
+    tls = {"certificateRefs": [{"name": "cert", "namespace": "shop"}]}
+    https = gateway({"name": "https", "port": 443, "protocol": "HTTPS", "tls": tls, **ALL})
+
+    def lent(asking: str, namespace: str = "infra", **to: str) -> dict[str, Any]:
+        whose = {"group": "gateway.networking.k8s.io", "kind": asking, "namespace": namespace}
+        spec = {"from": [whose], "to": [{"group": "", "kind": "Secret", **to}]}
+        return obj("ReferenceGrant", "g", spec, "shop")
+
+    for wrong in (lent("HTTPRoute"), lent("Gateway", "other"), lent("Gateway", name="other")):
+        assert listener(edge(https, route(), wrong), "https", "ResolvedRefs") == (False, "RefNotPermitted")
+    found = edge(https, route(), lent("Gateway", name="cert"))
+    assert listener(found, "https", "ResolvedRefs") == (True, "ResolvedRefs")
+    (made,) = found.derived.gateways
+    assert made.spec.servers[0].tls is not None
+    assert made.spec.servers[0].tls.credential_name == "kubernetes-gateway://shop/cert"
+
+
 def test_a_gateway_is_for_proxies_of_its_own_namespace() -> None:
     stranger = edge(gateway(), route(), proxy={**PROXY, "namespace": "shop"})
     assert stranger.ask("a.example/")["error"] == "no listener matched"

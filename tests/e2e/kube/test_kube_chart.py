@@ -96,7 +96,6 @@ def test_the_api_server_takes_every_object(kube: KubeApi) -> None:
         made = kube.create(f"{place}?dryRun=All&fieldValidation=Strict", one)
         assert made["metadata"]["name"] == one["metadata"]["name"]
     assert {one["kind"] for one in objects} >= {
-        "DaemonSet",
         "Role",
         "Deployment",
         "StatefulSet",

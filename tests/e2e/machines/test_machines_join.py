@@ -158,6 +158,11 @@ def test_machines_meet_leave_and_come_back(site: tuple[ControlPlane, Joining, Jo
     settings = yaml.safe_load(web.config.read_text())
     assert settings["labels"] == {"app": "web", "version": "v1"}
     assert settings["locality"] == "north/a"
+    before = client.traces()
+    used = client.join("--bundle", str(bundle))
+    assert used.returncode == 1
+    assert "the join token is not valid: it is unknown, expired or used up" in used.stderr
+    assert client.traces() == before
     join_by_url(control, client)
     host = f"web.{NAMESPACE}:{PORT}"
     wait(lambda: client.get(web.host.ipv4, host)[0] == 200, lambda: "web is not reached")

@@ -62,12 +62,14 @@ class Keep:
         self._database.execute("pragma incremental_vacuum(1000)")
 
     def calls(self, where: dict[str, str], namespaces: Collection[str] | None, limit: int) -> list[Row]:
-        """The latest lines first. where: exact values by field; `service` is of either end."""
+        """The latest lines first. where: exact values by field; `service`, which may begin with its namespace
+        and a slash, is of either end."""
         terms, values = _within("namespace", namespaces, "source_namespace")
         for name, value in where.items():
             if name == "service":
-                terms.append('("service" = ? or "source" = ?)')
-                values += [value, value]
+                ends = [_named(value, "namespace", "service"), _named(value, "source_namespace", "source")]
+                terms.append(f"({' or '.join(term for term, _ in ends)})")
+                values += [one for _, named in ends for one in named]
             elif name in Call._fields:
                 terms.append(f'"{name}" = ?')
                 values.append(int(value) if value.isdecimal() and name in _NUMBERS else value)
@@ -77,8 +79,9 @@ class Keep:
         """The latest traces: when they began, how long, how many spans, where they began."""
         terms, values = _within("namespace", namespaces)
         if service:
-            terms.append('"trace" in (select "trace" from spans where "service" = ?)')
-            values.append(service)
+            term, named = _named(service, "namespace", "service")
+            terms.append(f'"trace" in (select "trace" from spans where {term})')  # noqa: S608
+            values += named
         chosen = f"where {' and '.join(terms)}" if terms else ""
         rows = self._database.execute(_TRACES.format(chosen), (*values, limit))
         return [self._begun(dict(row)) for row in rows.fetchall()]
@@ -109,6 +112,12 @@ class Keep:
 
 def _marks(kind: type[Call] | type[Span]) -> str:
     return ", ".join("?" * len(kind._fields))
+
+
+def _named(service: str, space: str, field: str) -> tuple[str, list[str]]:
+    """The term for a service, of one namespace where it is told."""
+    namespace, slash, name = service.rpartition("/")
+    return (f'("{space}" = ? and "{field}" = ?)', [namespace, name]) if slash else (f'"{field}" = ?', [name])
 
 
 def _within(field: str, namespaces: Collection[str] | None, other: str = "") -> tuple[list[str], list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,7 @@ from mixerd.rules import Rules
 WINDOW_SECONDS = 60.0
 LIMIT, MOST = 50, 1000
 DASHBOARD = "/dashboard"
+_NAMED = re.compile(r"/\* (\w+\.(?:css|js)) \*/\n")
 Page = Callable[[Mapping[str, str], frozenset[str] | None], Awaitable[Any]]
 
 
@@ -110,7 +112,10 @@ def _seen(namespace: str, namespaces: frozenset[str] | None) -> bool:
 
 
 def _dashboard() -> bytes:
-    return files("mixerd.page").joinpath("dashboard.html").read_bytes()
+    """One page that asks for nothing else: style and scripts stand where the page names them."""
+    folder = files("mixerd.page")
+    page = folder.joinpath("dashboard.html").read_text("utf-8")
+    return _NAMED.sub(lambda found: folder.joinpath(found[1]).read_text("utf-8"), page).encode()
 
 
 def _seconds(query: Mapping[str, str]) -> float:

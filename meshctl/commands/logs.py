@@ -14,7 +14,7 @@ from meshctl.telemetry import known, milliseconds
 
 
 @click.command()
-@click.option("--service", default="", help="Only of this service, as caller or as called.")
+@click.option("--service", default="", help="Only of this ([namespace/]service), as caller or as called.")
 @click.option("--code", default="", help="Only with this status.")
 @click.option("--reporter", type=click.Choice(["source", "destination"]), help="Only what this side tells.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")

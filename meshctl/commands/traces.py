@@ -18,7 +18,7 @@ WIDTH = 40
 
 @click.command()
 @click.argument("trace", required=False)
-@click.option("--service", default="", help="Only traces that this service is part of.")
+@click.option("--service", default="", help="Only traces that this ([namespace/]service) is part of.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
 @output("text", "json", "yaml")
 @connected

@@ -164,7 +164,7 @@ def test_who_calls_whom_is_seen_on_the_command_line(mesh: Mesh) -> None:
     trace = next(one["trace"] for one in known("traces")["items"] if one["spans"] >= 4)
     assert {one["namespace"] for one in known("traces", trace)["items"]} == {"bookinfo", "istio-system"}
     assert known("logs", "--service", "reviews")["items"]
-    assert "bookinfo/reviews" in mesh.run("top").stdout
+    assert "bookinfo/reviews" in mesh.run("top", "--seconds", "300").stdout
 
 
 @pytest.mark.browser

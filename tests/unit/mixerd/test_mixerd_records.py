@@ -137,6 +137,9 @@ async def test_lines(tmp_path: Path) -> None:
     about = desk(tmp_path)
     about.calls(calls())
     assert len((await page(about, "/logs?service=reviews"))["items"]) == 7
+    assert len((await page(about, "/logs?service=shop/reviews"))["items"]) == 7
+    assert len((await page(about, "/logs?service=shop/page"))["items"]) == 7
+    assert (await page(about, "/logs?service=other/reviews"))["items"] == []
     assert [one["code"] for one in (await page(about, "/logs?code=503"))["items"]] == [503]
     assert (await page(about, "/logs?namespaces=other"))["items"] == []
     for path in ("/logs?limit=0", "/graph?seconds=x", "/graph?seconds=0"):
@@ -154,6 +157,8 @@ async def test_traces(tmp_path: Path) -> None:
     about.spans([span("a", begun), span("a", begun + 5_000_000), span("b", begun + 1, "other")])
     found = (await page(about, "/traces?namespaces=shop"))["items"]
     assert [(one["trace"], one["spans"], one["duration"]) for one in found] == [("a", 2, 7.0)]
+    found = (await page(about, "/traces?service=other/page"))["items"]
+    assert [one["trace"] for one in found] == ["b"]
     assert len((await page(about, "/trace?id=a"))["items"]) == 2
     assert (await page(about, "/trace?id=b&namespaces=shop"))["items"] == []
 

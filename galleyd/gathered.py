@@ -6,18 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Answer = dict[str, Any]
+SOURCE, DESTINATION = "source", "destination"
+SIDED = frozenset({"graph", "top"})
+"""Pages that each mixerd must answer with what the proxies of each side told (`sides`)."""
 LIMIT = 50
 """Rows where nobody says how many (mixerd's own)."""
 
 
 def gathered(page: str, answers: Mapping[str, Answer], query: Mapping[str, str]) -> Answer:
     """One answer of those of all mixerds, by address. Rates and counts are sums; the median is that of each,
-    by its calls; p99 the longest. Pages that all have the same are the first's."""
+    by its calls; p99 the longest. Pages that all have the same are the first's that has something to tell."""
     found = list(answers.values())
     merge = _PAGES.get(page)
     if page == "handlers":
         return _handlers(answers)
-    return merge(found, query) if merge is not None and len(found) > 1 else found[0]
+    if merge is not None and len(found) > 1:
+        return merge(found, query)
+    return next((one for one in found if one.get("configured")), found[0])
 
 
 def _limit(query: Mapping[str, str]) -> int:
@@ -49,12 +54,13 @@ def _traces(found: Sequence[Answer], query: Mapping[str, str]) -> Answer:
         if known is None:
             merged[one["trace"]] = one
             continue
-        first, later = sorted((known, one), key=lambda part: float(part["start"]))
+        first, later = sorted((known, one), key=lambda part: int(part["start"]))
+        ends = max(part["start"] + part["duration"] * 1e6 for part in (first, later))
         merged[one["trace"]] = {
             **first,
             "spans": first["spans"] + later["spans"],
-            "failed": max(first["failed"], later["failed"]),
-            "duration": max(first["duration"], later["duration"]),
+            "failed": first["failed"] + later["failed"],
+            "duration": round((ends - first["start"]) / 1e6, 6),
         }
     items = sorted(merged.values(), key=lambda one: float(one["start"]), reverse=True)
     return {"items": items[: _limit(query)]}
@@ -69,7 +75,7 @@ def _graph(found: Sequence[Answer], _: Mapping[str, str]) -> Answer:
     edges: dict[tuple[str, ...], list[Answer]] = {}
     for one in (one for answer in found for one in answer["edges"]):
         edges.setdefault((one["source"], one["target"], one["protocol"]), []).append(one)
-    merged = [{**many[0], **_figures(many), "mtls": _share(many)} for _, many in sorted(edges.items())]
+    merged = [{**_told(many, SOURCE, DESTINATION), "mtls": _share(many)} for _, many in sorted(edges.items())]
     nodes = _services(one for answer in found for one in answer["nodes"])
     return {**found[0], "nodes": sorted(nodes, key=lambda one: str(one["name"])), "edges": merged}
 
@@ -78,7 +84,16 @@ def _services(items: Iterable[Answer]) -> list[Answer]:
     named: dict[str, list[Answer]] = {}
     for one in items:
         named.setdefault(one["name"], []).append(one)
-    return [{**many[0], **_figures(many), "versions": _versions(many)} for many in named.values()]
+    return [{**_told(many, DESTINATION, SOURCE), "versions": _versions(many)} for many in named.values()]
+
+
+def _told(many: Sequence[Answer], *sides: str) -> Answer:
+    """What is the same of all, and the figures of the first side that told something to any mixerd: a request
+    that both proxies told, each to another mixerd, is one."""
+    by_side = [one.get("sides", {sides[0]: one}) for one in many]
+    told = [[one[side] for one in by_side if side in one] for side in sides]
+    rest = {name: value for name, value in many[0].items() if name != "sides"}
+    return {**rest, **_figures(next(filter(None, told), []))}
 
 
 def _versions(many: Sequence[Answer]) -> dict[str, int]:
@@ -97,16 +112,17 @@ def _figures(many: Sequence[Answer]) -> Answer:
         "failed": failed,
         "errors": round(failed / calls, 4) if calls else 0.0,
         "p50": round(middle, 2),
-        "p99": max(one["p99"] for one in many),
+        "p99": max((one["p99"] for one in many), default=0.0),
         "bytes": sum(one["bytes"] for one in many),
     }
 
 
 def _share(many: Sequence[Answer]) -> float | None:
-    """Of calls over mutual TLS, as far as it is known."""
-    told = [one for one in many if one["mtls"] is not None]
-    calls = sum(one["calls"] for one in told)
-    return round(sum(one["mtls"] * one["calls"] for one in told) / calls, 3) if calls else None
+    """Of calls over mutual TLS, by what the destinations' proxies told."""
+    arrived = [(one, one.get("sides", {}).get(DESTINATION, one)) for one in many]
+    told = [(one["mtls"], side["calls"]) for one, side in arrived if one["mtls"] is not None]
+    calls = sum(number for _, number in told)
+    return round(sum(share * number for share, number in told) / calls, 3) if calls else None
 
 
 _PAGES: Mapping[str, Callable[[Sequence[Answer], Mapping[str, str]], Answer]] = {

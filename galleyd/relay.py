@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from artemon.daemon.identity import Identity
 from artemon.daemon.identity_tls import channel_options, grpc_channel_credentials
 from galleyd import request as ask
 from galleyd import status
-from galleyd.gathered import gathered
+from galleyd.gathered import SIDED, gathered
 from galleyd.rights import Ask
 from galleyd.settings import GalleySettings
 
@@ -29,6 +30,8 @@ PAGE_POLICY = (
     "frame-ancestors 'none'; base-uri 'none'"
 )
 """What the page may load: nothing from anywhere else."""
+OURS = frozenset({"namespaces", "sides"})
+"""What mixerd is asked with, and no caller may write."""
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer."""
 M = TypeVar("M", bound=Message)
@@ -130,28 +133,35 @@ class Relay:
     async def telemetry(self, request: web.Request) -> web.Response:
         """GET: what mixerd knows of the namespaces that the caller may see."""
         seen = request[ask.JUDGE].namespaces("get", "telemetry")
-        query = {name: value for name, value in request.query.items() if name != "namespaces"}
+        query = {name: value for name, value in request.query.items() if name not in OURS}
         if seen is not None:
             query["namespaces"] = ",".join(sorted(seen))
-        name = request.match_info["page"]
-        page = f"/{name}?{urlencode(query)}"
-        answers: dict[str, dict[str, Any]] = {}
-        silent: list[dict[str, str]] = []
-        for address in self.settings.mixerd or ("",):
+        name, several = request.match_info["page"], len(self.settings.mixerd) > 1
+        told = {**query, "sides": ""} if several and name in SIDED else query
+        answers, silent = await self._of_mixerds(f"/{name}?{urlencode(told)}")
+        return web.json_response({**gathered(name, answers, query), **silent})
+
+    async def _of_mixerds(self, page: str) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """What those answer that do, by address, and who does not. Raises ApiError: nobody answers."""
+
+        async def asked(address: str) -> dict[str, Any] | status.ApiError:
             try:
                 found = await self._page("mixerd", (address,) if address else (), page)
             except status.ApiError as error:
-                silent.append({"mixerd": address, "error": str(error)})
-                failure = error
-                continue
-            if found.status != 200:
-                kind = {404: "NotFound", 502: "ServiceUnavailable"}.get(found.status, "BadRequest")
-                raise status.ApiError(found.status, kind, _reason(found.body))
-            answers[address] = json.loads(found.body)
+                return error
+            if found.status == 200:
+                return dict(json.loads(found.body))
+            kind = {404: "NotFound", 502: "ServiceUnavailable"}.get(found.status, "BadRequest")
+            return status.ApiError(found.status, kind, _reason(found.body))
+
+        addresses = self.settings.mixerd or ("",)
+        found = dict(zip(addresses, await asyncio.gather(*map(asked, addresses)), strict=True))
+        failures = {one: why for one, why in found.items() if isinstance(why, status.ApiError)}
+        answers = {one: answer for one, answer in found.items() if not isinstance(answer, status.ApiError)}
         if not answers:
-            raise failure
-        told = {"unreachable": silent} if silent else {}
-        return web.json_response({**gathered(name, answers, query), **told})
+            raise min(failures.values(), key=lambda why: why.code >= 500)
+        silent = [{"mixerd": one, "error": str(why)} for one, why in failures.items()]
+        return answers, {"unreachable": silent} if silent else {}
 
     async def dashboard(self, request: web.Request) -> web.Response:
         """GET: the page that shows it."""
@@ -245,7 +255,7 @@ def _reason(content: bytes) -> str:
     try:
         return str(json.loads(content)["error"])
     except (ValueError, KeyError, TypeError):
-        return "pilotd has no answer"
+        return "there is no answer"
 
 
 def _failure(daemon: str, address: str, error: grpc.aio.AioRpcError) -> status.ApiError:

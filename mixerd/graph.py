@@ -14,9 +14,14 @@ Node = tuple[str, str]
 Counted = Mapping[Edge, Count]
 
 
-def graph(counts: Counted, seconds: float, namespaces: Collection[str] | None = None) -> dict[str, Any]:
+def graph(
+    counts: Counted, seconds: float, namespaces: Collection[str] | None = None, *, sides: bool = False
+) -> dict[str, Any]:
     """Nodes and edges. What the caller's proxy tells counts where it tells something, since it sees failures
-    that never arrived; the destination's proxy knows of encryption and of callers without a proxy."""
+    that never arrived; the destination's proxy knows of encryption and of callers without a proxy.
+
+    sides: also what the proxies of each side told, for who puts together what several mixerds heard.
+    """
     pairs: defaultdict[tuple[Node, Node, str], dict[str, list[Count]]] = defaultdict(
         lambda: defaultdict(list)
     )
@@ -24,8 +29,16 @@ def graph(counts: Counted, seconds: float, namespaces: Collection[str] | None = 
         source, target = (edge.source_namespace, edge.source), (edge.namespace, edge.service)
         if namespaces is None or {source[0], target[0]} & set(namespaces):
             pairs[source, target, edge.protocol][edge.reporter].append(count)
-    edges = [_edge(*pair, told, seconds) for pair, told in sorted(pairs.items())]
-    return {"seconds": seconds, "nodes": services(counts, seconds, namespaces), "edges": edges}
+    edges = []
+    for (source, target, protocol), told in sorted(pairs.items()):
+        more = _sides(told, seconds) if sides else {}
+        edges.append({**_edge(source, target, protocol, told, seconds), **more})
+    nodes = services(counts, seconds, namespaces, sides=sides)
+    return {"seconds": seconds, "nodes": nodes, "edges": edges}
+
+
+def _sides(told: Mapping[str, list[Count]], seconds: float) -> dict[str, Any]:
+    return {"sides": {reporter: _figures(total(some), seconds) for reporter, some in told.items()}}
 
 
 def _edge(
@@ -43,7 +56,7 @@ def _edge(
 
 
 def services(
-    counts: Counted, seconds: float, namespaces: Collection[str] | None = None
+    counts: Counted, seconds: float, namespaces: Collection[str] | None = None, *, sides: bool = False
 ) -> list[dict[str, Any]]:
     """Every service that called or was called, with what it was asked; versions as the proxies of the
     destination tell them."""
@@ -62,10 +75,9 @@ def services(
             told = asked.get(node, {})
             shown = total(told.get(DESTINATION) or told.get(SOURCE) or ())
             shares = {version or "-": number for version, number in sorted(versions[node].items())}
-            outside = not node[0]
-            found.append(
-                {"name": "/".join(node), "external": outside, "versions": shares, **_figures(shown, seconds)}
-            )
+            one = {"name": "/".join(node), "external": not node[0], "versions": shares}
+            more = _sides(told, seconds) if sides else {}
+            found.append({**one, **_figures(shown, seconds), **more})
     return found
 
 

@@ -66,11 +66,13 @@ class Pages:
 
     async def _graph(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
         seconds = _seconds(query)
-        return graph(self._desk.counts.window(seconds, self._desk.now()), seconds, namespaces)
+        counts = self._desk.counts.window(seconds, self._desk.now())
+        return graph(counts, seconds, namespaces, sides="sides" in query)
 
     async def _top(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:
         seconds = _seconds(query)
-        found = services(self._desk.counts.window(seconds, self._desk.now()), seconds, namespaces)
+        counts = self._desk.counts.window(seconds, self._desk.now())
+        found = services(counts, seconds, namespaces, sides="sides" in query)
         return {"seconds": seconds, "items": sorted(found, key=lambda one: (-one["calls"], one["name"]))}
 
     async def _traces(self, query: Mapping[str, str], namespaces: frozenset[str] | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -96,15 +96,27 @@ def spans(count: int) -> Iterator[Span]:
 
 
 @asynccontextmanager
+async def heard(folder: Path, calls: Iterable[Call], spans: Iterable[Span]) -> AsyncIterator[Desk]:
+    """What a mixerd knows that was told these."""
+    keep = Keep(folder / "mixerd.db", rows=100_000, seconds=600)
+    metrics, log = CollectorRegistry(), Log("test")
+    desk = Desk(keep, Counts(seconds=600), metrics, log, pending=10**6, now=lambda: NOW)
+    desk.calls(calls)
+    desk.spans(spans)
+    await desk.flush()
+    yield desk
+    keep.close()
+
+
+@asynccontextmanager
 async def dashboard(folder: Path, count: int) -> AsyncIterator[str]:
     """Where the page of a mesh of `count` services is, with the headers that galleyd sends it with."""
-    keep = Keep(folder / "mixerd.db", rows=100_000, seconds=600)
-    desk = Desk(keep, Counts(seconds=600), CollectorRegistry(), Log("test"), pending=10**6, now=lambda: NOW)
-    desk.calls(calls(count))
-    desk.spans(spans(count))
-    await desk.flush()
-    pages = Pages(desk)
+    async with heard(folder, calls(count), spans(count)) as desk, _served(Pages(desk)) as url:
+        yield url
 
+
+@asynccontextmanager
+async def _served(pages: Pages) -> AsyncIterator[str]:
     async def telemetry(request: web.Request) -> web.Response:
         status, body = await pages.answer(f"/{request.match_info['page']}?{request.query_string}")
         return web.Response(status=status, body=body, content_type="application/json")
@@ -125,4 +137,3 @@ async def dashboard(folder: Path, count: int) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/artemon/v1/dashboard"
     finally:
         await runner.cleanup()
-        keep.close()

@@ -2,7 +2,7 @@
 function make(tag, text, kind) { const e = document.createElement(tag); if (text !== undefined) e.textContent = text; if (kind) e.className = kind; return e; }
 function table(head, rows) {
   const t = make("table"), top = make("tr"); head.forEach(h => top.append(make("th", h))); t.append(top);
-  for (const row of rows) { const tr = make("tr"); row.forEach(cell => { const td = make("td"); td.append(cell); if (/^[<\d.]+ ?(%|ms|\/\w+)?$/.test(td.textContent)) td.className = "n"; tr.append(td); }); t.append(tr); }
+  for (const row of rows) { const tr = make("tr"); row.forEach(cell => { const td = make("td"); td.append(cell); if (/^[<\d.]+ ?(%|ms|\/\w+)$/.test(td.textContent)) td.className = "n"; tr.append(td); }); t.append(tr); }
   return t;
 }
 async function ask(path) {

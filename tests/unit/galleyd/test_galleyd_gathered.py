@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import random
+from pathlib import Path
 from typing import Any
 
+import pytest
+from dashboard_mesh import calls, heard
+
 from galleyd.gathered import gathered
+from mixerd.pages import Pages
 
 
 def figures(calls: int, failed: int = 0, p50: float = 1.0, p99: float = 2.0) -> dict[str, Any]:
@@ -58,6 +65,9 @@ def test_a_trace_whose_spans_went_to_several() -> None:
     alone = {**part, "trace": "u", "start": 99}
     found = gathered("traces", {"m1": {"items": [other]}, "m2": {"items": [alone, part]}}, {})
     assert found["items"] == [alone, {**part, "spans": 5, "failed": 1}]
+    longer = {**other, "start": 10 + 4_000_000, "duration": 7.5}
+    found = gathered("traces", {"m1": {"items": [longer]}, "m2": {"items": [part]}}, {})
+    assert found["items"][0]["duration"] == 11.5, "from the first beginning to the last end"
     spans = gathered("trace", {"m1": {"items": [{"start": 2}]}, "m2": {"items": [{"start": 1}]}}, {})
     assert [one["start"] for one in spans["items"]] == [1, 2]
 
@@ -75,4 +85,55 @@ def test_handlers_of_every_mixerd() -> None:
 
 def test_what_all_have_is_the_firsts() -> None:
     assert gathered("history", {"m1": {"at": [1]}, "m2": {"at": [2]}}, {}) == {"at": [1]}
+    knows = {"configured": True, "at": [2]}
+    assert gathered("history", {"m1": {"configured": False, "at": []}, "m2": knows}, {}) == knows
     assert gathered("logs", {"m1": {"items": [{"at": 1.0}]}}, {}) == {"items": [{"at": 1.0}]}
+
+
+SURE = ("calls", "rate", "failed", "errors", "bytes")
+
+
+@pytest.mark.parametrize("mixerds", [2, 3])
+async def test_several_know_what_one_would(tmp_path: Path, mixerds: int) -> None:
+    """Each proxy tells one of them: of one call two may hear, the caller's and the destination's."""
+    told: dict[str, int] = {}
+    chance = random.Random(mixerds)
+    every = list(calls(12))
+    parts: list[list[Any]] = [[] for _ in range(mixerds)]
+    for call in every:
+        proxy = call.source if call.reporter == "source" else call.service
+        parts[told.setdefault(proxy, chance.randrange(mixerds))].append(call)
+    assert all(parts)
+
+    async def page(name: str, heard_calls: list[Any], folder: str) -> Any:
+        where = tmp_path / folder
+        where.mkdir(exist_ok=True)
+        async with heard(where, heard_calls, []) as desk:
+            status, body = await Pages(desk).answer(f"/{name}?seconds=60&sides=&limit=1000")
+        assert status == 200
+        return json.loads(body)
+
+    for name, rows, key in (
+        ("graph", "edges", "source target"),
+        ("graph", "nodes", "name"),
+        ("top", "items", "name"),
+    ):
+        one = await page(name, every, f"{name}-{rows}")
+        several = {
+            str(number): await page(name, part, f"{name}-{rows}-{number}")
+            for number, part in enumerate(parts)
+        }
+        found = gathered(name, several, {})
+        assert figures_of(found[rows], key) == figures_of(one[rows], key)
+        assert all("sides" not in row for row in found[rows])
+
+
+def figures_of(rows: list[Any], key: str) -> dict[Any, Any]:
+    same = ("versions", "mtls")
+    return {
+        tuple(row[name] for name in key.split()): (
+            *(pytest.approx(row[name], abs=0.03) for name in SURE),
+            *(row.get(name) for name in same),
+        )
+        for row in rows
+    }

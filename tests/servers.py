@@ -55,6 +55,12 @@ def find_helm() -> str | None:
     return found or next((str(one) for one in sorted(CACHE.glob("helm-*/helm"), reverse=True)), None)
 
 
+def find_opa() -> str | None:
+    """The Open Policy Agent to test with: $ARTEMON_OPA, on PATH, or what `.ci/servers` left in the cache."""
+    found = os.environ.get("ARTEMON_OPA") or shutil.which("opa")
+    return found or next((str(one) for one in sorted(CACHE.glob("opa-*/opa"), reverse=True)), None)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on: below those that the kernel gives to outgoing connections,
     which would take one back before its server has started; and none twice in a test run, whose workers have

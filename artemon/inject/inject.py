@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from artemon.inject import words
 from artemon.inject.annotations import annotation_problems
 from artemon.inject.builtin import chosen
 from artemon.inject.config import InjectConfig
-from artemon.inject.merge import merged
+from artemon.inject.merge import copied, merged
 from artemon.inject.metrics import merge_metrics
 from artemon.inject.order import put_in_order
 from artemon.inject.overrides import in_list, reapplied
@@ -78,11 +77,11 @@ class Injector:
             raise Refused(placed, subject_of(obj, namespace=namespace or "default")) from refusal
 
     def _list(self, obj: Mapping[str, Any], *, namespace: str) -> Injection:
-        items = obj.get("items")
+        items = [] if obj.get("items") is None else obj["items"]
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise Refused([Problem("items", "must be a list of objects")], "List")
         made = [self.inject(item, namespace=namespace) for item in items]
-        result = {**obj, "items": [one.result for one in made]}
+        result = {**obj, "items": [one.result for one in made]} if made else obj
         skipped = "" if any(not one.skipped for one in made) else "nothing in it gets a proxy"
         warnings = tuple(text for one in made for text in one.warnings)
         return Injection(tuple(difference(obj, result)), skipped, warnings, result)
@@ -127,11 +126,12 @@ class Injector:
         )
 
     def _injected(self, request: Request) -> words.Pod:
-        pod = copy.deepcopy(request.pod)
+        pod = copied(request.pod)
         pod["metadata"] = pod.get("metadata") or {}
         template: words.Pod = {}
         for part in chosen(request):
             part = _where_the_proxy_is(part, template)
+            _follow(template.get("spec") or {}, part)
             template = merged(template, part)
             _follow(pod["spec"], template)
             pod = merged(pod, _without_empty(part))
@@ -217,7 +217,7 @@ def _where_the_proxy_is(part: words.Pod, template: words.Pod) -> words.Pod:
 
 
 def _follow(spec: dict[str, Any], template: words.Pod) -> None:
-    """Move the pod's own words on the proxy to the list in which the template has it."""
+    """Move what is said of the proxy to the list in which the template has it."""
     for here, there in (("containers", "initContainers"), ("initContainers", "containers")):
         own = named(spec.get(here), words.PROXY)
         if own is not None and named((template.get("spec") or {}).get(there), words.PROXY):

@@ -6,7 +6,6 @@ before an item of the base unless the base has both in the other order.
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final
 
 _KEYS: Final = {
@@ -40,17 +39,25 @@ def merged(base: Any, overlay: Any, field: str = "") -> Any:
         and _keyed(base + overlay, field)
     ):
         return _lists(base, overlay, field)
-    return copy.deepcopy(overlay)
+    return copied(overlay)
+
+
+def copied(value: Any) -> Any:
+    """A JSON value of its own, all the way down."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}
+    return [copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _mappings(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    out = copy.deepcopy(base)
-    for key, value in overlay.items():
-        if value is None:
-            out.pop(key, None)
-        else:
-            out[key] = merged(base[key], value, key) if key in base else copy.deepcopy(value)
-    return out
+    out: dict[str, Any] = {}
+    for key, value in base.items():
+        if key not in overlay:
+            out[key] = copied(value)
+        elif overlay[key] is not None:
+            out[key] = merged(value, overlay[key], key)
+    new = {key: value for key, value in overlay.items() if key not in base and value is not None}
+    return {**out, **copied(new)}
 
 
 def _keyed(items: list[Any], field: str) -> bool:
@@ -73,11 +80,11 @@ def _lists(base: list[Any], overlay: list[Any], field: str) -> list[Any]:
     while kept and changed:
         place = changed[0][0]
         before = place is not None and kept[0][0] < place
-        out.append(copy.deepcopy(kept.pop(0)[1]) if before else changed.pop(0)[1])
-    return out + [copy.deepcopy(item) for _, item in kept] + [item for _, item in changed]
+        out.append(copied(kept.pop(0)[1]) if before else changed.pop(0)[1])
+    return out + [copied(item) for _, item in kept] + [item for _, item in changed]
 
 
 def _item(base: list[Any], place: int | None, overlay: Any, field: str) -> Any:
     if place is None or (field in _EXCLUSIVE and len(overlay) > 1):
-        return copy.deepcopy(overlay)
+        return copied(overlay)
     return merged(base[place], overlay)

@@ -29,7 +29,8 @@ def reapplied(pod: words.Pod, original: words.Pod, template: words.Pod, *, trans
     pod = merged(pod, {"spec": noted})
     note = compact({kind: [_ordered(one) for one in containers] for kind, containers in noted.items()})
     pod = merged(pod, {"metadata": {"annotations": {words.OVERRIDES: note}}})
-    _same_user(pod["spec"], named(original["spec"].get("containers"), words.PROXY), transparent=transparent)
+    own = (named(original["spec"].get(kind), words.PROXY) for kind in _LISTS)
+    _same_user(pod["spec"], next(filter(None, own), None), transparent=transparent)
     return pod
 
 

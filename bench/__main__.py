@@ -1,10 +1,10 @@
-"""`python -m bench [snapshot] [config] [streams] [machine] [kube] [memory]`: all by default."""
+"""`python -m bench [snapshot] [config] [streams] [machine] [kube] [webhook] [memory]`: all by default."""
 
 from __future__ import annotations
 
 import sys
 
-from bench import config, kube, machine, memory, snapshot, streams
+from bench import config, kube, machine, memory, snapshot, streams, webhook
 from bench.report import show
 
 TABLES = {
@@ -13,6 +13,7 @@ TABLES = {
     "streams": ("Streams over gRPC (plaintext, loopback), registry in memory", streams.run),
     "machine": ("A machine's proxyd", machine.run),
     "kube": ("pilotd over a cluster: 5,000 Services, 50,000 endpoints", kube.run),
+    "webhook": ("injectord over TLS, 50 reviews a second", webhook.run),
     "memory": ("Memory of pilotd (RSS)", memory.run),
 }
 

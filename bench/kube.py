@@ -7,7 +7,6 @@ everything. Beside elapsed time there is pilotd's processor time, which holds on
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 import os
 import ssl
@@ -23,10 +22,6 @@ from typing import Any
 
 import aiohttp
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from envoy.service.discovery.v3 import discovery_pb2
 
 from artemon.registry.open import open_registries
@@ -37,6 +32,7 @@ from bench.kube_api import address
 from bench.memory import resident
 from bench.report import Figure
 from bench.streams import served
+from bench.tls import self_signed
 
 CHANGES = 100
 PAUSE = 0.05
@@ -74,29 +70,6 @@ class Child:
         """End it."""
         self._process.terminate()
         self._process.wait()
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    files = folder / "crt.pem", folder / "key.pem"
-    files[0].write_bytes(made.public_bytes(pem))
-    files[1].write_bytes(private)
-    return files
 
 
 def _kubeconfig(folder: Path, server: str, ca: Path) -> Path:
@@ -160,7 +133,7 @@ async def _changes(server: str, ca: Path, arrivals: Arrivals) -> list[float]:
 
 
 async def _measure(folder: Path) -> list[Figure]:
-    certificate, key = _certificate(folder)
+    certificate, key = self_signed(folder)
     api = Child("bench.kube_api", str(certificate), str(key))
     pilot: Child | None = None
     try:

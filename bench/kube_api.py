@@ -131,10 +131,14 @@ class Cluster:
 
     async def change(self, request: web.Request) -> web.Response:
         """Move the first instance of a service."""
-        changed = slice_of(int(request.query["service"]), shift=int(request.query["shift"]))
-        line = json.dumps({"type": "MODIFIED", "object": changed}).encode() + b"\n"
-        for one in self._watches:
-            await one.write(line)
+        service = int(request.query["service"])
+        changed = json.dumps(slice_of(service, shift=int(request.query["shift"]))).encode()
+        self._objects["endpointslices"][service] = changed
+        for one in list(self._watches):
+            try:
+                await one.write(b'{"type":"MODIFIED","object":' + changed + b"}\n")
+            except ConnectionResetError:  # who watched lists again, and finds it there
+                self._watches.remove(one)
         return web.Response()
 
 

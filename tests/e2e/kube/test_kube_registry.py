@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,12 +12,16 @@ from typing import Any
 import pytest
 from kube_server import KubeApi
 
+from artemon.kube import Client, Gone
+from artemon.kube.kinds import SERVICE
+from artemon.kube.kubeconfig import cluster_access
 from artemon.model.service import Resolution
 from artemon.registry.open import open_registry
 from artemon.snapshot.services import Source
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
 NS = "/api/v1/namespaces/shop"
+STORED = "/registry/services/specs/shop"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
 
 
@@ -146,6 +152,57 @@ async def test_only_chosen_namespaces(shop: KubeApi) -> None:
     async with reading(shop) as told:
         await until(lambda: told.lists)
         assert {one.namespace for one in told.sources.values()} == {"shop", "default"}
+
+
+def encoded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def stored(number: int) -> dict[str, Any]:
+    """What makes a Service in the server's own store: far quicker than it would take them one by one."""
+    name = f"many-{number}"
+    ports = [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
+    spec = {"clusterIP": "None", "clusterIPs": ["None"], "type": "ClusterIP", "ports": ports}
+    body = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": spec,
+    }
+    return {"requestPut": {"key": encoded(f"{STORED}/{name}"), "value": encoded(json.dumps(body))}}
+
+
+def store_many(kube: KubeApi, count: int) -> None:
+    for start in range(0, count, 100):
+        kube.etcd.gateway("kv/txn", {"success": [stored(number) for number in range(start, start + 100)]})
+
+
+def forget_many(kube: KubeApi) -> None:
+    within = {"key": encoded(f"{STORED}/many-"), "range_end": encoded(f"{STORED}/many.")}
+    kube.etcd.gateway("kv/deleterange", within)
+
+
+async def test_five_thousand_services_are_read_page_by_page_and_followed(shop: KubeApi) -> None:
+    await asyncio.to_thread(store_many, shop, 5000)
+    try:
+        async with reading(shop) as told:
+            await until(lambda: sum("/many-" in one for one in told.sources) == 5000)
+            await asyncio.to_thread(endpoint_slice, shop, "many-4321", "10.0.2.1")
+            await until(lambda: told.addresses("many-4321") == ["10.0.2.1"])
+            await asyncio.to_thread(shop.call, "DELETE", f"{SLICES}/many-4321-1")
+            await until(lambda: told.addresses("many-4321") == [])
+    finally:
+        await asyncio.to_thread(forget_many, shop)
+
+
+async def test_a_history_that_the_server_has_no_more_is_said_to_be_gone(shop: KubeApi) -> None:
+    """A server that started anew knows nothing of before; whoever follows lists again then."""
+    await asyncio.to_thread(shop.kill)
+    shop.run()  # here: a server ends with the thread that started it
+    async with Client.open(cluster_access(str(shop.kubeconfig()))) as client:
+        with pytest.raises(Gone):
+            async for _ in client.watch(SERVICE, since="1"):
+                pass
 
 
 async def test_a_missing_right_is_named(shop: KubeApi) -> None:

@@ -14,6 +14,7 @@ from artemon.store.layout import Layout
 from pilotd.leased import LeasedRecords
 from pilotd.metrics import Metrics
 from pilotd.records import Records
+from pilotd.returning import Returning
 from pilotd.vigil import Vigil
 
 STATUS_GATHER = 0.02
@@ -30,7 +31,8 @@ def time_of_day() -> str:
 
 
 class Bookkeeping:
-    """Keeps the records of the proxies that are connected to this process, the pilotd named `pilot`."""
+    """Keeps the records of the proxies that are connected to this process, the pilotd named `pilot`.
+    returning, settled: as `Vigil` has them."""
 
     def __init__(
         self,
@@ -39,6 +41,8 @@ class Bookkeeping:
         *,
         pilot: str,
         lease_ttl: float,
+        returning: Returning,
+        settled: Callable[[], None],
         log: Log,
         metrics: Metrics,
         now: Callable[[], float],
@@ -63,7 +67,16 @@ class Bookkeeping:
         )
         own = layout.workloads
         metrics.workloads.set_function(lambda: sum(key.startswith(own) for key in self._workloads.keys))
-        self._vigil = Vigil(store, layout, self._workloads, pilot=pilot, log=log, now=now)
+        self._vigil = Vigil(
+            store,
+            layout,
+            self._workloads,
+            pilot=pilot,
+            returning=returning,
+            settled=settled,
+            log=log,
+            now=now,
+        )
         self.records = Records(
             layout, self._workloads, self._statuses, log, pilot=pilot, now=now, wall=time_of_day
         )

@@ -131,7 +131,15 @@ class Discovery:
             published=self._exports.offer,
             **shared,
         )
-        self._books = Bookkeeping(store, layout, pilot=options.pilot, lease_ttl=options.lease_ttl, **shared)
+        self._books = Bookkeeping(
+            store,
+            layout,
+            pilot=options.pilot,
+            lease_ttl=options.lease_ttl,
+            returning=self.ingest.returning,
+            settled=lambda: self.ingest.settle(len(self.fleet.clients)),
+            **shared,
+        )
         self.ingest.on_lost(self._books.rewrite)
         self.records = self._books.records
         self.pages = self._pages()

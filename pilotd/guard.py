@@ -47,6 +47,11 @@ class Guard:
         going = self._holds.vanish(gone, now=now, restarting=restarting)
         return [*passed, *map(Delete, going)]
 
+    def settle(self, *, now: float, witnesses: int) -> list[Change]:
+        """Of those that vanished over a restart and had the time to come back, those that go. witnesses:
+        proxies that came back."""
+        return [Delete(key) for key in self._holds.settle(now=now, witnesses=witnesses)]
+
     def release(self, *, now: float | None = None) -> list[Change]:
         """The held removals that are due; all of them without `now`: an operator says that they are gone."""
         return [Delete(key) for key in self._holds.release(now=now)]

@@ -22,6 +22,7 @@ from artemon.store.mirror import Changes
 from pilotd.guard import Guard
 from pilotd.metrics import Metrics
 from pilotd.reading import Reader
+from pilotd.returning import Returning
 
 VIEWS = {
     "config": "config/",
@@ -35,7 +36,6 @@ VIEWS = {
 SIGNERS, WRITERS = "trust/signers/", "trust/writers/"
 """The papers of galleyd's and of citadeld's signing keys."""
 NOT_READ = "the registry of the mesh cannot be read"
-SETTLE_SECONDS = 30.0
 STALE_AFTER = 60.0
 """Seconds without proof of life until the registry counts as stale."""
 COLD_SECONDS = 10.0
@@ -45,7 +45,7 @@ COLD_SECONDS = 10.0
 class Ingest:
     """Keeps `world` true. now: a clock that does not jump, seconds. data_dir: where views are saved.
     unseal: opens Secrets. signers: whose configuration is taken, trust: whose roots and revocations; None:
-    everybody's."""
+    everybody's. returning: who may be on the way back after our start."""
 
     def __init__(
         self,
@@ -77,8 +77,7 @@ class Ingest:
         self._lost: Callable[[Set[str], str], None] = lambda keys, reason: None
         self._pending = ChangeSet()
         self._since: float | None = None
-        self._settled_at = float("inf")
-        """Until then proxies may still be on their way back after a restart of ours."""
+        self.returning, self.settled = Returning(now=now), False
         self._news = asyncio.Event()
         self._rearmed = asyncio.Event()
         self._other_news = asyncio.Event()
@@ -124,7 +123,7 @@ class Ingest:
             health.degrade("registry", "")
             self._cold = False
             self._metrics.saved.set(0)
-            self._settled_at = self._now() + SETTLE_SECONDS
+            self.returning.open()
             self._log.info("registry_read", revision=self._world.position[1])
             self._touch(ChangeSet(position=self._world.position))
 
@@ -174,13 +173,11 @@ class Ingest:
         read = [self._reader.read(entry, entry.value) for entry in changes.upserts]
         read += [self._reader.read(entry, None) for entry in changes.deletes]
         self._metrics.changes.labels(name).inc(len(read))
-        now = self._now()
-        admitted = self._guard.admit(
-            [change for change in read if change is not None], now=now, restarting=now < self._settled_at
-        )
+        known = [change for change in read if change is not None]
+        admitted = self._guard.admit(known, now=self._now(), restarting=not self.settled)
         if name == "workloads":
-            gone = {entry.key for entry in changes.deletes}
-            self._lost(gone | self._follows[name].held, changes.reason)
+            self.returning.take(changes.upserts)
+            self._lost({one.key for one in changes.deletes} | self._follows[name].held, changes.reason)
         if name in ("bundle", "revoked"):
             self._world.trust_read[name] = changes.position.revision
         self._apply(admitted, self._position(changes))
@@ -239,11 +236,17 @@ class Ingest:
         self._apply(released, self._world.position)
         return len(released)
 
+    def settle(self, witnesses: int) -> None:
+        """Those who live are back after our start, `witnesses` here: what vanishes now is judged at once."""
+        self.settled = True
+        gone = self._guard.settle(now=self._now(), witnesses=witnesses)
+        self._log.info("proxies_came_back", others=len(gone))
+        self._apply(gone, self._world.position)
+
     def status(self) -> dict[str, Any]:
         """What operators see of the registry itself."""
-        synced = all(one.synced.is_set() for one in self._follows.values())
+        synced, age = all(one.synced.is_set() for one in self._follows.values()), self.age
         known = synced or all(one.saved for one in self._follows.values())
-        age = self.age
         trouble = next((one.trouble for one in self._needed if one.trouble), "")
         fresh = synced and not trouble and age < STALE_AFTER
         state = "ok" if fresh else "stale" if known else "unread"
@@ -264,8 +267,7 @@ class Ingest:
                 for follow in self._follows.values():
                     await follow.synced.wait()
         except TimeoutError:
-            follows = self._follows.values()
-            if not all(one.synced.is_set() or one.saved for one in follows):
+            if not all(one.synced.is_set() or one.saved for one in self._follows.values()):
                 self._log.error("registry_not_read", reason="nothing was saved either: nobody is served")
                 return
             self._cold = True

@@ -100,6 +100,11 @@ class LeasedRecords:
             key for key, record in self._records.items() if record.wanted is not None or record.newest
         )
 
+    @property
+    def written(self) -> bool:
+        """Whether the registry has everything as it is wanted."""
+        return not self._dirty
+
     def _touch(self, key: str) -> None:
         self._dirty[key] = None
         self._news.set()

@@ -4,14 +4,19 @@ Each keeps one record that it writes again every `BEAT_SECONDS`, bound to the le
 One whose record stands still while the registry lives and takes writes is dead, or may not write; its proxies
 are elsewhere by then, with records under another lease. What is left under the old one is ended early. One
 that was only asleep finds its lease gone when it wakes, and writes what is still its own again.
+
+One that starts ends the lease of who ran under its name before, once everybody who lives has come back
+(`pilotd.returning`): what is left under it is of machines that died too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from artemon.backoff import Backoff
 from artemon.errors import StoreError
 from artemon.log import Log
 from artemon.store.api import Entry, Store
@@ -19,6 +24,7 @@ from artemon.store.follow import Follow
 from artemon.store.layout import Layout
 from artemon.store.mirror import Changes
 from pilotd.leased import LeasedRecords
+from pilotd.returning import Returning
 
 BEAT_SECONDS = 2.0
 DEAD_SECONDS = 8.0
@@ -26,6 +32,8 @@ DEAD_SECONDS = 8.0
 LATE_SECONDS = 3.0
 """A record of ours may take so long to come back, else nothing is certain."""
 LOOK_SECONDS = 0.5
+SEEN_SECONDS = 0.5
+"""What ends with a lease has been seen by then."""
 
 
 @dataclass(slots=True)
@@ -58,17 +66,24 @@ class Pulse:
             self._since = now
         self._beats[entry.key] = _Beat(entry, now)
 
+    @property
+    def steady(self) -> bool:
+        """Whether our own record came back in time: the registry lives and takes what we write."""
+        own = self._beats.get(self._own)
+        return own is not None and self._now() - max(own.at, self._since) <= LATE_SECONDS
+
     def dead(self) -> list[Entry]:
         """Records that stand still, where the registry has surely lived long enough to show it."""
-        now, own = self._now(), self._beats.get(self._own)
-        if own is None or now - own.at > LATE_SECONDS or now - self._since < DEAD_SECONDS:
+        now = self._now()
+        if not self.steady or now - self._since < DEAD_SECONDS:
             return []
         silent = [beat for beat in self._beats.values() if now - max(beat.at, self._since) > DEAD_SECONDS]
         return [beat.entry for beat in silent if beat.entry.lease]
 
 
 class Vigil:
-    """Beats through `records`, and ends the leases of those that do not."""
+    """Beats through `records`, and ends the leases of those that do not. returning: who is on the way back
+    after our start; settled: is called when that is over."""
 
     def __init__(
         self,
@@ -77,19 +92,24 @@ class Vigil:
         records: LeasedRecords,
         *,
         pilot: str,
+        returning: Returning,
+        settled: Callable[[], None],
         log: Log,
         now: Callable[[], float],
     ) -> None:
         self._store, self._records, self._log = store, records, log
+        self._returning, self._settled = returning, settled
         self._own = layout.pilot(pilot)
         self._pulse = Pulse(self._own, now=now)
         self._follow = Follow(store, layout.pilots, self._pulse.take, name="pilots")
 
     async def run(self) -> None:
         """Until cancelled."""
+        before = await self._before()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow.run())
             tasks.create_task(self._beat())
+            tasks.create_task(self._succeed(before))
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
                 for entry in self._pulse.dead():
@@ -101,6 +121,39 @@ class Vigil:
             self._records.put(self._own, b"%d" % number)
             number += 1
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _before(self) -> Entry | None:
+        """The record of who ran here under our name before."""
+        backoff = Backoff(first=0.1, most=3.0)
+        while True:
+            try:
+                return await self._store.get(self._own)
+            except StoreError as error:
+                self._log.debug("predecessor_not_read", reason=str(error))
+            await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter
+
+    async def _succeed(self, before: Entry | None) -> None:
+        """End what is left of the predecessor when those who live are back, and say that they are."""
+        while not (self._returning.over and self._pulse.steady and self._records.written):
+            if self._returning.late:
+                self._log.warning("predecessor_not_ended", reason="the registry takes nothing in time")
+                before = None
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        if before is not None and before.lease:
+            await self._end_predecessor(before)
+        await asyncio.sleep(SEEN_SECONDS)
+        self._settled()
+
+    async def _end_predecessor(self, before: Entry) -> None:
+        """End the lease, unless somebody writes our record under it."""
+        try:
+            own = await self._store.get(self._own)
+            if own is not None and own.lease != before.lease:
+                await self._store.revoke(before.lease)
+                self._log.info("predecessor_ended", lease=before.lease)
+        except StoreError as error:
+            self._log.warning("predecessor_not_ended", reason=str(error))
 
     async def _end(self, entry: Entry) -> None:
         """End the lease, unless the record has moved after all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,6 @@ from live_mesh import LiveMesh, Sidecar, wait
 from meshlet_net import upstream_app
 from required_servers import require_consul, require_etcd
 from servers import EtcdCluster
-
-from pilotd.ingest import SETTLE_SECONDS
 
 pytestmark = pytest.mark.envoy
 
@@ -96,7 +93,6 @@ def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(registry: s
     try:
         with upstream_app("app") as app:
             mesh.start()
-            settled = time.monotonic() + SETTLE_SECONDS  # until then a pilotd holds what vanishes
             first, second = ([pilot.address] for pilot in mesh.pilots)
             dying = mesh.sidecar("dying", service="dying", app=app, pilotd=first)
             staying = mesh.sidecar("staying", service="staying", app=app, pilotd=[*first, *second])
@@ -105,13 +101,45 @@ def test_who_dies_with_its_pilotd_leaves_when_another_pilotd_sees_it(registry: s
                 sidecar.wait_ready(180)
             both = ("dying", "staying")
             wait(lambda: all(client.endpoints(cluster(name)) for name in both), "both are known", 90)
-            wait(lambda: time.monotonic() > settled, "the pilotds have settled")
             mesh.pilots[0].kill()
             power_off(dying)
             out = wait(lambda: client.endpoints(cluster("dying")) == {}, "the dead one is out", 90)
             print(f"out after {out:.1f} s")  # noqa: T201
             assert client.endpoints(cluster("staying")), "whose proxy is at the other pilotd by now"
             assert client.get("http://staying.shop.svc.cluster.local:9080/") == (200, "app")
+    finally:
+        mesh.clean()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("registry", [sqlite, *SLOW], indirect=True)
+def test_who_dies_with_the_only_pilotd_leaves_when_that_is_back(registry: str, tmp_path: Path) -> None:
+    """It starts again at once; long before the lease of the dead record is over."""
+    mesh = LiveMesh(tmp_path, registry, lease_ttl=600)
+    try:
+        with upstream_app("app") as app:
+            mesh.start()
+            names = ("dying", "staying")
+            dying, staying = (mesh.sidecar(name, service=name, app=app) for name in names)
+            client = mesh.sidecar("client")
+            for sidecar in (dying, staying, client):
+                sidecar.wait_ready(180)
+            wait(lambda: all(client.endpoints(cluster(name)) for name in names), "both are known", 90)
+            (pilot,) = mesh.pilots
+            pilot.kill()
+            power_off(dying)
+            pilot.start()
+            out = wait(lambda: client.endpoints(cluster("dying")) == {}, "the dead one is out", 120)
+            print(f"out after {out:.1f} s")  # noqa: T201
+            assert client.endpoints(cluster("staying")), "whose proxy came back"
+            assert client.get("http://staying.shop.svc.cluster.local:9080/") == (200, "app")
+            power_off(staying)
+            pilot.kill()
+            client.agent.kill()
+            pilot.start()
+            wait(lambda: pilot.log.read_text().count("proxies_came_back") == 3, "their time is over", 90)
+            held = pilot.page("/debug/registries")[0]["held"]
+            assert "staying" in {name.rpartition("/")[2] for name in held}, "nobody came back at all"
     finally:
         mesh.clean()
 

@@ -13,10 +13,12 @@ from artemon.model.service import Health
 from artemon.model.workload import Workload, encode_workload
 from artemon.snapshot.changes import Change, Delete, Upsert
 from artemon.snapshot.holds import Rules
+from artemon.store.api import Entry
 from artemon.xds.request import Malformed, Node, parse_delta, parse_sotw
 from pilotd.debounce import Debounce
 from pilotd.guard import Guard
 from pilotd.node import WrongNode, proxy_of, workload_of
+from pilotd.returning import PATIENCE_SECONDS, RETURN_SECONDS, Returning
 
 
 def key(number: int, service: str = "reviews") -> str:
@@ -92,6 +94,73 @@ def test_who_comes_back_is_not_removed_later() -> None:
     guard.admit(gone(0, 1, 2), now=1, restarting=True)
     guard.admit([joined(1)], now=5)
     assert guard.release(now=61) == gone(0, 2)
+
+
+@pytest.mark.parametrize(
+    ("known", "missing", "witnesses", "go"),
+    [
+        pytest.param(10, 1, 0, True, id="one-of-ten"),
+        pytest.param(4, 1, 0, True, id="one-of-four"),
+        pytest.param(2, 1, 0, True, id="one-of-two"),
+        pytest.param(1, 1, 1, True, id="the-only-one-while-a-client-came-back"),
+        pytest.param(1, 1, 0, False, id="the-only-one-and-nobody-came-back"),
+        pytest.param(2, 2, 1, False, id="more-than-came-back"),
+        pytest.param(3, 2, 9, False, id="most-of-a-service"),
+        pytest.param(10, 4, 9, False, id="a-third-of-the-mesh"),
+    ],
+)
+def test_who_does_not_come_back_after_a_restart(
+    known: int, missing: int, witnesses: int, *, go: bool
+) -> None:
+    guard = guarded(known)
+    lost = list(range(missing))
+    assert guard.admit(gone(*lost[:1]), now=1, restarting=True) == []
+    assert guard.admit(gone(*lost[1:]), now=5, restarting=True) == []
+    assert guard.settle(now=8, witnesses=witnesses) == (gone(*lost) if go else [])
+    assert len(guard.held) == (0 if go else missing)
+    assert guard.settle(now=9, witnesses=99) == [], "it is judged once"
+    assert len(guard.release(now=66)) == (0 if go else missing)
+
+
+def test_who_came_back_is_not_judged() -> None:
+    guard = guarded(3)
+    guard.admit(gone(0), now=1, restarting=True)
+    guard.admit([joined(0)], now=2)
+    assert guard.settle(now=8, witnesses=3) == []
+    assert guard.held == ()
+
+
+def record(number: int, lease: str) -> Entry:
+    return Entry(key(number), b"{}", 1, 1, lease)
+
+
+def test_as_long_as_some_come_back_others_may() -> None:
+    time = 100.0
+    returning = Returning(now=lambda: time)
+    returning.take([record(0, "old"), record(1, "old")])
+    time += 600
+    assert not returning.over, "nobody can come back before the registry is read"
+    returning.open()
+    time += RETURN_SECONDS - 1
+    returning.take([record(0, "new")])
+    time += RETURN_SECONDS - 1
+    returning.take([record(0, "new")])  # its health changed: nobody came back
+    assert not returning.over
+    time += 1
+    assert returning.over
+    assert not returning.late
+
+
+def test_nobody_is_waited_for_for_ever() -> None:
+    time = 0.0
+    returning = Returning(now=lambda: time)
+    returning.open()
+    while time < PATIENCE_SECONDS:
+        assert not returning.over
+        returning.take([record(0, str(time))])
+        time += 1
+    assert returning.over
+    assert returning.late
 
 
 def test_configuration_is_not_held() -> None:

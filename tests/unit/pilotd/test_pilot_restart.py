@@ -15,7 +15,7 @@ from artemon.snapshot.holds import Rules
 from artemon.store import follow
 from artemon.store.open import open_store
 from artemon.xds.types import CLUSTER, ENDPOINTS, HEALTH, LEAVING
-from pilotd import ingest, records
+from pilotd import ingest, records, returning
 from pilotd.discovery import Options
 
 pytestmark = pytest.mark.slow
@@ -147,9 +147,38 @@ async def test_endpoints_survive_a_restart_of_everything(
     await store.close()
 
 
+async def test_what_died_with_the_only_pilotd_leaves_when_the_others_are_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the lease of its record is over. Most of the mesh does not: it is held."""
+    monkeypatch.setattr(returning, "RETURN_SECONDS", 0.5)
+    monkeypatch.setattr(records, "GRACE_SECONDS", 60.0)
+    store = await open_store(f"sqlite://{tmp_path}/mesh.db")
+    options = Options(pilot="pilot-a", lease_ttl=600)
+    every = [(f"reviews-{number}", f"127.0.1.{number}") for number in range(1, 6)]
+
+    async def back(*numbers: int, gone: int, held: int) -> None:
+        """The pilotd starts; `numbers` of five come back, and the others go or are held."""
+        async with mesh(store, options=options) as running:
+            client = running.connect(node("client", ip="127.0.1.9", ARTEMON_SERVICE=""))
+            client.ask(ENDPOINTS, REVIEWS)
+            for number in numbers:
+                running.connect(node(*every[number - 1]))
+            await until(lambda: running.discovery.ingest.settled)
+            known = client.held[ENDPOINTS]
+            await until(lambda: sum(ip.encode() in known[REVIEWS] for _, ip in every) == 5 - gone)
+            assert len(running.discovery.ingest.status()["held"]) == held
+
+    await back(1, 2, 3, 4, 5, gone=0, held=0)
+    await back(1, 2, 3, 4, gone=1, held=0)
+    await back(1, gone=1, held=3)
+    await store.close()
+
+
 async def test_a_wiped_registry_removes_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(returning, "RETURN_SECONDS", 0.0)
     async with mesh() as running, mesh(running.store, options=Options(pilot="pilot-b")) as looker:
+        await until(lambda: looker.discovery.ingest.settled)
         for number in (1, 2, 3):
             running.connect(node(f"reviews-{number}", ip=f"127.0.1.{number}"))
         client = looker.connect(node("client", ip="127.0.1.9", ARTEMON_SERVICE=""), peer=identity())

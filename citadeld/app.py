@@ -72,7 +72,7 @@ def key_room(settings: CitadelSettings) -> KeyRoom:
 async def citadeld(settings: CitadelSettings, context: Context) -> None:
     """Artemon's certificate authority: gives every workload its identity."""
     context.health.expect("trust", "the trust bundle is not published yet")
-    store = await open_registry(settings.registry, settings.mesh)
+    store = await open_registry(settings.registry, settings.mesh, silence(context.health))
     try:
         if await answers(store, settings, context):
             await (await Citadel.over(store, settings, context)).run()

@@ -13,7 +13,7 @@ from artemon.backoff import Backoff
 from artemon.daemon.files import make_private_dir, read_public, write_public
 from artemon.daemon.run import Context
 from artemon.daemon.signers import CITADELD, Forged, Signers
-from artemon.errors import ArtemonError, Unavailable, Unknown
+from artemon.errors import ArtemonError, StoreError
 from artemon.pki.bundle import Bundle
 from artemon.pki.certificate import Authority, chain_pem
 from artemon.store.api import Store
@@ -130,15 +130,15 @@ def sealed_registry(
 
 
 async def answers(store: Store, settings: CitadelSettings, context: Context) -> bool:
-    """Wait until the registry can be read, and say why it cannot; False when told to stop meanwhile. Raises
-    StoreError when waiting does not help."""
+    """Wait until the registry can be read, and say why it cannot; False when told to stop meanwhile. A right
+    that is missing is waited for as well: an operator may be about to grant it."""
     backoff = Backoff(0.2, 5.0)
     while True:
         try:
             await store.get(Layout(settings.mesh).bundle)
             context.health.meet("registry")
             return True
-        except (Unavailable, Unknown) as error:
+        except StoreError as error:
             context.log.warning("registry_not_read", reason=error)
             context.health.expect("registry", str(error))
         try:

@@ -81,7 +81,7 @@ async def _run(settings: GalleySettings, context: Context) -> None:
     context.health.expect("api", "the REST API is not served yet")
     keeper = await _identity(settings, context)
     async with AsyncExitStack() as stack:
-        store = await open_registry(settings.registry, settings.mesh)
+        store = await open_registry(settings.registry, settings.mesh, silence(context.health))
         stack.push_async_callback(store.close)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         parts = Parts(settings, store, context, keeper)

@@ -124,7 +124,7 @@ class Parts:
         settings, context = self._settings, self._context
         if not settings.registry:
             return
-        store = self._store = await open_registry(settings.registry, settings.mesh)
+        store = self._store = await open_registry(settings.registry, settings.mesh, silence(context.health))
         stack.push_async_callback(store.close)
         signers = signers_of(
             required=settings.config_signatures == "required",

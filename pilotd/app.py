@@ -39,7 +39,7 @@ async def app(settings: PilotdSettings, context: Context) -> None:
     if not await _before_stop(keeper.start(), context.stop):
         return
     context.health.meet("identity")
-    store = await open_registry(settings.registry, settings.mesh)
+    store = await open_registry(settings.registry, settings.mesh, silence(context.health))
     discovery = Discovery(
         store,
         _options(settings, context),

@@ -8,23 +8,24 @@ from collections.abc import Callable
 
 from artemon.backoff import Backoff
 from artemon.daemon.health import Health
-from artemon.errors import Unavailable, Unknown
+from artemon.errors import StoreError
 from artemon.log import Log
 from artemon.store.api import Store
 from artemon.store.layout import Layout
 from artemon.store.open import open_store
-from artemon.store.schema import admit, guard, stamp
+from artemon.store.schema import WrongSchema, admit, guard, stamp
 from artemon.store.whole import Whole
 
 log = Log("artemon.daemon.registry")
 
 
-async def open_registry(url: str, mesh: str) -> Store:
+async def open_registry(url: str, mesh: str, silent: Callable[[str], None] = lambda _: None) -> Store:
     """The registry at `url`. Raises ArtemonError for one that must not be used; one that cannot be reached is
-    opened all the same. What it shows of configuration is whole: `artemon.store.whole`."""
+    opened all the same, and `silent` told why. What it shows of configuration is whole:
+    `artemon.store.whole`."""
     store = await open_store(url)
     try:
-        await admit(store, Layout(mesh).root)
+        await admit(store, Layout(mesh).root, silent)
     except BaseException:
         await store.close()
         raise
@@ -41,14 +42,16 @@ def silence(health: Health) -> Callable[[str], None]:
 
 
 async def keep_schema(store: Store, root: str, silent: Callable[[str], None] = lambda _: None) -> None:
-    """Stamp the registry with this release's layout as soon as it can be written, then watch that nobody
-    stamps a newer one. silent: see `guard`. Raises NewerSchema."""
+    """Stamp the registry with this release's layout as soon as it can be written, also where a right for that
+    is granted later, then watch that nobody stamps a newer one. silent: see `guard`. Raises WrongSchema."""
     backoff = Backoff(0.2, 5.0)
     while True:
         try:
             await stamp(store, root)
             break
-        except (Unavailable, Unknown) as error:
+        except WrongSchema:
+            raise
+        except StoreError as error:
             log.warning("schema_not_written", error=str(error))
             silent(str(error))
         await asyncio.sleep(backoff.next(random.random()))  # noqa: S311 - jitter

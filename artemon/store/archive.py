@@ -48,16 +48,21 @@ def digest_of(items: Sequence[tuple[str, bytes]]) -> str:
     return whole.hexdigest()
 
 
-def write(path: Path, archive: Archive) -> None:
-    """Write atomically, for the owner's eyes only. Raises StoreError."""
+def encoded(archive: Archive) -> bytes:
+    """The content of the file."""
     head = {"root": archive.root, "revision": archive.revision, "keys": len(archive.items)}
     lines = [json.dumps([key, base64.b64encode(value).decode()]) for key, value in archive.items]
     body = "\n".join([json.dumps(head), *lines]).encode()
+    return b" ".join([MAGIC, hashlib.sha256(body).hexdigest().encode()]) + b"\n" + body
+
+
+def write(path: Path, archive: Archive) -> None:
+    """Write atomically, for the owner's eyes only. Raises StoreError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(b" ".join([MAGIC, hashlib.sha256(body).hexdigest().encode()]) + b"\n" + body)
+            file.write(encoded(archive))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -72,6 +77,11 @@ def read(path: Path) -> Archive:
         content = path.read_bytes()
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    return decoded(content, str(path))
+
+
+def decoded(content: bytes, path: str) -> Archive:
+    """What was written, of a file that errors call `path`. Raises StoreError as `read` does."""
     first, _, body = content.partition(b"\n")
     if not first.startswith(MAGIC + b" "):
         raise StoreError(f"{path}: is not an export of a registry")
@@ -93,7 +103,7 @@ def read(path: Path) -> Archive:
     return made
 
 
-def _check(path: Path, made: Archive) -> None:
+def _check(path: str, made: Archive) -> None:
     """Whoever made the file, it is of one mesh, and any registry takes it. Raises StoreError."""
     if not ROOT.fullmatch(made.root):
         raise StoreError(f"{path}: is of {made.root!r}, which is no mesh")

@@ -24,7 +24,11 @@ READS = 0
 """The oldest layout whose releases can read what this one writes."""
 
 
-class NewerSchema(StoreError):
+class WrongSchema(StoreError):
+    """The registry is not for this release: it holds another program's data, or what `NewerSchema` says."""
+
+
+class NewerSchema(WrongSchema):
     """The registry holds a layout that this release cannot read."""
 
 
@@ -37,14 +41,14 @@ class Schema:
 
     @classmethod
     def of(cls, entry: Entry | None) -> Schema:
-        """What the key says; layout 0 where there is none. Raises StoreError for what is no schema."""
+        """What the key says; layout 0 where there is none. Raises WrongSchema for what is no schema."""
         if entry is None:
             return cls()
         try:
             found = json.loads(entry.value)
             return cls(int(found["version"]), int(found["reads"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{entry.key}: is not a schema; is this another program's registry?") from error
+            raise WrongSchema(f"{entry.key}: is not a schema; is this another program's registry?") from error
 
     def check(self, key: str) -> None:
         """Raises NewerSchema when this release cannot read it."""
@@ -55,14 +59,15 @@ class Schema:
             )
 
 
-async def admit(store: Store, root: str) -> None:
+async def admit(store: Store, root: str, silent: Callable[[str], None] = lambda _: None) -> None:
     """Raises NewerSchema when this release must not use the registry; one that cannot be reached is admitted,
-    `guard` will see it."""
+    and `silent` told why: `guard` will see it."""
     key = key_of(root)
     try:
         entry = await store.get(key)
     except StoreError as error:
         log.warning("schema_not_read", key=key, error=str(error))
+        silent(str(error))
         return
     Schema.of(entry).check(key)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from artemon.store.open import open_store
 from artemon.store.schema import key_of
 
 R = TypeVar("R")
+DASH = Path("-")
+FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 MESH = click.option("--mesh", default="default", show_default=True, help="Name of the mesh in the registry.")
 URL = click.option(
     "--registry", "url", required=True, envvar="ARTEMON_REGISTRY",
@@ -40,10 +43,11 @@ async def checked(url: str, mesh: str) -> list[Finding]:
 @click.command("export")
 @URL
 @MESH
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@FILE
 def export(url: str, mesh: str, file: Path) -> int:
     """Write everything that lasts into FILE (0600): what has a lease is left out, Secrets stay encrypted.
 
+    FILE may be -, standard output.
     Example: meshctl registry export --registry etcd://127.0.0.1:2379 mesh.backup
     """
 
@@ -51,21 +55,26 @@ def export(url: str, mesh: str, file: Path) -> int:
         return await moving.export(store, Layout(mesh).root)
 
     made = asyncio.run(_with(url, exported))
-    archive.write(file, made)
-    click.echo(f"{len(made.items)} keys of {made.root} at revision {made.revision}, sha256 {made.digest}")
+    if file == DASH:
+        click.echo(archive.encoded(made), nl=False)
+    else:
+        archive.write(file, made)
+    told = f"{len(made.items)} keys of {made.root} at revision {made.revision}, sha256 {made.digest}"
+    click.echo(told, err=file == DASH)
     return 0
 
 
 @click.command("import")
 @URL
 @MESH
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@FILE
 def import_(url: str, mesh: str, file: Path) -> int:
     """Write FILE into a registry that holds nothing else, and verify it. Repeat it when it was cut off.
 
+    FILE may be -, standard input.
     Example: meshctl registry import --registry consul://127.0.0.1:8500 mesh.backup
     """
-    read = archive.read(file)
+    read = archive.decoded(sys.stdin.buffer.read(), "standard input") if file == DASH else archive.read(file)
     if read.root != Layout(mesh).root:
         raise ArtemonError(f"{file}: is of {read.root}, not of {Layout(mesh).root}; see --mesh")
 

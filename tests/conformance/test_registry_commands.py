@@ -17,11 +17,18 @@ CONFIG = "artemon/default/config/virtualservices/shop/"
 COUNT = 20
 
 
-def meshctl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def meshctl(folder: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "meshctl", "registry", *arguments]
     environ = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=90, check=False
+        command,
+        cwd=folder,
+        env=environ,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
 
 
@@ -87,6 +94,18 @@ def test_a_backup_goes_from_etcd_to_consul_and_nowhere_over_others(
     assert f"already holds something else: {CONFIG}v1; nothing was written" in refused.stderr
     same = meshctl(tmp_path, "migrate", "--from", filled.url, "--to", filled.url)
     assert (same.returncode, "are the same registry" in same.stderr) == (1, True)
+
+
+@pytest.mark.etcd
+def test_a_backup_goes_through_a_pipe(filled: Etcd, tmp_path: Path) -> None:
+    saved = meshctl(tmp_path, "export", "--registry", filled.url, "-")
+    assert (saved.returncode, list(tmp_path.iterdir())) == (0, [])
+    assert f"{COUNT} keys of artemon/default/" in saved.stderr
+    target = f"sqlite://{tmp_path}/to.db"
+    cut = meshctl(tmp_path, "import", "--registry", target, "-", given=saved.stdout[:-9])
+    assert (cut.returncode, "standard input: its checksum does not fit" in cut.stderr) == (1, True)
+    done = meshctl(tmp_path, "import", "--registry", target, "-", given=saved.stdout)
+    assert f"{COUNT} keys, {COUNT} of them written now, verified" in done.stdout
 
 
 def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:

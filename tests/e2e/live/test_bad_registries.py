@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from authority import Authority
-from live_mesh import Pilotd, Process, wait
+from every_daemon import everyone, said
+from live_mesh import Pilotd, wait
 from meshlet import Ca
 from required_servers import require_etcd
-from servers import Etcd, EtcdCluster, encoded, free_ports
+from servers import EtcdCluster, encoded, free_ports
 
-from artemon.daemon.identity_files import save_identity
-from artemon.daemon.identity_tls import server_name
 from artemon.store.open import open_store
 
 pytestmark = pytest.mark.etcd
-UNTRUSTED = "its certificate is not trusted"
 NEWER = json.dumps({"version": 99, "reads": 99}).encode()
 
 
@@ -75,35 +72,6 @@ def test_each_is_named_in_a_line(etcd: EtcdCluster, tmp_path: Path) -> None:
             pilot.kill()
 
 
-def said(pilot: Process) -> str:
-    return pilot.log.read_text() if pilot.log.exists() else ""
-
-
-def everyone(folder: Path, registry: str) -> list[Process]:
-    """One of each daemon that uses a registry, with identities of nobody's mesh; not started."""
-    ca, made = Ca(), list[Process]()
-    nowhere = f"127.0.0.1:{free_ports(1)[0]}"
-    for module in ("pilotd", "citadeld", "galleyd", "mixerd"):
-        port, http, join = free_ports(3)
-        home = folder / module
-        own = {
-            "pilotd": {"data_dir": str(home / "data"), "socket": str(home / "p.sock")},
-            "citadeld": {
-                "data_dir": str(home / "data"),
-                "socket": str(home / "c.sock"),
-                "join_listen": f"127.0.0.1:{join}",
-            },
-            "galleyd": {"state_dir": str(home / "data"), "citadeld": [nowhere]},
-            "mixerd": {"data_dir": str(home / "data"), "citadeld": [nowhere]},
-        }[module]
-        if module != "citadeld":
-            own["identity_dir"] = str(home / "identity")
-            save_identity(home / "identity", ca.identity("artemon-system", module, server_name(module)))
-        addresses = {"http": f"127.0.0.1:{http}", "listen": f"127.0.0.1:{port}"}
-        made.append(Process(home, module, {"node": module, "registry": registry, **addresses, **own}))
-    return made
-
-
 def test_a_newer_schema_ends_every_daemon_with_a_line(tmp_path: Path) -> None:
     url = f"sqlite://{tmp_path}/mesh.db"
 
@@ -131,39 +99,3 @@ def test_a_newer_schema_ends_every_daemon_with_a_line(tmp_path: Path) -> None:
     finally:
         for one in daemons:
             one.kill()
-
-
-def test_a_wrong_authority_is_named_by_every_daemon(tmp_path: Path) -> None:
-    require_etcd()
-    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
-    files = authority.issue("server")
-    etcd = Etcd(tmp_path / "etcd", tls=("--cert-file", files.cert, "--key-file", files.key)).start()
-    registry = f"{etcd.url}?ca={other.file}&stale_after=2"
-    port, http, join = free_ports(3)
-    citadel = {
-        "node": "citadeld",
-        "http": f"127.0.0.1:{http}",
-        "listen": f"127.0.0.1:{port}",
-        "join_listen": f"127.0.0.1:{join}",
-        "registry": registry,
-        "data_dir": str(tmp_path / "citadeld" / "data"),
-        "socket": str(tmp_path / "citadeld" / "c.sock"),
-    }
-    daemons = [
-        Pilotd(tmp_path / "pilotd", Ca(), "pilotd", registry=registry),
-        Process(tmp_path / "citadeld", "citadeld", citadel),
-    ]
-    try:
-        for one in daemons:
-            one.start()
-        for one in daemons:
-            wait(lambda one=one: UNTRUSTED in said(one), f"the log of {one.name}", 90)
-            wait(lambda one=one: UNTRUSTED in str(one.ready()), f"the status of {one.name}", 90)
-            assert one.ready()["ready"] is False
-            one.stop()
-            assert one.process is not None
-            assert one.process.returncode == 0, "it was waiting, not failing"
-    finally:
-        for one in daemons:
-            one.kill()
-        etcd.kill()

@@ -33,6 +33,7 @@ PLACES: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "Service": "/api/v1/namespaces/{namespace}/services",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
     "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",

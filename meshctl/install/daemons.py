@@ -107,6 +107,7 @@ def _config(daemon: Daemon, values: Values) -> list[Object]:
     if not daemon.config:
         return []
     told = {key: values.get(key) for key in ("global", "sidecarInjectorWebhook")}
+    told["pilot"] = {"cni": {"enabled": values.get("cni.enabled")}}
     data = {"values.yaml": block(told), "mesh.yaml": block(values.get("meshConfig"))}
     about = metadata(daemon.config, app=daemon.name)
     return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}]

@@ -10,6 +10,7 @@ from artemon.inject.webhook import webhook_configuration
 from artemon.model.definition import definition
 from artemon.model.kinds import GATEWAY_API_KINDS, KINDS
 from artemon.pki.spiffe import SYSTEM_NAMESPACE
+from meshctl.install.cni import cni
 from meshctl.install.daemons import daemons, objects
 from meshctl.install.gateway import gateway
 from meshctl.install.pods import Object
@@ -67,6 +68,7 @@ def in_cluster(values: Values) -> list[Part]:
         ),
         Part("webhooks", [one for one in base if one["kind"].endswith("WebhookConfiguration")]),
         Part("gateway", [*gateway(values), *secrets_of(edge, "galleyd")], "gateway.enabled"),
+        Part("cni", cni(values), "cni.enabled"),
     ]
 
 

@@ -55,6 +55,8 @@ RULES: dict[str, list[Object]] = {
 """By daemon."""
 KEEPING_SECRETS: Object = _rule("", ["secrets"], [*_READ, "create", "patch", "delete"])
 """What citadeld needs beside, to keep certificates as Secrets."""
+READING_PODS: Object = _rule("", ["pods"], ["get"])
+"""What the CNI plug-in needs."""
 READING_SECRETS: Object = _rule("", ["secrets"], _READ)
 """What galleyd needs beside, where gateways name Secrets as certificates, and pilotd, where Secrets tell of
 further clusters."""

@@ -65,6 +65,13 @@ DEFAULTS: Final[Tree] = {
         "serviceType": "LoadBalancer",
         "resources": _needs("100m", "128Mi"),
     },
+    "cni": {
+        "enabled": False,
+        "binDir": "/opt/cni/bin",
+        "confDir": "/etc/cni/net.d",
+        "excludeNamespaces": "",
+        "resources": _needs("10m", "64Mi"),
+    },
 }
 """Every value with its default. `global`, `sidecarInjectorWebhook` and `meshConfig` are injectord's, and mean
 what they mean in Istio's charts; the daemons run the image `<hub>/<proxy.image>:<tag>` as well."""

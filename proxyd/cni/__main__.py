@@ -1,4 +1,7 @@
-"""The command `artemon-cni`, which container runtimes start (CNI specification 1.1.0)."""
+"""The command `artemon-cni`, which container runtimes start (CNI specification 1.1.0).
+
+`artemon-cni install` puts it on a node.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ NEEDS_MORE = {"ADD", "CHECK", "STATUS"}
 
 def main() -> None:
     """Answer one call; ends the process: 0, or 1 with an error of CNI on standard output."""
+    if "CNI_COMMAND" not in os.environ and sys.argv[1:2] == ["install"]:
+        from proxyd.cni.install import install  # the plug-in does without
+
+        install(sys.argv[2:], prog_name="artemon-cni install")
     if "CNI_COMMAND" not in os.environ:
         asked = sys.argv[1:] == ["--version"]
         sys.stdout.write(f"artemon-cni, version {__version__}\n" if asked else f"artemon-cni: {ABOUT}\n")

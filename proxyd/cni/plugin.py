@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +24,7 @@ from proxyd.cni.pod import arguments, reason_to_leave
 from proxyd.cni.protocol import LATER, NOT_INTERCEPTED, NOT_NOW, NOT_SET_UP, WRONG, Call, CniError
 
 SECONDS = 60
+CLONE_NEWNET = 0x40000000
 _RULE = '{apiGroups: [""], resources: ["pods"], verbs: [get]}'
 Answer = dict[str, Any] | None
 """What is printed; nothing where the command has no result."""
@@ -112,16 +116,31 @@ async def _status(told: Settings) -> None:
 def _set_up(netns: str, flags: list[str]) -> None:
     command = [sys.executable, "-P", "-m", "proxyd.pod", "istio-iptables", *flags]
     try:
-        _run(["nsenter", f"--net={netns}", *command])
+        _enter(netns)
+        _run(command)
     except ArtemonError as error:
         raise CniError(NOT_SET_UP, f"interception could not be set up in {netns}", str(error)) from error
 
 
 def _check(netns: str) -> None:
     try:
-        _run(["nsenter", f"--net={netns}", "nft", "list", "table", "inet", "artemon"])
+        _enter(netns)
+        _run(["nft", "list", "table", "inet", "artemon"])
     except ArtemonError as error:
         raise CniError(NOT_INTERCEPTED, f"the rules of {netns} are gone", str(error)) from error
+
+
+def _enter(netns: str) -> None:
+    """Let this thread, and what it starts, be in that network namespace (setns(2)): nodes and our image have
+    no nsenter for certain. The thread does nothing else afterwards. Raises ArtemonError."""
+    library = ctypes.CDLL(None, use_errno=True)
+    try:
+        with Path(netns).open("rb") as place:
+            if library.setns(place.fileno(), CLONE_NEWNET) == 0:
+                return
+    except OSError as error:
+        raise ArtemonError(f"{netns}: {error.strerror}") from error
+    raise ArtemonError(f"{netns}: {os.strerror(ctypes.get_errno())}")
 
 
 def _run(command: list[str]) -> None:

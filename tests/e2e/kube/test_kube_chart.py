@@ -24,6 +24,7 @@ OTHER = {
     "galleyd": {"secrets": "*"},
     "pilotd": {"remotes": "istio-system"},
     "mixerd": {"enabled": False},
+    "cni": {"enabled": True, "binDir": "/home/kubernetes/bin", "excludeNamespaces": "infra,build"},
     "gateway": {"namespace": "edge", "serviceType": "NodePort", "resources": {"limits": {"cpu": "2"}}},
     "meshConfig": {"accessLogFile": "/dev/stdout"},
 }
@@ -87,6 +88,7 @@ def test_the_api_server_takes_every_object(kube: KubeApi) -> None:
         "citadeld": {"secrets": "*"},
         "galleyd": {"secrets": "*"},
         "pilotd": {"remotes": "istio-system"},
+        "cni": {"enabled": True},
     }
     objects = everything(Values(told))
     for one in objects:
@@ -96,6 +98,7 @@ def test_the_api_server_takes_every_object(kube: KubeApi) -> None:
         made = kube.create(f"{place}?dryRun=All&fieldValidation=Strict", one)
         assert made["metadata"]["name"] == one["metadata"]["name"]
     assert {one["kind"] for one in objects} >= {
+        "DaemonSet",
         "Role",
         "Deployment",
         "StatefulSet",

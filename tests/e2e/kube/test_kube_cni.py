@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from injected_process import injected
-from kube_server import KubeApi
+from kube_server import KubeApi, until
 from netns import ROOT, Host, hosts, missing
+from servers import dying_with_parent
 
 from artemon.inject import Injector, read_config
 from proxyd.cni.__main__ import NEEDS_MORE
@@ -197,3 +200,42 @@ def test_failures_are_errors_of_cni(api: KubeApi, sandbox: Host) -> None:
     assert rules(sandbox) == ""
     assert call(api, "STATUS") == (0, None)
     assert call(api, "GC", config={"cni.dev/valid-attachments": []}) == (0, None)
+
+
+def test_what_is_installed_needs_nothing_of_the_node_and_goes_without_a_trace(
+    api: KubeApi, sandbox: Host, tmp_path: Path
+) -> None:
+    places = {name: tmp_path / name for name in ("bin", "conf", "tree")}
+    places["conf"].mkdir()
+    chain = places["conf"] / "10-pods.conflist"
+    bridge = {"type": "bridge", "bridge": "cni0"}
+    chain.write_text(json.dumps({"cniVersion": "1.1.0", "name": "pods", "plugins": [bridge]}))
+    flags = [f"--bin-dir={places['bin']}", f"--conf-dir={places['conf']}", f"--tree={places['tree']}"]
+    install = [sys.executable, "-m", "proxyd.cni", "install", *flags, f"--kubeconfig={api.kubeconfig()}"]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(dying_with_parent(*install), stdout=log, stderr=log, cwd=ROOT)
+    try:
+        until(lambda: "artemon-cni" in chain.read_text(), "the plug-in chained")
+        assert subprocess.run([*install, "--check"], cwd=ROOT, check=False, timeout=60).returncode == 0
+        ours = json.loads(chain.read_text())["plugins"][1]
+        name = pod(api, "installed")
+        variables, _ = asked(api, "ADD", name, sandbox)
+        told = {"cniVersion": "1.1.0", "name": "pods", "prevResult": RESULT, **ours}
+        done = subprocess.run(
+            [str(places["bin"] / "artemon-cni")],
+            input=json.dumps(told),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=variables,
+            timeout=120,
+        )
+        assert (done.returncode, json.loads(done.stdout)) == (0, RESULT), done.stderr
+        assert "redirect to :15006" in rules(sandbox)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
+    assert running.returncode == 0, (tmp_path / "log").read_text()
+    assert json.loads(chain.read_text())["plugins"] == [bridge]
+    assert [one.name for one in places["conf"].iterdir()] == [chain.name]
+    assert not [*places["bin"].iterdir(), *places["tree"].iterdir()]

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from artemon.daemon.settings import load
 from artemon.errors import Refused
+from artemon.inject import read_config
 from meshctl.install.chart import chart
 from meshctl.install.manifests import everything
 from meshctl.install.values import Values
+from proxyd.cni.install import install
 
 CHART = Path(__file__).parents[3] / "deploy" / "kubernetes"
 DAEMONS = {
@@ -93,6 +96,35 @@ def test_nothing_runs_as_root_or_writes_into_its_image() -> None:
             assert one["securityContext"]["readOnlyRootFilesystem"]
             assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert sum("securityContext" in spec and spec["securityContext"]["runAsNonRoot"] for spec in pods) == 5
+
+
+def test_the_plug_in_on_nodes_is_root_in_three_directories_alone() -> None:
+    told = {"cni": {"enabled": True, "binDir": "/home/kubernetes/bin", "excludeNamespaces": "infra"}}
+    spec = found(told, "DaemonSet", "cni")["spec"]["template"]["spec"]
+    (one,) = spec["containers"]
+    kept = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert one["securityContext"] == kept
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    places = {each["hostPath"]["path"] for each in spec["volumes"] if "hostPath" in each}
+    assert places == {"/home/kubernetes/bin", "/etc/cni/net.d", "/var/lib/artemon-cni"}
+    assert places | {"/tmp"} == {each["mountPath"] for each in one["volumeMounts"]}
+    assert one["args"] == [
+        "--bin-dir=/home/kubernetes/bin",
+        "--conf-dir=/etc/cni/net.d",
+        "--tree=/var/lib/artemon-cni",
+        "--exclude=infra",
+    ]
+    options = {name for each in install.params for name in each.opts}
+    assert {word.partition("=")[0] for word in (*one["args"], "--check")} <= options
+    rules = found(told, "ClusterRole", "artemon-cni")["rules"]
+    assert rules == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    data = found(told, "ConfigMap", "artemon-injection")["data"]["values.yaml"]
+    assert read_config(yaml.safe_load(data)).cni.enabled
+    assert not any(each["metadata"]["name"] == "cni" for each in everything(Values()))
 
 
 def test_values_change_what_they_name() -> None:

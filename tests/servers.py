@@ -61,6 +61,12 @@ def find_opa() -> str | None:
     return found or next((str(one) for one in sorted(CACHE.glob("opa-*/opa"), reverse=True)), None)
 
 
+def find_collector() -> str | None:
+    """The OpenTelemetry Collector to test with: $ARTEMON_OTELCOL, or what `.ci/servers` left in the cache."""
+    found = os.environ.get("ARTEMON_OTELCOL")
+    return found or next((str(one) for one in sorted(CACHE.glob("otelcol-*/otelcol"), reverse=True)), None)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on: below those that the kernel gives to outgoing connections,
     which would take one back before its server has started; and none twice in a test run, whose workers have

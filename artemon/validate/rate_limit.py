@@ -9,6 +9,7 @@ from artemon.model.resource import Resource
 from artemon.validate.amounts import port
 from artemon.validate.context import Context
 from artemon.validate.findings import Problems, error, wrong
+from artemon.validate.hosts import fqdn
 from artemon.validate.scope import selector
 from artemon.validate.texts import string_match
 
@@ -26,6 +27,8 @@ def rate_limit(resource: Resource[RateLimit], _: Context) -> Problems:
     yield from wrong("spec.port", port(spec.port))
     if not spec.service:
         yield error("spec.service", "must be the host of the service that counts")
+    else:
+        yield from wrong("spec.service", fqdn(spec.service))
     if not spec.rules and not spec.max_request_bytes and not spec.max_concurrent_requests:
         yield error("spec", "limits nothing: write rules, maxRequestBytes or maxConcurrentRequests")
     if spec.max_request_bytes > MOST_BYTES:
@@ -67,6 +70,8 @@ def _rule(rule: RateLimitRule, path: str) -> Problems:
             yield error(f"{where}.requests", "must be at least 1")
         if not override.value:
             yield error(f"{where}.value", "must not be empty")
+        elif override.value in {one.value for one in rule.overrides[:index]}:
+            yield error(f"{where}.value", f'"{override.value}" has another override')
 
 
 def _is_of_the_connection(key: RateLimitKey) -> bool:
@@ -86,7 +91,7 @@ def _match(rule: RateLimitRule, path: str) -> Problems:
     if rule.match is None:
         return
     for index, method in enumerate(rule.match.methods):
-        if not re.fullmatch(r"[A-Z]+", method):
+        if not re.fullmatch(r"[A-Z]+(-[A-Z]+)*", method):
             yield error(f"{path}.methods[{index}]", f'"{method}" is not a method such as GET')
     if rule.match.path is not None:
         yield from string_match(rule.match.path, f"{path}.path")

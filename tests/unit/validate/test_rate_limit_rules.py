@@ -27,6 +27,7 @@ def test_a_good_one() -> None:
     match = {"methods": ["GET", "POST"], "path": {"prefix": "/api"}, "headers": {"x-a": {"exact": "b"}}}
     assert found(by=keys, match=match, burst=9, overrides=[{"value": "ann", "requests": 50}]) == []
     assert found(scope="GLOBAL", window="SLIDING", failOpen=False, shadow=True) == []
+    assert found(match={"methods": ["VERSION-CONTROL"]}, per="86400s", burst=5) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,23 @@ def test_a_good_one() -> None:
         ({"by": [{"header": "a b"}]}, "spec.rules[0].by[0].header"),
         ({"by": [{}]}, "spec.rules[0].by[0]"),
         ({"overrides": [{"value": "x", "requests": 1}]}, "spec.rules[0].overrides[0]"),
+        (
+            {
+                "by": [{"header": "a"}],
+                "overrides": [{"value": "x", "requests": 1}, {"value": "x", "requests": 2}],
+            },
+            "spec.rules[0].overrides[1].value",
+        ),
+        (
+            {"by": [{"header": "a"}], "overrides": [{"value": "x", "requests": 0}]},
+            "spec.rules[0].overrides[0].requests",
+        ),
+        ({"per": "0s"}, "spec.rules[0].per"),
+        ({"per": "86401s"}, "spec.rules[0].per"),
+        ({"by": [{"claim": ""}]}, "spec.rules[0].by[0].claim"),
+        ({"match": {"headers": {"": {"exact": "x"}}}}, "spec.rules[0].match.headers"),
         ({"match": {"methods": ["get"]}}, "spec.rules[0].match.methods[0]"),
+        ({"match": {"methods": ["GET-"]}}, "spec.rules[0].match.methods[0]"),
         ({"match": {"path": {"regex": "("}}}, "spec.rules[0].match.path"),
     ],
 )
@@ -64,6 +81,11 @@ def test_overrides_of_global_limits_are_of_what_the_request_says() -> None:
         ({"maxRequestBytes": 2**31}, "spec.maxRequestBytes"),
         ({"maxRequestBytes": 1000}, None),
         ({"maxConcurrentRequests": 5}, None),
+        ({"maxConcurrentRequests": 5, "port": 0}, "spec.port"),
+        ({"maxConcurrentRequests": 5, "service": ""}, "spec.service"),
+        ({"maxConcurrentRequests": 5, "service": "http://counts"}, "spec.service"),
+        ({"maxConcurrentRequests": 5, "service": "10.0.0.1"}, "spec.service"),
+        ({"maxConcurrentRequests": 5, "service": "counts.shop.svc.cluster.local"}, None),
     ],
 )
 def test_how_large_and_how_many(spec: dict[str, Any], path: str | None) -> None:

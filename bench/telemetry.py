@@ -1,8 +1,14 @@
 """What metrics and access logs cost Envoy: CPU a request, as a ratio to the same proxy without them; and how
 much mixerd takes in with one core.
 
-One sidecar takes plaintext requests for an application, 8 connections at a time, variants in turn.
-Run: python -m bench.telemetry [--requests 12000] [--rounds 5]
+One sidecar a variant takes plaintext requests for an application, 8 connections at a time. Each round gives
+every variant a slice of requests, in an order drawn anew, and compares each with what the two without
+anything needed in the same round: what else the machine does meanwhile meets all of a round alike. CPU is
+that of Envoy's worker by the scheduler's count (nanoseconds); Envoys have a core for themselves, client and
+application another. The ratio is the median of those of all rounds, its interval from 2,000 resamplings of
+the rounds.
+
+Run: python -m bench.telemetry [--requests 400] [--rounds 100]
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import statistics
 import subprocess
 import tempfile
@@ -55,6 +62,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "metrics, two labels written": {"metrics": [{"overrides": [{"tagOverrides": ALL_LABELS}]}]},
     "text log": {**OFF, **LINES},
 }
+BASE = ("nothing", "nothing, again")
 
 
 def bootstrap(folder: Path, spec: dict[str, Any], port: int, app: int) -> Path:
@@ -107,10 +115,21 @@ async def load(port: int, requests: int) -> None:
     await asyncio.gather(*(one(requests // CONNECTIONS) for _ in range(CONNECTIONS)))
 
 
-def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def worker_of(pid: int) -> Path:
+    """The thread of an Envoy that serves requests."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return next(one for one in threads if (one / "comm").read_text().startswith("wrk:"))
+
+
+def cpu(thread: Path) -> int:
+    """Nanoseconds that a thread was on a processor."""
+    return int((thread / "schedstat").read_text().split()[0])
+
+
+def pin(pid: int, core: int) -> None:
+    """Every thread of a process to one core, where there is more than one."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
 
 
 def free_port() -> int:
@@ -122,28 +141,28 @@ def free_port() -> int:
 
 
 async def measure(rounds: int, requests: int) -> dict[str, list[float]]:
-    """Microseconds of Envoy's CPU a request, by variant."""
+    """Microseconds of Envoy's CPU a request, by variant, round by round."""
+    cores = sorted(os.sched_getaffinity(0))
+    pin(os.getpid(), cores[0])
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     app = server.sockets[0].getsockname()[1]
     found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    chance = random.Random(1)
     with tempfile.TemporaryDirectory() as place:
         running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         try:
             for number, (name, spec) in enumerate(VARIANTS.items()):
-                folder = Path(place) / str(number)
-                folder.mkdir()
-                port = free_port()
-                path = bootstrap(folder, spec, port, app)
-                command = [str(envoy.find("")), "-c", str(path), "--use-dynamic-base-id", "-l", "off"]
-                running[name] = subprocess.Popen([*command, "--concurrency", "1"]), port
+                running[name] = _started(Path(place) / str(number), spec, app)
             for process, port in running.values():
                 await _until(port, process)
-                await load(port, 800)
+                pin(process.pid, cores[-1])
+                await load(port, 2000)
+            workers = {name: (worker_of(process.pid), port) for name, (process, port) in running.items()}
             for _ in range(rounds):
-                for name, (process, port) in running.items():
-                    before = cpu(process.pid)
+                for name, (worker, port) in chance.sample(sorted(workers.items()), len(workers)):
+                    before = cpu(worker)
                     await load(port, requests)
-                    found[name].append((cpu(process.pid) - before) / requests * 1e6)
+                    found[name].append((cpu(worker) - before) / requests / 1000)
         finally:
             for process, _ in running.values():
                 process.terminate()
@@ -151,6 +170,21 @@ async def measure(rounds: int, requests: int) -> dict[str, list[float]]:
             server.close()
             await asyncio.sleep(0.5)  # the connections of the proxies end
     return found
+
+
+def _started(folder: Path, spec: dict[str, Any], app: int) -> tuple[subprocess.Popen[bytes], int]:
+    folder.mkdir()
+    port = free_port()
+    path = bootstrap(folder, spec, port, app)
+    command = [str(envoy.find("")), "-c", str(path), "--use-dynamic-base-id", "-l", "off"]
+    return subprocess.Popen([*command, "--concurrency", "1"]), port
+
+
+def ratio(values: list[float], base: list[float]) -> tuple[float, float, float]:
+    """The median of the ratios of pairs, and where it lies in 95 of 100 resamplings."""
+    pairs, chance = [one / other for one, other in zip(values, base, strict=True)], random.Random(2)
+    drawn = sorted(statistics.median(chance.choices(pairs, k=len(pairs))) for _ in range(2000))
+    return statistics.median(pairs), drawn[50], drawn[-51]
 
 
 async def _until(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -253,16 +287,17 @@ def _reports(folder: Path) -> Callable[[bool], int]:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=12_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=100)
     asked = parser.parse_args()
+    print(f"load {os.getloadavg()[0]:.0f}, {os.cpu_count()} cores, {asked.rounds} rounds of {asked.requests}")
     found = asyncio.run(measure(asked.rounds, asked.requests))
-    base = found["nothing"]
-    print(f"{'variant':<30} {'us a request':>12} {'ratio':>6}  range")
+    base = [(one + other) / 2 for one, other in zip(*(found[name] for name in BASE), strict=True)]
+    print(f"{'variant':<30} {'us a request':>12} {'ratio':>6}  95% interval")
     for name, values in found.items():
-        ratios = [one / other for one, other in zip(values, base, strict=True)]
-        shown = f"{statistics.median(values):>12.1f} {statistics.median(ratios):>6.2f}"
-        print(f"{name:<30} {shown}  {min(ratios):.2f}-{max(ratios):.2f}")
+        middle, low, high = ratio(values, found[BASE[1 - BASE.index(name)]] if name in BASE else base)
+        print(f"{name:<30} {statistics.median(values):>12.1f} {middle:>6.3f}  {low:.3f}-{high:.3f}")
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
     with tempfile.TemporaryDirectory() as place:
         taken_in(Path(place))
 

@@ -99,7 +99,7 @@ def test_a_backup_goes_from_etcd_to_consul_and_nowhere_over_others(
 @pytest.mark.etcd
 def test_a_backup_goes_through_a_pipe(filled: Etcd, tmp_path: Path) -> None:
     saved = meshctl(tmp_path, "export", "--registry", filled.url, "-")
-    assert (saved.returncode, list(tmp_path.iterdir())) == (0, [])
+    assert (saved.returncode, (tmp_path / "-").exists()) == (0, False)
     assert f"{COUNT} keys of artemon/default/" in saved.stderr
     target = f"sqlite://{tmp_path}/to.db"
     cut = meshctl(tmp_path, "import", "--registry", target, "-", given=saved.stdout[:-9])

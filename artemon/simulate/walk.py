@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -22,6 +22,7 @@ from artemon.simulate.actions import act, connection_target
 from artemon.simulate.admission import admit
 from artemon.simulate.call import Call, Tls
 from artemon.simulate.chains import choose_chain
+from artemon.simulate.faults import abort_of
 from artemon.simulate.hosts import choose_host
 from artemon.simulate.listener import choose_listener
 from artemon.simulate.outcome import Outcome, Step, Stopped, Target
@@ -102,10 +103,25 @@ class _Walk:
         chance = depends_on_chance(host, request)
         self.note(route=route.name or None, owner=owner or None, strict=not chance)
         deed = act(route, request)
-        if deed.cluster is not None:
-            self._forward(deed.cluster, {"status": 503})
-        else:
+        if deed.cluster is None:
             self.note(response=deed.response)
+            return
+        self._forward(deed.cluster, {"status": 503})
+        self._abort(route)
+
+    def _abort(self, route: Route) -> None:
+        """Where a fault answers in the place of the cluster."""
+        abort = abort_of(route)
+        if abort is None:
+            return
+        told = ", ".join(f"{name} {value}" for name, value in abort.response.items())
+        self.step(
+            Step("fault", "abort", f"answers {100 * abort.share:.4g}% of all requests by itself: {told}")
+        )
+        if abort.share < 1:
+            self.note(strict=False)
+        else:
+            self.note(response=abort.response)
 
     def _admit(
         self, filters: Iterable[HttpFilter | Filter], subject: Subject, without: Mapping[str, object]

@@ -12,6 +12,8 @@ from artemon.validate.findings import Problems, Reason, error, wrong
 
 MAX_REGEX_BYTES = 1024
 _HEADER_NAME = re.compile(r"[-_A-Za-z0-9]+")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""What HTTP takes for the name of a header (RFC 9110 section 5.1)."""
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _CLAIM = re.compile(r"@request\.auth\.claims((\.[^.\[\]]+)+|(\[[^\[\]]+\])+)", re.IGNORECASE)
 _STRING = r'\s*"(?:[^"\\]|\\.)*"\s*'
@@ -74,7 +76,9 @@ def settable_header(name: str, *, authority: bool) -> Reason:
         return "header name must not be empty"
     if is_authority(name):
         return None if authority else f'header "{name}" cannot be changed here'
-    return f'header "{name}" must not begin with ":"' if name.startswith(":") else None
+    if name.startswith(":"):
+        return f'header "{name}" must not begin with ":"'
+    return None if _TOKEN.fullmatch(name) else f'"{name}" is not a header name'
 
 
 def header_value(value: str) -> Reason:

@@ -118,6 +118,22 @@ def test_an_egress_gateway_is_named(tmp_path: Path) -> None:
     assert "client gets: status 503" in closed
 
 
+def test_faults_are_told(tmp_path: Path) -> None:
+    def aborting(percent: float, **abort: Any) -> dict[str, Any]:
+        fault = {"abort": {**abort, "percentage": {"value": percent}}}
+        route = [{"destination": {"host": "reviews"}}]
+        return obj("VirtualService", "a", {"hosts": ["reviews"], "http": [{"fault": fault, "route": route}]})
+
+    always = told(tmp_path, ENTRY, aborting(100, httpStatus=418))
+    assert "answers 100% of all requests by itself: status 418" in always
+    assert "client gets: status 418" in always
+    by_chance = json.loads(told(tmp_path, ENTRY, aborting(2.5, httpStatus=418), output="json"))
+    assert "response" not in by_chance
+    assert "strict" not in by_chance
+    calls = told(tmp_path, ENTRY, aborting(100, grpcStatus="UNAVAILABLE"))
+    assert "client gets: grpcStatus 14" in calls
+
+
 def test_json_stays_what_it_was(tmp_path: Path) -> None:
     assert set(json.loads(told(tmp_path, *OBJECTS, output="json"))) == {
         "listener",

@@ -41,7 +41,7 @@ class Admin:
     async def hot_restart_version(self) -> str | None:
         """Which other Envoys it hands over to; None when it does not answer."""
         try:
-            async with self.http.get(f"{self.url}/server_info", timeout=PATIENCE) as answer:
+            async with self.http.get(f"{self.url}/server_info", timeout=SCRAPE) as answer:
                 return str((await answer.json(content_type=None))["hot_restart_version"])
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
             return None

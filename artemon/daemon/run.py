@@ -110,6 +110,7 @@ def run(
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its core writes a raw line for every stray client
     status = asyncio.run(_main(name, loaded, app))
     if status == AGAIN:
+        notify("WATCHDOG=1")  # its clock goes on while we load
         os.execve(sys.executable, command_line(), {**os.environ, ANEW: "1"})  # noqa: S606 - ourselves
     sys.exit(status)
 
@@ -171,11 +172,21 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 async def _notify(context: Context) -> None:
-    """Tells systemd when the daemon is ready and, at half the asked interval, that it lives."""
-    await context.health.wait_ready()
-    notify("READY=1")
-    memory.settle()
+    """Tells systemd when the daemon is ready and from then on that it lives; from the beginning where systemd
+    watches already, as it was started anew."""
+    async with asyncio.TaskGroup() as tasks:
+        if context.anew:
+            tasks.create_task(_tell_life())
+        await context.health.wait_ready()
+        notify("READY=1")
+        memory.settle()
+        if not context.anew:
+            tasks.create_task(_tell_life())
+
+
+async def _tell_life() -> None:
+    """At half the interval that systemd asks for, beginning at once."""
     interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
     while interval > 0:
-        await asyncio.sleep(interval)
         notify("WATCHDOG=1")
+        await asyncio.sleep(interval)

@@ -120,3 +120,19 @@ def test_systemd_is_told_when_it_is_ready(tmp_path: Path) -> None:
             assert manager.recv(100) == b"READY=1"
             assert manager.recv(100) == b"WATCHDOG=1"
             process.terminate()
+
+
+def test_systemd_hears_of_one_that_was_started_anew_before_it_is_ready(tmp_path: Path) -> None:
+    """systemd goes on watching while it loads."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(60)
+        told = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "100000", "ARTEMON_ANEW": "1"}
+        with start(tmp_path, **told) as process:
+            assert manager.recv(100) == b"WATCHDOG=1"
+            assert manager.recv(100) == b"WATCHDOG=1"
+            process.send_signal(signal.SIGHUP)
+            while manager.recv(100) != b"READY=1":
+                pass
+            process.terminate()

@@ -38,6 +38,7 @@ from citadeld.names import Names
 from citadeld.own import Current, certify_oneself, is_half_over
 from citadeld.peers import serve_attestation
 from citadeld.publish import publish, read_bundle
+from citadeld.records import Records
 from citadeld.registry import AUDIT, Registry, answers, sealed_registry
 from citadeld.revoker import Revoker
 from citadeld.rooms import Rooms
@@ -115,7 +116,7 @@ class Citadel:
         self._settings, self._context, self._registry = settings, context, registry
         self._rooms, self._metrics = registry.rooms, metrics
         self._authority, self._current, self._refreshing = authority, Current(), asyncio.Lock()
-        self._audit = AuditLog(settings.data_dir / AUDIT)
+        self._audit, self._records = AuditLog(settings.data_dir / AUDIT), Records(store)
         self._revoker = Revoker(store, settings.prefix, self._signing, utc_now)
         self._tokens = Tokens(store, settings.prefix, now=utc_now)
         self._grants = Grants(store, Layout(settings.mesh), self._signers(), context.log)
@@ -124,6 +125,7 @@ class Citadel:
         self._clusters = clusters_of(settings, store, context.node, self._revoker.known, context.log)
         self._issuer = Issuer(
             store=store,
+            records=self._records,
             prefix=settings.prefix,
             authority=lambda: self._authority,
             names=Names.parse(settings.names),
@@ -155,6 +157,7 @@ class Citadel:
         upkeep = Upkeep(context.health, context.log)
         async with asyncio.TaskGroup() as tasks:
             audit = tasks.create_task(self._audit.run(), name="audit")
+            records = tasks.create_task(self._records.run(), name="records")
             guarding = guard(self._store, settings.prefix, silence(context.health))
             schema = tasks.create_task(guarding, name="schema")
             await self._refresh()
@@ -190,6 +193,7 @@ class Citadel:
                 task.cancel()
             await self._rotation.fellows.leave()
             await election.resign()
+            records.cancel()
             audit.cancel()
 
     def _services(self, election: Election) -> Services:

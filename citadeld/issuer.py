@@ -40,6 +40,7 @@ from artemon.store.api import ABSENT, Check, Entry, Op, Put, Store
 from citadeld.decision import Caller, Denied, Grounds, Reason
 from citadeld.metrics import Metrics
 from citadeld.names import Names
+from citadeld.records import Records
 from citadeld.revoker import ban_key
 from citadeld.tokens import Claim
 
@@ -118,6 +119,7 @@ class Issuer:
     """Issues leaves under the authority of the moment."""
 
     store: Store
+    records: Records
     prefix: str
     authority: Callable[[], Authority]
     names: Names
@@ -177,19 +179,20 @@ class Issuer:
 
     async def _certify(self, asked: _Asked) -> tuple[x509.Certificate, AuthorityFacts]:
         authority, leaf = self.authority(), asked.leaf
+        facts = _facts(authority)
         serial, now = serial_number(os.urandom(SERIAL_BYTES)), self.now()
         try:
             validity = leaf_validity(leaf.lifetime, authority, now)
-            record = _record(asked, _facts(authority), validity=validity, now=now)
+            record = _record(asked, facts, validity=validity, now=now)
             await self._persist(asked, serial, record=record)
-            if _facts(authority).tells_serials:
+            if facts.tells_serials:
                 leaf = replace(leaf, names=(*leaf.names, serial_name(serial)))
             parsed = make_leaf(leaf, authority, serial=serial, now=now)  # out of what was signed
             check_issued(parsed, leaf, serial=serial, issuer=authority.certificate, validity=validity)
         except (CertificateRefused, StoreError):
             self.metrics.count("csr_sign_err")
             raise
-        return parsed, _facts(authority)
+        return parsed, facts
 
     def _good(self, caller: Caller) -> list[Check]:
         """What holds while neither the identity nor the certificate that asks is revoked."""
@@ -209,7 +212,7 @@ class Issuer:
                 checks.append(claim.check)
                 ops.append(claim.op)
             try:
-                result = await self.store.txn(checks, ops)
+                result = await self.records.commit(checks, ops)
             except Unknown:
                 if await self.store.get(issued) is None:
                     raise

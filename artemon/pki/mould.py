@@ -6,6 +6,7 @@ and compared field by field before it leaves the process (`check_issued`).
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Sequence
 from contextlib import suppress
@@ -57,11 +58,27 @@ def _extension(number: int, value: bytes, *, critical: bool = False) -> bytes:
     return _tlv(_SEQUENCE, oid, _TRUE if critical else b"", _tlv(_OCTETS, value))
 
 
+@lru_cache(maxsize=64)
 def _time(at: datetime) -> bytes:
     """UTCTime until 2049 (RFC 5280 section 4.1.2.5)."""
     if at.year < 2050:
         return _tlv(_UTC, at.strftime("%y%m%d%H%M%SZ").encode())
     return _tlv(_GENERALIZED, at.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+def _value(der: bytes, at: int) -> tuple[int, int]:
+    """Where the value of what begins at `at` begins and ends."""
+    size, begin = der[at + 1], at + 2
+    if size & 0x80:
+        count = size & 0x7F
+        size, begin = int.from_bytes(der[begin : begin + count]), begin + count
+    return begin, begin + size
+
+
+def _key_identifier(spki: bytes) -> bytes:
+    """SHA-1 of the key's bits in a SubjectPublicKeyInfo (RFC 5280 section 4.2.1.2, method 1)."""
+    bits, end = _value(spki, _value(spki, _value(spki, 0)[0])[1])
+    return hashlib.sha1(spki[bits + 1 : end], usedforsecurity=False).digest()
 
 
 def _name(name: str) -> bytes:
@@ -100,12 +117,12 @@ class Mould:
         if not 0 < serial < 1 << 159:
             raise ValueError("a serial is a positive number of at most 159 bits")
         alternative = _tlv(_SEQUENCE, _tlv(_URI, uri.encode("ascii")), *map(_name, names))
-        own = x509.SubjectKeyIdentifier.from_public_key(key).digest
+        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         extensions = _tlv(
             _SEQUENCE,
             _extension(_ALT_NAME, alternative, critical=not list(subject)),
             self.uses,
-            _extension(_SUBJECT_KEY, _tlv(_OCTETS, own)),
+            _extension(_SUBJECT_KEY, _tlv(_OCTETS, _key_identifier(spki))),
             self.issuer_key,
         )
         return _tlv(
@@ -116,7 +133,7 @@ class Mould:
             self.issuer,
             _tlv(_SEQUENCE, _time(validity.not_before), _time(validity.not_after)),
             _subject(subject),
-            key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+            spki,
             _tlv(0xA3, extensions),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography import x509
@@ -66,6 +67,7 @@ def check_subject(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def subject_name(text: str) -> x509.Name:
     """The subject; empty without text."""
     return x509.Name([x509.NameAttribute(NameOID.USER_ID, text)] if text else [])

@@ -11,6 +11,7 @@ from artemon.model.destination_rule import DestinationRule
 from artemon.model.envoy_filter import EnvoyFilter
 from artemon.model.gateway import Gateway
 from artemon.model.gateway_routes import HTTPRoute
+from artemon.model.grpc_routes import GRPCRoute
 from artemon.model.ingress import Ingress
 from artemon.model.message import Message
 from artemon.model.mixer import AttributeManifest, Handler, Instance, Rule
@@ -191,6 +192,9 @@ KUBERNETES_GATEWAY = _gateway_api(
 HTTP_ROUTE = _gateway_api(
     "HTTPRoute", plural="httproutes", singular="httproute", short_names=(), spec=HTTPRoute
 )
+GRPC_ROUTE = _gateway_api(
+    "GRPCRoute", versions=("v1",), plural="grpcroutes", singular="grpcroute", short_names=(), spec=GRPCRoute
+)
 REFERENCE_GRANT = _gateway_api(
     "ReferenceGrant",
     versions=("v1beta1", "v1"),
@@ -199,7 +203,13 @@ REFERENCE_GRANT = _gateway_api(
     short_names=("refgrant",),
     spec=gateway_api.ReferenceGrant,
 )
-GATEWAY_API_KINDS: tuple[Kind, ...] = (GATEWAY_CLASS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
+GATEWAY_API_KINDS: tuple[Kind, ...] = (
+    GATEWAY_CLASS,
+    KUBERNETES_GATEWAY,
+    HTTP_ROUTE,
+    GRPC_ROUTE,
+    REFERENCE_GRANT,
+)
 EDGE_KINDS: tuple[Kind, ...] = (INGRESS, *GATEWAY_API_KINDS)
 """Kubernetes' own ways to say what Gateways and VirtualServices say; they are made into those."""
 ALL_KINDS = (*KINDS, *MIXER_KINDS, *OWN_KINDS, *EDGE_KINDS)

@@ -8,7 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from artemon.model.hosts import DEFAULT_DOMAIN
-from artemon.model.kinds import EDGE_KINDS, HTTP_ROUTE, INGRESS, KUBERNETES_GATEWAY, REFERENCE_GRANT
+from artemon.model.kinds import (
+    EDGE_KINDS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    INGRESS,
+    KUBERNETES_GATEWAY,
+    REFERENCE_GRANT,
+)
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Resource
 from artemon.model.secret import Secret
@@ -117,7 +124,7 @@ _EDGE = frozenset(kind.unique for kind in EDGE_KINDS)
 
 
 def _edge_objects(world: World) -> Objects:
-    kinds = (INGRESS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
+    kinds = (INGRESS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, GRPC_ROUTE)
     return Objects(*(oldest_first(_objects(world, kind.unique)) for kind in kinds))
 
 

@@ -188,6 +188,7 @@ TRANSLATED: Mapping[str, Fields] = MappingProxyType(
             },
         },
         kinds.HTTP_ROUTE.unique: _all("parentRefs", "hostnames", "rules"),
+        kinds.GRPC_ROUTE.unique: _all("parentRefs", "hostnames", "rules"),
         kinds.REFERENCE_GRANT.unique: _all("from", "to"),
         kinds.AUTHORIZATION_POLICY.name: {
             **_all("selector", "rules", "action", "provider"),

@@ -11,6 +11,7 @@ from artemon.model.gateway_routes import (
     HTTPRouteFilter,
     HTTPRouteMatch,
     HTTPRouteRule,
+    ParentReference,
 )
 from artemon.model.resource import Resource
 from artemon.validate.amounts import duration, port
@@ -36,16 +37,22 @@ _CODES = (301, 302, 303, 307, 308)
 def http_route(resource: Resource[HTTPRoute], _: Context) -> Problems:
     """What is wrong with one HTTPRoute."""
     spec = resource.spec
-    for index, parent in enumerate(spec.parent_refs):
+    yield from attachment(spec.parent_refs, spec.hostnames)
+    for index, rule in enumerate(spec.rules):
+        yield from rule_problems(rule, f"spec.rules[{index}]")
+
+
+def attachment(parents: Sequence[ParentReference], hosts: Sequence[str]) -> Problems:
+    """What is wrong with where a route of any kind attaches."""
+    for index, parent in enumerate(parents):
         if not parent.name:
             yield error(f"spec.parentRefs[{index}].name", "must not be empty")
-    for index, host in enumerate(spec.hostnames):
+    for index, host in enumerate(hosts):
         yield from wrong(f"spec.hostnames[{index}]", hostname(host))
-    for index, rule in enumerate(spec.rules):
-        yield from _rule(rule, f"spec.rules[{index}]")
 
 
-def _rule(rule: HTTPRouteRule, where: str) -> Problems:
+def rule_problems(rule: HTTPRouteRule, where: str) -> Problems:
+    """What is wrong with one rule."""
     for index, match in enumerate(rule.matches):
         yield from _match(match, f"{where}.matches[{index}]")
     yield from _filters(rule.filters, f"{where}.filters")

@@ -17,6 +17,7 @@ from artemon.validate.findings import Problems
 from artemon.validate.gateway import gateway
 from artemon.validate.gateway_api import gateway_class, kubernetes_gateway, reference_grant
 from artemon.validate.gateway_routes import http_route
+from artemon.validate.grpc_route import grpc_route
 from artemon.validate.ingress import ingress
 from artemon.validate.mixer import attribute_manifest, handler, instance, rule
 from artemon.validate.peer_authentication import peer_authentication
@@ -59,6 +60,7 @@ RULES: Mapping[str, Rule] = {
     kinds.GATEWAY_CLASS.unique: gateway_class,
     kinds.KUBERNETES_GATEWAY.unique: kubernetes_gateway,
     kinds.HTTP_ROUTE.unique: http_route,
+    kinds.GRPC_ROUTE.unique: grpc_route,
     kinds.REFERENCE_GRANT.unique: reference_grant,
 }
 """Kind -> what is wrong with one object of it."""

@@ -15,7 +15,7 @@ from artemon.kube.failures import Rejected, missing_rule
 from artemon.kube.follow import Listed, Lost, follow
 from artemon.kube.kinds import EVENT, SERVICE
 from artemon.log import Log
-from artemon.model.kinds import GATEWAY_CLASS, HTTP_ROUTE, INGRESS, KUBERNETES_GATEWAY
+from artemon.model.kinds import GATEWAY_CLASS, INGRESS, KUBERNETES_GATEWAY
 from artemon.model.mesh_config import MeshConfig
 from artemon.model.resource import Kind, Resource
 from artemon.model.workload import Workload
@@ -128,8 +128,9 @@ class Edge:
             at = self._addresses_of(said.of, known.domain)
             wanted[KUBERNETES_GATEWAY, _named(said.of)] = edge_status.gateway_status(said, obj, at, now)
         for route in derived.routes_said:
-            obj = self._seen(HTTP_ROUTE)[_named(route.of)]
-            wanted[HTTP_ROUTE, _named(route.of)] = edge_status.route_status(route, obj, now)
+            kind = route.of.kind
+            obj = self._seen(kind)[_named(route.of)]
+            wanted[kind, _named(route.of)] = edge_status.route_status(route, obj, now)
         root = self._stock.objects[SERVICE].get((mesh.root_namespace, mesh.ingress_service))
         balanced = edge_status.ingress_status(edge_status.addresses_of(root))
         for one in objects_of({INGRESS: shaped[INGRESS].values()}).ingresses:

@@ -13,6 +13,7 @@ from artemon.kube.kinds import INGRESS_CLASS, NAMESPACE, SERVICE
 from artemon.model.hosts import DEFAULT_DOMAIN, service_host
 from artemon.model.kinds import (
     GATEWAY_CLASS,
+    GRPC_ROUTE,
     HTTP_ROUTE,
     INGRESS,
     KUBERNETES_GATEWAY,
@@ -33,11 +34,11 @@ from galleyd.objects import Object, meta_of
 
 INGRESS_CONTROLLER = "istio.io/ingress-controller"
 AROUND: tuple[Kind, ...] = (GATEWAY_CLASS, INGRESS_CLASS, NAMESPACE, SERVICE)
-COPIED: tuple[Kind, ...] = (INGRESS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
+COPIED: tuple[Kind, ...] = (INGRESS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, GRPC_ROUTE)
 TOUCHED: Mapping[Kind, tuple[Kind, ...]] = {
     GATEWAY_CLASS: (KUBERNETES_GATEWAY,),
     INGRESS_CLASS: (INGRESS,),
-    NAMESPACE: (HTTP_ROUTE,),
+    NAMESPACE: (HTTP_ROUTE, GRPC_ROUTE),
 }
 """Kind -> the kinds whose copies look different by it."""
 Name = tuple[str, str]
@@ -71,7 +72,7 @@ class Stock:
                 return obj
             ours = (named.get("spec") or {}).get("controller") == INGRESS_CONTROLLER
             return {**obj, "spec": {**spec, "ingressClassName": mesh.ingress_class}} if ours else None
-        if kind is HTTP_ROUTE:
+        if kind in {HTTP_ROUTE, GRPC_ROUTE}:
             space = self._found(NAMESPACE, name_of(obj)[0])
             labels = (meta_of(space).get("labels") if space else None) or {}
             meta = meta_of(obj)

@@ -8,7 +8,6 @@ from typing import Any
 
 from artemon.model.gateway_routes import ParentReference
 from artemon.model.hosts import covers
-from artemon.model.kinds import HTTP_ROUTE
 from artemon.model.resource import Resource
 from artemon.snapshot.edge.known import Known, selected
 from artemon.snapshot.edge.listeners import Open, Opened
@@ -37,9 +36,9 @@ def attach(
     ]
     if not named:
         return [], _refused("NoMatchingParent", "the Gateway has no such listener")
-    allowed = [one for one in named if one.said.kinds and _may(route, one, known)]
+    allowed = [one for one in named if route.kind.name in one.said.kinds and _may(route, one, known)]
     if not allowed:
-        text = f"allowedRoutes: not for {HTTP_ROUTE.name} of namespace {route.meta.namespace}"
+        text = f"allowedRoutes: not for {route.kind.name} of namespace {route.meta.namespace}"
         return [], _refused("NotAllowedByListeners", text)
     found = [Attached(one, hosts_of(one.listener.hostname, route.spec.hostnames)) for one in allowed]
     found = [one for one in found if one.hosts]

@@ -16,10 +16,12 @@ _HOSTNAME = ("networking.istio.io", "Hostname")
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Finds what routes refer to."""
+    """Finds what routes of a kind refer to. failing: the status of what cannot be sent on."""
 
     known: Known
     grants: Grants
+    kind: str = "HTTPRoute"
+    failing: int = 500
 
     def find(self, ref: BackendObjectReference, namespace: str, where: str) -> Destination | Condition:
         """What a route in `namespace` means; or why it may not, or cannot, send there."""
@@ -28,8 +30,8 @@ class Backends:
         if (ref.group, ref.kind) != ("", "Service"):
             return _unresolved("InvalidKind", f"{where}: {ref.group}/{ref.kind} is no kind of backend")
         there = ref.namespace or namespace
-        if not self.grants.allow("HTTPRoute", namespace, target="Service", namespace=there, name=ref.name):
-            text = f"{where}: namespace {there} has no ReferenceGrant for HTTPRoutes of {namespace}"
+        if not self.grants.allow(self.kind, namespace, target="Service", namespace=there, name=ref.name):
+            text = f"{where}: namespace {there} has no ReferenceGrant for {self.kind}s of {namespace}"
             return _unresolved("RefNotPermitted", text)
         return self._destination(service_host(ref.name, there, self.known.domain), ref.port, where)
 

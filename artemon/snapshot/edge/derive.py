@@ -11,6 +11,7 @@ from artemon.model.resource import Resource
 from artemon.model.virtual_service import VirtualService
 from artemon.snapshot.edge.backends import Backends
 from artemon.snapshot.edge.grants import Grants
+from artemon.snapshot.edge.grpc import as_http
 from artemon.snapshot.edge.ingress import from_ingresses
 from artemon.snapshot.edge.known import Known, Objects
 from artemon.snapshot.edge.listeners import open_gateways
@@ -39,7 +40,7 @@ def derive(objects: Objects, known: Known, before: Derived = NOTHING) -> Derived
     ingress = from_ingresses(objects.ingresses, known)
     grants = Grants(objects.grants)
     opened = open_gateways(objects.gateways, known, grants)
-    routed = from_routes(objects.routes, opened, Backends(known, grants))
+    routed = from_routes([*objects.routes, *map(as_http, objects.calls)], opened, Backends(known, grants))
     made = [one.made for each in opened.values() for one in each.listeners if one.made]
     return Derived(
         gateways=_kept([*ingress.gateways, *made], before.gateways),

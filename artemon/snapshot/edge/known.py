@@ -28,6 +28,8 @@ class Objects:
     gateways: Sequence[Resource[Any]] = ()
     routes: Sequence[Resource[Any]] = ()
     grants: Sequence[Resource[Any]] = ()
+    calls: Sequence[Resource[Any]] = ()
+    """GRPCRoutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 from artemon.model.gateway import Gateway, Port, Server, ServerTLSSettings
 from artemon.model.gateway_api import Listener
-from artemon.model.kinds import HTTP_ROUTE
+from artemon.model.kinds import GRPC_ROUTE, HTTP_ROUTE
 from artemon.model.resource import Resource
 from artemon.model.secret import GATEWAY
 from artemon.snapshot.edge.grants import Grants
 from artemon.snapshot.edge.known import WITHIN, Known, made_gateway
-from artemon.snapshot.edge.said import CLASS, Condition, GatewaySaid, ListenerSaid, conditions
+from artemon.snapshot.edge.said import CLASS, SERVED, Condition, GatewaySaid, ListenerSaid, conditions
 
 NAME_LABEL = "gateway.networking.k8s.io/gateway-name"
 """Label of the proxies of a Gateway."""
@@ -135,9 +135,10 @@ _KINDS = "InvalidRouteKinds"
 def _kinds(listener: Listener) -> tuple[tuple[str, ...], list[str]]:
     """The kinds of routes that may attach, and those that are asked for and not known."""
     asked = listener.allowed_routes.kinds if listener.allowed_routes else ()
-    wrong = [one.kind for one in asked if (one.group, one.kind) != (HTTP_ROUTE.group, HTTP_ROUTE.name)]
-    served = not asked or len(wrong) < len(asked)
-    return ((HTTP_ROUTE.name,) if served else ()), wrong
+    known = {(one.group, one.name) for one in (HTTP_ROUTE, GRPC_ROUTE)}
+    wrong = [one.kind for one in asked if (one.group, one.kind) not in known]
+    named = {one.kind for one in asked} - {*wrong}
+    return tuple(one for one in SERVED if not asked or one in named), wrong
 
 
 def _references(

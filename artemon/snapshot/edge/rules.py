@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from artemon.model.gateway_routes import HTTPRouteMatch, HTTPRouteRule, HTTPValueMatch
+from artemon.model.kinds import GRPC_ROUTE
 from artemon.model.resource import Resource
 from artemon.model.virtual_service import (
     HTTPDirectResponse,
@@ -21,6 +22,7 @@ from artemon.model.virtual_service import (
 )
 from artemon.snapshot.edge.backends import Backends
 from artemon.snapshot.edge.filters import Filters, Unsupported, filters_of
+from artemon.snapshot.edge.grpc import UNAVAILABLE, rank
 from artemon.snapshot.edge.paths import below
 from artemon.snapshot.edge.said import Condition
 
@@ -49,12 +51,16 @@ class Translated:
 
 
 def translate(route: Resource[Any], backends: Backends) -> Translated:
-    """All rules of a route. A rule that cannot be done as it is written answers 500."""
-    found = Translated()
+    """All rules of a route. A rule that cannot be done as it is written answers 500; calls of a GRPCRoute get
+    UNAVAILABLE."""
+    found, calls = Translated(), route.kind is GRPC_ROUTE
+    if calls:
+        backends = replace(backends, kind=GRPC_ROUTE.name, failing=UNAVAILABLE)
+    ranked = rank if calls else _rank
     for index, rule in enumerate(route.spec.rules or (HTTPRouteRule(),)):
         base = _rule(rule, f"rules[{index}]", route.meta.namespace, backends, found.problems)
         for match in rule.matches or (EVERYTHING,):
-            found.ruled.append(Ruled(_rank(match), tuple(_matching(match, *base))))
+            found.ruled.append(Ruled(ranked(match), tuple(_matching(match, *base))))
     return found
 
 
@@ -72,14 +78,16 @@ def _rule(
         filters = filters_of(rule.filters, f"{where}.filters", namespace, backends, problems)
     except Unsupported as error:
         problems.append(Condition("Accepted", False, "UnsupportedValue", str(error)))
-        return _failing(), Filters()
+        return _failing(backends), Filters()
     if filters.redirect is not None:
         return HTTPRoute(headers=filters.headers), filters
     shares, lost = _shares(rule, where, namespace, backends, problems)
     if not shares:
-        return _failing(), Filters()
+        return _failing(backends), Filters()
     total = lost + sum(share.weight for share in shares)
-    abort = HTTPFaultInjectionAbort(http_status=500, percentage=Percent(value=100.0 * lost / total))
+    abort = HTTPFaultInjectionAbort(
+        http_status=backends.failing, percentage=Percent(value=100.0 * lost / total)
+    )
     times = rule.timeouts
     made = HTTPRoute(
         route=tuple(shares),
@@ -94,8 +102,8 @@ def _rule(
     return made, filters
 
 
-def _failing() -> HTTPRoute:
-    return HTTPRoute(direct_response=HTTPDirectResponse(status=500))
+def _failing(backends: Backends) -> HTTPRoute:
+    return HTTPRoute(direct_response=HTTPDirectResponse(status=backends.failing))
 
 
 def _shares(

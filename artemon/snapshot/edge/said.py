@@ -11,6 +11,8 @@ CONTROLLER = "istio.io/gateway-controller"
 """The controller's name, as GatewayClasses name it: Istio's, so that its classes work as they are."""
 CLASS = "istio"
 """The class that needs no GatewayClass."""
+SERVED = ("HTTPRoute", "GRPCRoute")
+"""Kinds of routes of a listener, where it names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class ListenerSaid:
     name: str
     conditions: Conditions
     attached: int = 0
-    kinds: tuple[str, ...] = ("HTTPRoute",)
+    kinds: tuple[str, ...] = SERVED
 
 
 @dataclass(slots=True)

@@ -6,8 +6,10 @@ import json
 
 from artemon.errors import Problem
 from artemon.model.mesh_config import MeshConfig
+from artemon.model.words import path_of
 from artemon.validate.amounts import duration, not_negative, port
 from artemon.validate.findings import Problems, error, wrong
+from artemon.validate.formats import operators
 from artemon.validate.hosts import is_label
 from artemon.validate.http_actions import retries
 from artemon.validate.localities import locality_setting
@@ -52,6 +54,31 @@ def _logs(mesh: MeshConfig) -> Problems:
         else:
             if not isinstance(fields, dict):
                 yield error("accessLogFormat", "must be a JSON object, from names of fields to their values")
+            yield from _fields(fields, "accessLogFormat")
+    else:
+        yield from wrong("accessLogFormat", operators(mesh.access_log_format, log=True))
+    for provider in mesh.extension_providers:  # by name: some are there without being written
+        path = f"extensionProviders[{provider.name}]"
+        for name, log in (
+            ("envoyFileAccessLog", provider.envoy_file_access_log),
+            ("envoyOtelAls", provider.envoy_otel_als),
+        ):
+            if log is not None and log.log_format is not None:
+                where = f"{path}.{name}.logFormat"
+                yield from wrong(f"{where}.text", operators(log.log_format.text or "", log=True))
+                yield from _fields(dict(log.log_format.labels or {}), f"{where}.labels")
+
+
+def _fields(value: object, path: str) -> Problems:
+    """Formats wherever texts stand in JSON."""
+    if isinstance(value, str):
+        yield from wrong(path, operators(value, log=True))
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _fields(one, path_of((name,), path))
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _fields(one, f"{path}[{index}]")
 
 
 def _policies(mesh: MeshConfig) -> Problems:

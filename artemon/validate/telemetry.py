@@ -19,6 +19,7 @@ from artemon.validate import cel
 from artemon.validate.amounts import duration
 from artemon.validate.context import Context
 from artemon.validate.findings import Problems, error, warning, wrong
+from artemon.validate.formats import operators
 from artemon.validate.scope import targets
 
 
@@ -97,3 +98,5 @@ def _tracing(tracing: Tracing, path: str) -> Problems:
         ):
             if not value:
                 yield error(f"{where}.{field}", "must not be empty")
+        if tag.formatter is not None:
+            yield from wrong(f"{where}.formatter.value", operators(tag.formatter.value))

@@ -9,6 +9,7 @@ import re2
 
 from artemon.model.virtual_service import StringMatch
 from artemon.validate.findings import Problems, Reason, error, wrong
+from artemon.validate.formats import operators
 
 MAX_REGEX_BYTES = 1024
 _HEADER_NAME = re.compile(r"[-_A-Za-z0-9]+")
@@ -82,7 +83,8 @@ def settable_header(name: str, *, authority: bool) -> Reason:
 
 
 def header_value(value: str) -> Reason:
-    """Why Envoy would not take `value`: control characters, or a `%` that is not `%VARIABLE%` or `%%`."""
+    """Why Envoy would not take `value`: control characters, a `%` that is not part of `%VARIABLE%` or `%%`,
+    a variable that it does not know."""
     if not _HEADER_VALUE.fullmatch(value):
         return "header value must not have control characters"
     position = value.find("%")
@@ -91,4 +93,4 @@ def header_value(value: str) -> Reason:
         if not found:
             return f'"%" in header value "{value}" must be written "%%" or be part of %VARIABLE%'
         position = value.find("%", found.end())
-    return None
+    return operators(value)

@@ -182,6 +182,12 @@ spec:
 ]
 LABELLED = {"labels": {"app": "web"}}
 
+PATH = "%REQ_WITHOUT_QUERY(X-ENVOY-ORIGINAL-PATH?:PATH):99%"
+WITHOUT_QUERY: list[dict[str, Any]] = [
+    {"accessLogFormat": PATH},
+    {"accessLogEncoding": "JSON", "accessLogFormat": json.dumps({"request": {"path": PATH}})},
+]
+
 MESHES = [
     pytest.param([SERVICES, RULES], {}, {}, id="intercepted"),
     pytest.param([SERVICES, RULES, SIDECAR], {}, {}, id="intercepted-sidecar-resource"),
@@ -207,6 +213,10 @@ MESHES = [
         id="mesh-options",
     ),
     pytest.param([SERVICES], {}, {"accessLogFile": "/dev/stdout"}, id="text-log"),
+    *(
+        pytest.param([SERVICES], {}, {"accessLogFile": "/dev/stdout", **form}, id=f"path-without-query-{n}")
+        for n, form in enumerate(WITHOUT_QUERY)
+    ),
 ]
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2 import ReqWithoutQuery
 
 from artemon.model.mesh_config import MeshConfig
 from artemon.translate.wire import packed, struct
@@ -60,7 +64,7 @@ def mesh_format(mesh: MeshConfig) -> SubstitutionFormatString:
     """The format of the whole mesh."""
     written = mesh.access_log_format
     if mesh.access_log_encoding == "JSON":
-        return SubstitutionFormatString(json_format=struct(json.loads(written) if written else JSON))
+        return json_format(json.loads(written) if written else JSON)
     return text_format(written or TEXT)
 
 
@@ -68,4 +72,20 @@ def text_format(text: str) -> SubstitutionFormatString:
     """Lines in a format."""
     out = SubstitutionFormatString()
     out.text_format_source.inline_string = text if text.endswith("\n") else text + "\n"
+    out.formatters.extend(formatters(text))
     return out
+
+
+def json_format(fields: Mapping[str, Any]) -> SubstitutionFormatString:
+    """Objects with a format for each field."""
+    out = SubstitutionFormatString(json_format=struct(dict(fields)))
+    out.formatters.extend(formatters(json.dumps(dict(fields))))
+    return out
+
+
+def formatters(text: str) -> list[TypedExtensionConfig]:
+    """The extensions without which Envoy does not know what is in a format."""
+    if "%REQ_WITHOUT_QUERY(" not in text:
+        return []
+    name = "envoy.formatter.req_without_query"
+    return [TypedExtensionConfig(name=name, typed_config=packed(ReqWithoutQuery()))]

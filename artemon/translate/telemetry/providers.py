@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
 from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
-from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog as EnvoyFile
 from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
     CommonGrpcAccessLogConfig,
@@ -27,9 +27,9 @@ from artemon.model.mesh_providers import (
 from artemon.model.metric_fields import SIDE
 from artemon.snapshot.view import ProxyView
 from artemon.translate import names
-from artemon.translate.filters.access_log import TEXT, mesh_format, text_format
+from artemon.translate.filters.access_log import TEXT, formatters, json_format, mesh_format, text_format
 from artemon.translate.telemetry.side import Side
-from artemon.translate.wire import packed, struct
+from artemon.translate.wire import packed
 
 STDOUT = "/dev/stdout"
 HTTP_NAME, TCP_NAME, OTEL_NAME = "http_envoy_accesslog", "tcp_envoy_accesslog", "otel_envoy_accesslog"
@@ -64,7 +64,7 @@ def _file(settings: FileAccessLog, view: ProxyView) -> AccessLog:
     if written is None or (written.text is None and written.labels is None):
         form = mesh_format(view.mesh)
     elif written.labels is not None:
-        form = SubstitutionFormatString(json_format=struct(dict(written.labels)))
+        form = json_format(written.labels)
     else:
         form = text_format(written.text or TEXT)
     form.omit_empty_values = settings.omit_empty_values
@@ -103,6 +103,8 @@ def _otel(settings: OpenTelemetryAccessLog, host: str) -> AccessLog:
     out.body.string_value = (written.text if written and written.text else TEXT).rstrip("\n")
     for name, value in _labels(written.labels if written else None).items():
         out.attributes.values.append(KeyValue(key=name, value=AnyValue(string_value=str(value))))
+    labels = json.dumps(dict(_labels(written.labels if written else None)))
+    out.formatters.extend(formatters(out.body.string_value + labels))
     return AccessLog(name="envoy.access_loggers.open_telemetry", typed_config=packed(out))
 
 

@@ -34,6 +34,7 @@ def override(**fields: Any) -> dict[str, Any]:
         (tag(literal={"value": ""}), "spec.tracing[0].customTags.a.literal.value"),
         (tag(header={"name": ""}), "spec.tracing[0].customTags.a.header.name"),
         (tag(environment={"name": ""}), "spec.tracing[0].customTags.a.environment.name"),
+        (tag(formatter={"value": "%NOPE%"}), "spec.tracing[0].customTags.a.formatter.value"),
         (override(match={"customMetric": ""}), "spec.metrics[0].overrides[0].match.customMetric"),
         (override(tagOverrides={"a": {}}), "spec.metrics[0].overrides[0].tagOverrides.a.value"),
         (

@@ -10,6 +10,10 @@ from artemon.model.decode import decode_mesh_config
 from artemon.validate import mesh_problems
 
 
+def provider(**fields: Any) -> dict[str, Any]:
+    return {"extensionProviders": [{"name": "own", **fields}]}
+
+
 @pytest.mark.parametrize(
     ("config", "path"),
     [
@@ -29,6 +33,22 @@ from artemon.validate import mesh_problems
         ),
         pytest.param(
             {"accessLogEncoding": "JSON", "accessLogFormat": "%START_TIME%"}, "accessLogFormat", id="log"
+        ),
+        pytest.param({"accessLogFormat": "%NOPE%"}, "accessLogFormat", id="unknown-variable"),
+        pytest.param(
+            {"accessLogEncoding": "JSON", "accessLogFormat": '{"a": {"b": ["%NOPE%"]}}'},
+            "accessLogFormat.a.b[0]",
+            id="unknown-variable-in-json",
+        ),
+        pytest.param(
+            provider(envoyFileAccessLog={"logFormat": {"text": "%REQ%"}}),
+            "extensionProviders[own].envoyFileAccessLog.logFormat.text",
+            id="unknown-variable-of-a-provider",
+        ),
+        pytest.param(
+            provider(envoyOtelAls={"service": "a", "port": 1, "logFormat": {"labels": {"x": "100%"}}}),
+            "extensionProviders[own].envoyOtelAls.logFormat.labels.x",
+            id="unknown-variable-of-a-label",
         ),
     ],
 )

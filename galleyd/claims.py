@@ -13,7 +13,7 @@ from artemon.model.kinds import VIRTUAL_SERVICE
 from artemon.model.resource import Resource
 from artemon.model.service_entry import ServiceEntry
 from artemon.model.virtual_service import VirtualService
-from galleyd.edge_claims import claims_at_gateways, gateways_of, served_by
+from galleyd.edge_claims import claims_at_gateways, claims_of_the_routed, gateways_of, served_by
 from galleyd.holds import MESH, OTHERS, Claim, Stock, is_older, named, owners, plain, stays_home
 
 Network = IPv4Network | IPv6Network
@@ -96,6 +96,7 @@ def claims_of_entry(one: Resource[ServiceEntry], stock: Stock) -> Iterator[Claim
             yield Claim(path, host, owner, text, lendable=False)
         elif not stays_home(spec.export_to, namespace):
             yield from _of_the_mesh(path, host, one, stock)
+            yield from claims_of_the_routed(path, host, one, stock)
 
 
 def _of_addresses(path: str, text: str, one: Resource[ServiceEntry], stock: Stock) -> Iterator[Claim]:

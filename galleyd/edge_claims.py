@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from artemon.model.gateway import Gateway
-from artemon.model.hosts import covers
+from artemon.model.hosts import covers, overlap, resolve
 from artemon.model.resource import Resource
 from artemon.model.selector import matches
+from artemon.model.service_entry import ServiceEntry
 from artemon.model.virtual_service import VirtualService
 from artemon.snapshot.gateway_conflicts import same_proxies
 from galleyd.holds import MESH, Claim, Stock, is_older, named, owners, plain
@@ -34,6 +35,19 @@ def claims_at_gateways(path: str, host: str, one: Resource[VirtualService], stoc
             if _takes(taken, host):
                 text = f"is routed at the same gateway by VirtualService {owner}/{other.meta.name} ({taken})"
                 yield Claim(path, host, owner, text)
+
+
+def claims_of_the_routed(path: str, host: str, one: Resource[ServiceEntry], stock: Stock) -> Iterator[Claim]:
+    """What a ServiceEntry that others see claims of who offers a host to the world by its name: clients in
+    the mesh would no longer go there."""
+    for other in stock.routes:
+        owner, gateways = other.meta.namespace, gateways_of(other)
+        if owner == one.meta.namespace or not gateways or MESH in gateways or not is_older(other, one):
+            continue
+        for taken in (plain(resolve(name, owner, domain=stock.domain)) for name in other.spec.hosts):
+            if not taken.startswith("*") and overlap(taken, host):
+                text = f"is routed at a gateway by VirtualService {owner}/{other.meta.name} ({taken})"
+                yield Claim(path, host, owner, text, abroad=True)
 
 
 def beside(names: Collection[str], stock: Stock) -> set[str]:

@@ -25,6 +25,8 @@ LEEWAY = 30.0
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 _MIN_RSA_BITS = 2048
+_SIGNATURES = ["sign", "verify"]
+"""Operations of keys for signatures (RFC 7517 section 4.3); "sign" is said of public keys, too."""
 
 
 class JwtRefused(ArtemonError):
@@ -55,6 +57,9 @@ def read_keys(document: bytes) -> tuple[Key, ...]:
 
 def _key(entry: object) -> Key | None:
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
+        return None
+    uses = entry.get("key_ops", _SIGNATURES)
+    if not isinstance(uses, list) or not set(_SIGNATURES).intersection(map(str, uses)):
         return None
     try:
         jwk = jwt.PyJWK({name: value for name, value in entry.items() if name != "d"})

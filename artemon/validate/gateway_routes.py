@@ -18,7 +18,7 @@ from artemon.validate.amounts import duration, port
 from artemon.validate.context import Context
 from artemon.validate.findings import Problems, Reason, error, repeats, wrong
 from artemon.validate.ingress import element_path, hostname
-from artemon.validate.texts import header_name, regex
+from artemon.validate.texts import header_name, header_value, regex
 
 MAX_WEIGHT = 1_000_000
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
@@ -153,6 +153,7 @@ def _headers(change: HTTPHeaderFilter | None, where: str) -> Problems:
     for name, many in (("set", change.set_), ("add", change.add)):
         for index, header in enumerate(many):
             yield from wrong(f"{where}.{name}[{index}].name", header_name(header.name))
+            yield from wrong(f"{where}.{name}[{index}].value", header_value(header.value.replace("%", "%%")))
     for index, removed in enumerate(change.remove):
         yield from wrong(f"{where}.remove[{index}]", header_name(removed))
 

@@ -128,6 +128,15 @@ async def test_t20_nobody_else_defines_a_host_of_the_mesh(api: Api, editor: dict
     assert "which alone can define it" in told["message"]
 
 
+@pytest.mark.parametrize("host", ["pay.example.com", "PAY.example.com.", "*.example.com"])
+async def test_t20_nobody_else_defines_a_host_that_is_offered_at_a_gateway(
+    api: Api, editor: dict[str, str], host: str
+) -> None:
+    told = await apply(api, entry(host, resolution="NONE"), code=403, headers=editor)
+    assert "VirtualService bank/door (pay.example.com)" in told["message"]
+    await apply(api, entry(host, resolution="NONE", exportTo=["."]), code=200, headers=editor)
+
+
 @pytest.mark.parametrize(
     "objects",
     [
@@ -137,6 +146,7 @@ async def test_t20_nobody_else_defines_a_host_of_the_mesh(api: Api, editor: dict
         pytest.param([routes("*.shop.svc.cluster.local")], id="all-of-its-own"),
         pytest.param([entry("api.other.com"), routes("api.other.com")], id="with-its-entry"),
         pytest.param([entry("*.cdn.other.com", resolution="NONE")], id="outside"),
+        pytest.param([entry("www.example.com")], id="beside-what-is-at-a-gateway"),
         pytest.param([routes("www.shop.com", gateways=["istio-system/in"])], id="at-a-gateway"),
         pytest.param([routes("*", gateways=["istio-system/in"])], id="all-at-a-gateway"),
     ],

@@ -162,6 +162,8 @@ def test_t13_bad_tokens_are_refused(token: str) -> None:
         pytest.param(b"[" * 5000, id="deep"),
         pytest.param(document({"kty": "oct", "k": "c2VjcmV0", "kid": "r"}), id="symmetric"),
         pytest.param(document(jwk(RSA, "r", use="enc")), id="for-encryption"),
+        pytest.param(document(jwk(RSA, "r", key_ops=["encrypt"])), id="to-encrypt"),
+        pytest.param(document(jwk(RSA, "r", key_ops="verify")), id="operations-that-are-no-list"),
         pytest.param(document(jwk(RSA, "r", alg="HS256")), id="wrong-algorithm"),
         pytest.param(document({"kty": "RSA", "n": "AQAB", "e": "AQAB"}), id="tiny"),
         pytest.param(document({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}), id="off-the-curve"),

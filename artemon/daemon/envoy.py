@@ -45,7 +45,7 @@ def version(binary: Path) -> str:
 def hot_restart_version(binary: Path) -> str:
     """Envoys of which it is the same hand over to one another. Raises ArtemonError when this machine cannot
     run the binary."""
-    return _said(binary, "--hot-restart-version")
+    return _said(binary, "--hot-restart-version").rpartition("\n")[2]  # after what it warns of
 
 
 def _said(binary: Path, option: str) -> str:

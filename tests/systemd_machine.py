@@ -16,6 +16,8 @@ from netns import ROOT, Host
 
 SYSTEMD = Path("/lib/systemd/systemd")
 UNITS = ROOT / "deploy" / "systemd"
+BOOT_SECONDS = 600
+"""As long as a machine may take that shares its processors with many others."""
 BOOT = r"""
 set -e
 cgroups=/sys/fs/cgroup
@@ -107,7 +109,7 @@ class SystemdMachine:
         command = ["bash", "-c", BOOT, "boot", str(self.folder), name, name, str(SYSTEMD)]
         with (self.folder / "console").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 90
+        end = time.monotonic() + BOOT_SECONDS
         while (state := self._state()) not in ("running", "degraded"):
             assert time.monotonic() < end, f"{state}: {(self.folder / 'console').read_text()}"
             time.sleep(0.1)
@@ -134,7 +136,7 @@ class SystemdMachine:
         """What runs `command` in the machine, started by us."""
         return ["nsenter", "-t", str(self._leader()), "-m", "-u", "-i", "-n", "-p", "-C", *command]
 
-    def run(self, *command: str, content: str = "", seconds: float = 170) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, content: str = "", seconds: float = 600) -> subprocess.CompletedProcess[str]:
         """A command in the machine."""
         path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         return subprocess.run(
@@ -157,7 +159,7 @@ class SystemdMachine:
         """As if somebody pulled the plug."""
         if self._process and (leader := self._leader()) is not None:
             os.kill(leader, signal.SIGKILL)
-            self._process.wait(30)
+            self._process.wait(120)
 
     def remove_control_groups(self) -> None:
         """Of a machine that is off, as a kernel that starts has none."""

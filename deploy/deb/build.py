@@ -55,6 +55,10 @@ def _place(root: Path, package: Package) -> None:
     programs.mkdir(parents=True)
     for name in package.programs:
         (programs / name).symlink_to(f"..{package.prefix.removeprefix('/usr')}/bin/{name}")
+    plugins = root / "usr" / "lib" / "cni"
+    for name in package.plugins:
+        plugins.mkdir(parents=True, exist_ok=True)
+        (plugins / name).symlink_to(f"..{package.prefix.removeprefix('/usr/lib')}/bin/{name}")
     units = root / "usr" / "lib" / "systemd" / "system"
     units.mkdir(parents=True)
     for unit in package.units():

@@ -18,14 +18,16 @@ PROXY_UNITS = ("artemon-proxy", "artemon-intercept")
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One .deb. programs: what is put into /usr/bin. user: whom its units run as. leaves_out: Python packages
-    of the lock that it does without. depends: beside those that every package has."""
+    """One .deb. programs: what is put into /usr/bin. plugins: into /usr/lib/cni, where Debian's container
+    runtimes look for those of CNI. user: whom its units run as. leaves_out: Python packages of the lock that
+    it does without. depends: beside those that every package has."""
 
     name: str
     summary: str
     description: str
     programs: tuple[str, ...]
     user: str
+    plugins: tuple[str, ...] = ()
     leaves_out: tuple[str, ...] = ()
     depends: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()
@@ -56,9 +58,10 @@ PROXY = Package(
     "service mesh for machines: the proxy of a machine",
     "proxyd, the agent beside each workload, and Envoy, which it steers.\n"
     "`proxyd join` makes this machine a part of a mesh; removing the package\n"
-    "makes it leave.",
-    ("proxyd",),
+    "makes it leave. On a node of Kubernetes, artemon-cni intercepts for its pods.",
+    ("proxyd", "pilot-agent"),
     "artemon-proxy",
+    plugins=("artemon-cni",),
     depends=("nftables | iptables", "iproute2"),
 )
 PACKAGES = (DAEMONS, PROXY)

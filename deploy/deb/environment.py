@@ -77,7 +77,7 @@ def fill(root: Path, package: Package, wheel: Path, platform: str, pythons: Sequ
     (prefix / "bin").mkdir()
     (prefix / "bin" / "python3").symlink_to("../../../bin/python3")
     (prefix / "pyvenv.cfg").write_text(_CONFIG)
-    for name in package.programs:
+    for name in (*package.programs, *package.plugins):
         program = prefix / "bin" / name
         program.write_text(_PROGRAM.format(prefix=package.prefix, module=_MODULES.get(name, name)))
         program.chmod(0o755)

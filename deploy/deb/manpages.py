@@ -23,12 +23,18 @@ PROGRAMS = {
     "galleyd": "configuration of an Artemon mesh",
     "injectord": "gives pods of a Kubernetes cluster a proxy",
     "mixerd": "telemetry and counted limits of an Artemon mesh",
+    "pilot-agent": "the proxy of a pod of an Artemon mesh",
     "pilotd": "steers the proxies of an Artemon mesh",
     "proxyd": "the agent beside a workload of an Artemon mesh",
     "meshctl": "the command line of an Artemon mesh",
 }
-ENTRIES = {"meshctl": "meshctl.__main__:meshctl", "proxyd": "proxyd.cli:proxyd"}
+ENTRIES = {
+    "meshctl": "meshctl.__main__:meshctl",
+    "pilot-agent": "proxyd.pod.commands:agent",
+    "proxyd": "proxyd.cli:proxyd",
+}
 """Where the command line of a program is, unless it is `main` of its `__main__`."""
+WITHOUT_SETTINGS = {"meshctl", "pilot-agent"}
 _EXAMPLE = re.compile(r"\s*\bExample: (.*)\Z", re.DOTALL)
 
 
@@ -113,7 +119,7 @@ def _options(context: click.Context, heading: str) -> list[str]:
 
 def _environment(program: str) -> list[str]:
     lines = []
-    if program != "meshctl":
+    if program not in WITHOUT_SETTINGS:
         variable = _text(f"ARTEMON_{program.upper()}_")
         told = "Each setting, in capital letters: it wins over the file, and flags win over it."
         lines += [".SH ENVIRONMENT", ".TP", f".BI {variable} SETTING", told]

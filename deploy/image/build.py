@@ -25,7 +25,7 @@ IMAGE = Package(
     "artemon",
     "service mesh: every daemon, the proxy and Envoy",
     "",
-    (*DAEMONS.programs, *PROXY.programs, "pilot-agent", "artemon-cni"),
+    (*DAEMONS.programs, *PROXY.programs, *PROXY.plugins),
     base.GROUP,
 )
 ENTRYPOINT = ["pilot-agent"]

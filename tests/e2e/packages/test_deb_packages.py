@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from debian_packages import PYTHON, BareMachine, build, missing_debian, newer
-from machine_daemons import control_plane, write
+from machine_daemons import JOINING, control_plane, write
 from machine_site import ANSWER, NAMESPACE, PORT, wait
 from netns import hosts, missing
 from systemd_machine import missing_systemd
@@ -19,10 +19,15 @@ REASON = missing() or missing_systemd() or missing_debian()
 pytestmark = [
     pytest.mark.root,
     pytest.mark.envoy,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(4 * 3600),
     pytest.mark.skipif(bool(REASON), reason=REASON or "-"),
 ]
-PROGRAMS = ("citadeld", "galleyd", "pilotd", "mixerd", "injectord", "meshctl", "proxyd")
+PROGRAMS = ("citadeld", "galleyd", "pilotd", "mixerd", "injectord", "meshctl", "proxyd", "pilot-agent")
+PROXY = "artemon-proxy.service"
+UNITS = (PROXY, *(f"artemon-{name}.service" for name in ("citadeld", *JOINING)))
+PLUGIN = "/usr/lib/cni/artemon-cni"
+PATIENCE = 300
+"""Seconds that a request may wait for a daemon that is started again."""
 LIBRARIES = (
     r"find /usr/lib/artemon /usr/lib/artemon-proxy -name '*.so' -exec ldd {} + | grep 'not found' || true"
 )
@@ -40,21 +45,21 @@ def machine() -> Iterator[BareMachine]:
 
 
 class Load:
-    """Requests from another machine, one after another, until `stop`."""
+    """Requests to one URL from another machine, one after another, until `stop`."""
 
-    def __init__(self, machine: BareMachine) -> None:
+    def __init__(self, machine: BareMachine, url: str) -> None:
         self.answers: list[str] = []
-        self._machine, self._ended = machine, threading.Event()
+        self.url, self._machine, self._ended = url, machine, threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         enter = ["nsenter", f"--net=/run/netns/{self._machine.host.name.rsplit('-', 1)[0]}-sw"]
-        url = f"http://{self._machine.host.ipv4}:{PORT}/"
-        curl = [*enter, "curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", url]
+        how = ["-sk", "-m", str(PATIENCE), "-o", "/dev/null", "-w", "%{http_code} %{errormsg}"]
+        curl = [*enter, "curl", *how, self.url]
         while not self._ended.wait(0.02):
             done = subprocess.run(curl, capture_output=True, text=True, check=False)
-            self.answers.append(done.stdout or str(done.returncode))
+            self.answers.append(done.stdout.strip() or str(done.returncode))
 
     def stop(self) -> list[str]:
         self._ended.set()
@@ -71,25 +76,25 @@ def test_packages_come_are_exchanged_and_go(machine: BareMachine, tmp_path: Path
     machine.install(*first)
     for program in PROGRAMS:
         assert "0.1.0" in machine.check(program, "--version")
+    assert "0.1.0" in machine.check(PLUGIN, "--version")
+    assert "1.1.0" in machine.check("env", "CNI_COMMAND=VERSION", PLUGIN, content='{"cniVersion": "1.1.0"}')
     assert machine.check("sh", "-c", LIBRARIES) == ""
     listed = machine.check("systemctl", "list-unit-files", "--no-legend", "artemon*")
     assert "artemon-pilotd.service" in listed
     assert {line.split()[1] for line in listed.splitlines()} <= {"disabled", "static"}
     control_plane(machine)
     join(machine)
-    envoy = machine.check("pgrep", "-x", "envoy")
-    proxyd = main_pid(machine, "artemon-proxy.service")
-    pilotd = main_pid(machine, "artemon-pilotd.service")
-    load = Load(machine)
-    wait(lambda: len(load.answers) > 5, lambda: "no requests")
-    machine.install(*second)
-    wait(lambda: "HTTP 200" in machine.run("proxyd", "check").stdout, lambda: "proxyd is not back")
-    answers = load.stop()
-    assert set(answers) == {"200"}, answers
-    assert len(answers) > 20
-    assert machine.check("pgrep", "-x", "envoy") == envoy, "Envoy served all the while"
-    assert main_pid(machine, "artemon-proxy.service") not in {proxyd, 0}
-    assert main_pid(machine, "artemon-pilotd.service") not in {pilotd, 0}
+    here = machine.host.ipv4
+    loads = [Load(machine, f"http://{here}:{PORT}/")]
+    loads += [Load(machine, f"https://{here}:{door}") for door in ("15014/version", "15017/healthz")]
+    try:
+        for packages in (second, first):
+            upgrade(machine, packages, loads)
+    finally:
+        for load in loads:
+            load.stop()
+    for load in loads:
+        assert set(load.answers) == {"200"}, (load.url, load.answers)
     machine.check("dpkg", "--remove", "artemon-proxy")
     assert machine.check("nft", "list", "ruleset") == before["rules"]
     assert machine.run("pgrep", "-x", "envoy").stdout == ""
@@ -100,6 +105,27 @@ def test_packages_come_are_exchanged_and_go(machine: BareMachine, tmp_path: Path
     machine.check("systemctl", "stop", "web.service")
     machine.check("rm", "/root/application.py", "/root/bundle.yaml")
     assert machine.traces() == before
+
+
+def upgrade(machine: BareMachine, packages: Sequence[Path], loads: Sequence[Load]) -> None:
+    """Both packages, forth or back; then Envoy, when the operator says so."""
+    envoy = machine.check("pgrep", "-x", "envoy")
+    before = {unit: main_pid(machine, unit) for unit in UNITS}
+    asked = [len(load.answers) for load in loads]
+    machine.install(*packages)
+    wait(lambda: "HTTP 200" in machine.run("proxyd", "check").stdout, lambda: "proxyd is not back", PATIENCE)
+    for unit in UNITS:
+        assert main_pid(machine, unit) not in {before[unit], 0}, unit
+    assert machine.check("pgrep", "-x", "envoy") == envoy, "Envoy served all the while"
+    machine.check("systemctl", "reload", PROXY)
+    wait(
+        lambda: not {*envoy.split()} & {*machine.run("pgrep", "-x", "envoy").stdout.split()},
+        lambda: machine.run("journalctl", "-u", PROXY, "-o", "cat").stdout,
+        PATIENCE,
+    )
+    assert machine.run("pgrep", "-x", "envoy").stdout, "another has taken over"
+    for load, number in zip(loads, asked, strict=True):
+        wait(lambda one=load, n=number: len(one.answers) > n + 5, lambda one=load: f"{one.url}: too few", 600)
 
 
 def join(machine: BareMachine) -> None:

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from contents import DAEMONS, PROXY
 from netns import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,6 +62,7 @@ def test_the_sdist_has_what_the_repository_has(built: tuple[Path, Path]) -> None
 def test_they_run_in_an_empty_environment(built: tuple[Path, Path], tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["scripts"]) == ROOMS - {"artemon"} | {"pilot-agent", "artemon-cni"}
+    assert set(project["scripts"]) == {*DAEMONS.programs, *PROXY.programs, *PROXY.plugins}, "of the .debs"
     programs = tmp_path / "venv" / "bin"
     run(UV, "venv", "--quiet", "-p", sys.executable, str(programs.parent))
     install = (UV, "pip", "install", "--quiet", "-p", str(programs.parent))

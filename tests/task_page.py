@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def run_page(
     output = ""
     for kind, text in _BLOCK.findall((PAGES / name).read_text()):
         if kind == "sh":
+            began = time.monotonic()
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", adapted(text)],
                 cwd=folder, env=dict(environment), capture_output=True, text=True, check=False,
@@ -33,6 +35,8 @@ def run_page(
             )  # fmt: skip
             assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
             output = done.stdout
+            told = [line for line in output.splitlines() if " unreachable=" in line]
+            print(*text.splitlines()[:1], f"({time.monotonic() - began:.0f} s)", *told, sep="\n  ")  # noqa: T201
         else:
             plain = [" ".join(line.split()) for line in output.splitlines()]
             for line in adapted(text).splitlines():

@@ -124,7 +124,7 @@ def test_gateway_api_says_what_it_lacks_and_borrows_by_a_grant(
         "the grant's storage",
     )
     until(lambda: serial(edge.shown("lent.example")) == lent.own[0].serial_number, "what is lent")
-    assert said("lent") == ("True", "ResolvedRefs")
+    until(lambda: said("lent") == ("True", "ResolvedRefs"), "its status")
     kube.call("DELETE", f"{GRANTS}/lend")
     until(lambda: edge.shown("lent.example") is None, "what is lent no longer")
     kube.call("DELETE", f"{GATEWAYS}/edge")

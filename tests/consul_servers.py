@@ -145,13 +145,17 @@ class Cluster:
         return "consul://" + ",".join(server.target for server in self.servers)
 
     def start(self, *, token: str = "") -> Cluster:
-        """Start all, and wait until each serves."""
-        for server in self.servers:
-            server.token = token
-            server.start(wait=False)
-        for server in self.servers:
-            server.wait_healthy()
-        self.wait_voters()
+        """Start all, and wait until each serves; on failure none is left."""
+        try:
+            for server in self.servers:
+                server.token = token
+                server.start(wait=False)
+            for server in self.servers:
+                server.wait_healthy()
+            self.wait_voters()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def leader(self) -> Consul:

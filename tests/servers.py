@@ -228,11 +228,15 @@ class EtcdCluster:
         return "etcd://" + ",".join(f"127.0.0.1:{member.port}" for member in self.members)
 
     def start(self) -> EtcdCluster:
-        """Start all, and wait until each serves."""
-        for member in self.members:
-            member.start(wait=False)
-        for member in self.members:
-            member.wait_healthy()
+        """Start all, and wait until each serves; on failure none is left."""
+        try:
+            for member in self.members:
+                member.start(wait=False)
+            for member in self.members:
+                member.wait_healthy()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def leader(self) -> Etcd:

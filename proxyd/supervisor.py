@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from artemon.backoff import Backoff
@@ -239,15 +240,12 @@ class Supervisor:
 
     async def _last_requests(self) -> None:
         """Peers that the news reaches late still send: wait for them, at most as long again."""
-        last, end = (
-            await self._admin.requests(),
-            asyncio.get_running_loop().time() + self._settings.drain_seconds,
-        )
-        while last and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(QUIET_SECONDS)
-            before, last = last, await self._admin.requests()
-            if last == before:
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_seconds):
+                before, last = 0, await self._admin.requests()
+                while last and last != before:
+                    await asyncio.sleep(QUIET_SECONDS)
+                    before, last = last, await self._admin.requests()
 
     def give_up(self) -> None:
         """proxyd fails. An Envoy that has ever been live goes on; another is of no use."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -36,6 +37,7 @@ _LARGE = 32 * 1024**2
 _OURS = (artemon, proxyd)
 
 
+@cache
 def fingerprint() -> str:
     """Of our code as it is: another release has another copy."""
     mark = sha256(sys.version.encode())

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +25,14 @@ SET_ASIDE: Final = ".before-artemon"
 @dataclass(frozen=True, slots=True)
 class Node:
     """Where things are, by the same paths as on the node. tree: of the copies of what runs the plug-in.
-    excluded: namespaces whose pods are left alone. copies: makes a copy in a directory, for another."""
+    excluded: namespaces whose pods are left alone. release: names the copy; "" for our code as it is. copies:
+    makes a copy in a directory, for another."""
 
     bin_dir: Path
     conf_dir: Path
     tree: Path
     excluded: tuple[str, ...] = ()
-    release: str = field(default_factory=copy.fingerprint)
+    release: str = ""
     copies: Callable[[Path, Path], None] = copy.make
 
     @property
@@ -74,7 +75,7 @@ class Node:
 
     def _put_program(self) -> Iterator[str]:
         """A copy of its own for each release, then the launcher that starts it, then away with older ones."""
-        whole = self.tree / self.release
+        whole = self.tree / (self.release or copy.fingerprint())
         if not whole.is_dir():
             self.tree.mkdir(parents=True, exist_ok=True)
             fresh = Path(tempfile.mkdtemp(prefix="new-", dir=self.tree))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from artemon.errors import ArtemonError
@@ -22,8 +21,9 @@ from artemon.log import Log
 from artemon.model.kinds import SECRET
 from artemon.model.secret import ACCOUNTS, PARTS
 from galleyd.clusters.marks import MARK, Home, goes_before, home_of
-from galleyd.clusters.mesh import Mesh
+from galleyd.clusters.mesh import REFUSED, Mesh
 from galleyd.clusters.named_secrets import NAMING, Named, Names
+from galleyd.clusters.waiting import something
 from galleyd.edits import How, Preconditions
 from galleyd.objects import Object, Ref, Stored, meta_of
 from galleyd.status import ApiError
@@ -105,11 +105,7 @@ class Certificates:
         clock = asyncio.get_running_loop().time
         due = clock() + AGAIN
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN):
-                    await self._some.wait()
-            await asyncio.sleep(PAUSE)
-            self._some.clear()
+            await something(self._some, within=AGAIN, pause=PAUSE)
             again = clock() >= due
             due = clock() + AGAIN if again else due
             self._names.look(self._mesh.config.values())
@@ -171,7 +167,7 @@ class Certificates:
         try:
             await self._mesh.edits.apply([(ref, _sealable(obj, self._home))], [], self._how())
         except ApiError as error:
-            if error.code not in (400, 403, 413, 422):
+            if error.code not in REFUSED:
                 raise
             if self._refused.get(key, ("", ""))[1] != error.message:
                 self._log.warning("refused", object=ref, reason=error.message)

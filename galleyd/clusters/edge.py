@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -26,6 +25,7 @@ from artemon.snapshot.edge.said import CONTROLLER
 from galleyd.clusters import edge_status
 from galleyd.clusters.edge_stock import AROUND, COPIED, TOUCHED, Name, Stock, name_of, objects_of
 from galleyd.clusters.teller import utc_now
+from galleyd.clusters.waiting import something
 from galleyd.objects import Object, meta_of
 
 PAUSE = 0.3
@@ -102,11 +102,7 @@ class Edge:
     async def _tell(self) -> None:
         await self.ready()
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN):
-                    await self._some.wait()
-            await asyncio.sleep(PAUSE)
-            self._some.clear()
+            await something(self._some, within=AGAIN, pause=PAUSE)
             failed = [one for one in self._wanted().items() if not await self._write(*one)]
             await self._tell_events()
             if failed:

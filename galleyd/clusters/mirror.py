@@ -25,7 +25,7 @@ from galleyd.clusters.conditions import Verdict
 from galleyd.clusters.edge import Edge
 from galleyd.clusters.edge_stock import COPIED, Name, entries_of
 from galleyd.clusters.marks import Home, copied, goes_before, home_of
-from galleyd.clusters.mesh import Mesh
+from galleyd.clusters.mesh import REFUSED, Mesh
 from galleyd.clusters.settings import Cluster
 from galleyd.clusters.teller import Teller
 from galleyd.edits import How, Preconditions
@@ -37,7 +37,6 @@ from galleyd.writes import decode
 READ: tuple[Kind, ...] = (*(kind for kind in KINDS if kind.group != ACCESS), *COPIED)
 """Not those that say who may do what in the mesh: rights in a cluster are none in the mesh."""
 AGAIN = 2.0
-_REFUSED = (400, 403, 413, 422)
 
 
 class Mirror:
@@ -198,7 +197,7 @@ class Mirror:
         try:
             _, outcomes = await edits.apply([(ref, copied(obj, self._home))], [], self._how())
         except ApiError as error:
-            if error.code not in _REFUSED:
+            if error.code not in REFUSED:
                 raise
             self._log.warning("refused", object=ref, reason=error)
             return Verdict(_generation(obj), "Invalid", error.message)

@@ -17,7 +17,7 @@ from authority import Authority
 from conftest import Open, require_etcd
 from delaying import slow_relay
 from observe import observing, wait_set
-from servers import Etcd, EtcdCluster, free_ports
+from servers import Etcd, EtcdCluster, free_ports, guard
 from test_store_etcd_faults import put_surely
 
 from artemon.errors import StoreError, Unavailable, Unknown
@@ -253,10 +253,5 @@ def _roles(etcd: Etcd, authority: Authority, client, permission: dict[str, str])
         request = urllib.request.Request(url, json.dumps(body).encode())
         urllib.request.urlopen(request, timeout=10, context=context).read()
 
-    for user in ("root", "artemon"):
-        ask("auth/user/add", {"name": user, "options": {"no_password": True}})
-        ask("auth/role/add", {"name": user})
-        ask("auth/user/grant", {"user": user, "role": user})
     coded = {name: base64.b64encode(permission[name].encode()).decode() for name in ("key", "range_end")}
-    ask("auth/role/grant", {"name": "artemon", "perm": {**permission, **coded}})
-    ask("auth/enable", {})
+    guard(ask, lambda _: {"options": {"no_password": True}}, {**permission, **coded})

@@ -11,7 +11,7 @@ from authority import Authority
 from conftest import Open, require_etcd
 from etcd_relay import Change, changing_relay
 from observe import observing
-from servers import Etcd, encoded
+from servers import Etcd, encoded, guard
 
 from artemon.api.v1 import etcd_pb2 as pb
 from artemon.errors import ArtemonError, StoreError, Unavailable, Unknown
@@ -22,13 +22,8 @@ pytestmark = pytest.mark.etcd
 @pytest.fixture
 def guarded(etcd: Etcd, tmp_path: Path) -> dict[str, object]:
     """Settings for a user that may use artemon/ alone."""
-    for user in ("root", "artemon"):
-        etcd.gateway("auth/user/add", {"name": user, "password": f"{user}-secret"})
-        etcd.gateway("auth/role/add", {"name": user})
-        etcd.gateway("auth/user/grant", {"user": user, "role": user})
     allowed = {"permType": "READWRITE", "key": encoded("artemon/"), "range_end": encoded("artemon0")}
-    etcd.gateway("auth/role/grant", {"name": "artemon", "perm": allowed})
-    etcd.gateway("auth/enable", {})
+    guard(etcd.gateway, lambda user: {"password": f"{user}-secret"}, allowed)
     (tmp_path / "password").write_text("artemon-secret\n")
     return {"user": "artemon", "password_file": tmp_path / "password"}
 

@@ -16,7 +16,7 @@ from consul_door import EVERY_KEY, SecureCluster
 from every_daemon import everyone, said
 from live_mesh import wait
 from required_servers import require_consul, require_etcd
-from servers import Etcd, EtcdCluster, free_ports
+from servers import Etcd, EtcdCluster, free_ports, guard
 
 UNTRUSTED, DENIED = "its certificate is not trusted", "permission denied"
 pytestmark = pytest.mark.timeout(600)
@@ -66,12 +66,7 @@ def etcd_without_rights(folder: Path) -> Iterator[Bad]:
     require_etcd()
     cluster = EtcdCluster(folder / "etcd").start()
     try:
-        ask = cluster.members[0].gateway
-        for name in ("root", "artemon"):
-            ask("auth/user/add", {"name": name, "password": name})
-            ask("auth/role/add", {"name": name})
-            ask("auth/user/grant", {"user": name, "role": name})
-        ask("auth/enable", {})
+        guard(cluster.members[0].gateway, lambda name: {"password": name})
         (folder / "password").write_text("artemon")
         yield f"{cluster.url}?user=artemon&password_file={folder / 'password'}", DENIED
     finally:

@@ -30,6 +30,20 @@ def put(envoy: Path, place: Path, *, more: bytes = b"") -> None:
     draft.replace(place)
 
 
+async def started_from(place: Path, agent: Agent, pilot: Pilot, app: int) -> None:
+    """With our Envoy, as a file that can be exchanged."""
+    put(find(""), place)
+    agent.settings["envoy"] = str(place)
+    pilot.publish(*world(agent.ip, app))
+    agent.start()
+    await agent.ready()
+
+
+def reload(agent: Agent) -> None:
+    assert agent.process
+    agent.process.send_signal(signal.SIGHUP)
+
+
 async def version(agent: Agent) -> str:
     return str((await admin(agent, "/server_info")).get("version", "")).partition("/")[2].partition("/")[0]
 
@@ -46,11 +60,7 @@ async def test_one_of_the_version_before_takes_over_and_hands_back_and_no_reques
     if before is None:
         pytest.skip("no Envoy of the version before: .ci/run obtains it, or set ARTEMON_ENVOY_BEFORE")
     place = tmp_path / "envoy"
-    put(find(""), place)
-    agent.settings["envoy"] = str(place)
-    pilot.publish(*world(agent.ip, app))
-    agent.start()
-    await agent.ready()
+    await started_from(place, agent, pilot, app)
     versions = [await version(agent)]
     done = asyncio.Event()
     load = asyncio.ensure_future(ask_until(agent, done))
@@ -61,8 +71,7 @@ async def test_one_of_the_version_before_takes_over_and_hands_back_and_no_reques
         agent.start()
         await adopted(agent, 2 * number + 1)
         assert agent.envoys() == runs, "a proxyd that is exchanged lets Envoy be"
-        assert agent.process
-        agent.process.send_signal(signal.SIGHUP)
+        reload(agent)
         await adopted(agent, 2 * number + 2)
         await eventually(lambda ran=runs: not {*ran} & {*agent.envoys()}, "one Envoy is left", seconds=LONG)
         await agent.ready()
@@ -79,15 +88,10 @@ async def test_the_same_file_again_is_no_reason_to_exchange_it(
     agent: Agent, pilot: Pilot, app: int, tmp_path: Path
 ) -> None:
     place = tmp_path / "envoy"
-    put(find(""), place)
-    agent.settings["envoy"] = str(place)
-    pilot.publish(*world(agent.ip, app))
-    agent.start()
-    await agent.ready()
+    await started_from(place, agent, pilot, app)
     (runs,) = agent.envoys()
     put(find(""), place)
-    assert agent.process
-    agent.process.send_signal(signal.SIGHUP)
+    reload(agent)
     await adopted(agent, 1)
     assert agent.envoys() == [runs]
 
@@ -96,17 +100,12 @@ async def test_one_that_cannot_hand_over_goes_on(
     agent: Agent, pilot: Pilot, app: int, tmp_path: Path
 ) -> None:
     place = tmp_path / "envoy"
-    put(find(""), place)
-    agent.settings["envoy"] = str(place)
-    pilot.publish(*world(agent.ip, app))
-    agent.start()
-    await agent.ready()
+    await started_from(place, agent, pilot, app)
     (runs,) = agent.envoys()
     told = Path(f"/proc/{runs}/cmdline").read_text().split("\0")
     os.unlink(f"/dev/shm/envoy_shared_memory_{int(told[told.index('--base-id') + 1]) * 10}")
     put(find(""), place, more=b"another build")
-    assert agent.process
-    agent.process.send_signal(signal.SIGHUP)
+    reload(agent)
     await adopted(agent, 1)
     assert agent.said("envoy not replaced") == 1
     assert agent.envoys() == [runs]
